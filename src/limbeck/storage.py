@@ -1,0 +1,140 @@
+"""Files written whole or not at all, and disks that are full or read-only said in one line."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from safetensors import SafetensorError
+
+from limbeck.data.example import canonical_json
+from limbeck.errors import DataError, StorageError
+
+
+class HasJson(Protocol):
+    """Anything that becomes one line of a JSONL file."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The line's object."""
+        ...
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file under a temporary name, make it durable, and rename it into place.
+
+    Raises:
+        StorageError: full disk, read-only folder and the like; the old file, if any, is untouched.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    with explain_storage(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            _sync(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def explain_storage(path: Path) -> Iterator[None]:
+    """Turn an operating system's error into one line that names the place, the free space and the remedy."""
+    try:
+        yield
+    except StorageError:
+        raise
+    except (OSError, SafetensorError) as error:
+        if isinstance(error, OSError) and error.errno not in _STORAGE_ERRORS:
+            raise
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise StorageError(
+            f"{path} can't be written: {reason} ({_describe_space(path)}). What is stored already is kept; "
+            "make space or mend the folder and run the same command again."
+        ) from error
+
+
+_STORAGE_ERRORS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO, errno.ENOTDIR, errno.EISDIR,
+     errno.EEXIST}
+)  # fmt: skip
+
+
+def _describe_space(path: Path) -> str:
+    existing = next((place for place in path.absolute().parents if place.exists()), Path("/"))
+    return f"{shutil.disk_usage(existing).free / 2**20:,.0f} MiB free"
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write one JSON document, indented."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_jsonl(path: Path, rows: Iterable[HasJson | Mapping[str, Any]]) -> None:
+    """Write one canonical JSON object a line; the same rows give the same bytes."""
+    lines = (canonical_json(row if isinstance(row, Mapping) else row.to_json()) for row in rows)
+    write_text(path, "".join(f"{line}\n" for line in lines))
+
+
+def read_json(path: Path) -> Any:  # noqa: ANN401 (whatever was written)
+    """Read what `write_json` wrote.
+
+    Raises:
+        DataError: the file is missing or no JSON.
+    """
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """Read what `write_jsonl` wrote.
+
+    Raises:
+        DataError: the file is missing or no JSON Lines.
+    """
+    try:
+        return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def write_folder(folder: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a new folder beside `folder`, then put it in its place.
+
+    Raises:
+        StorageError: as `write_text`; the old folder, if any, is untouched.
+    """
+    with explain_storage(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+        try:
+            write(temporary)
+            temporary.chmod(0o755)
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    file.chmod(0o644)
+                    _sync(file)
+            shutil.rmtree(folder, ignore_errors=True)
+            temporary.rename(folder)
+            _sync(folder.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)

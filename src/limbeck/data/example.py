@@ -1,0 +1,106 @@
+"""One record and its life: JSONL line → `Example` → chosen, annotated, kept or rejected."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+
+def canonical_json(value: object) -> str:
+    """The one JSON text that hashes and byte-equal files rely on: sorted keys, no spaces, UTF-8 kept."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def hash_text(text: str) -> str:
+    """SHA-256 of the UTF-8 bytes, in hexadecimal (64 characters)."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def make_example_id(domain: str, fields: Mapping[str, str]) -> str:
+    """The stable id of an example: 16 hex digits of the hash of its domain and fields, before any template."""
+    return hash_text(canonical_json({"domain": domain, "fields": dict(fields)}))[:16]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where an example comes from.
+
+    Attributes:
+        kind: ``real`` (a row of the user's data) or ``synthesized`` (written by the teacher).
+        request: ledger key of the request that wrote it, for synthesized examples.
+        seeds: ids of the seed examples shown in that request.
+        copy: 0 for an original; 1, 2, … for the repeats that ``tail: duplicate`` makes.
+    """
+
+    kind: str = "real"
+    request: str | None = None
+    seeds: tuple[str, ...] = ()
+    copy: int = 0
+
+
+@dataclass(frozen=True)
+class Example:
+    """One example. `question` is rendered from `fields`; `id` depends on `domain` and `fields` only."""
+
+    id: str
+    domain: str
+    fields: Mapping[str, str]
+    question: str
+    answer: str
+    answer_type: str
+    rationale: str | None = None
+    teacher_answer: str | None = None
+    provenance: Provenance = field(default_factory=Provenance)
+    stage: int | None = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def but(self, **changes: Any) -> Example:  # noqa: ANN401 (the fields of this very class)
+        """This example with some attributes changed."""
+        return replace(self, **changes)
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dictionary, in the order of the attributes, that `from_json` reads back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Example:
+        """The example that `to_json` wrote."""
+        provenance = dict(row["provenance"])
+        provenance["seeds"] = tuple(provenance["seeds"])
+        return cls(**{**row, "provenance": Provenance(**provenance)})
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """An example (or a reply that never became one) that was dropped, with the reason.
+
+    Attributes:
+        stage: stage in which it was dropped.
+        domain: domain it would have counted for.
+        reason: one word of a fixed set, such as ``answer_mismatch``; counted in reports.
+        example_id: id of the example, where there was one.
+        request: ledger key of the teacher request behind it, where there was one.
+        detail: the facts, for a person.
+    """
+
+    stage: int
+    domain: str
+    reason: str
+    example_id: str | None = None
+    request: str | None = None
+    detail: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dictionary in the order of the attributes."""
+        return asdict(self)
+
+
+def count_reasons(rejected: Sequence[Rejected]) -> dict[str, int]:
+    """How often each reason occurs, most frequent first, ties by name."""
+    counts: dict[str, int] = {}
+    for one in rejected:
+        counts[one.reason] = counts.get(one.reason, 0) + 1
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

@@ -1,0 +1,127 @@
+"""Long-tailed data sets made from balanced ones: Zipf-sized domains, balanced dev and test, no leakage."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from limbeck.data.example import hash_text
+from limbeck.data.overlap import LeakGuard, normalise_question
+from limbeck.errors import DataError
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class LongTail:
+    """The three splits of a long-tailed data set, and the training count of each domain, largest first."""
+
+    train: tuple[Row, ...]
+    dev: tuple[Row, ...]
+    test: tuple[Row, ...]
+    counts: Mapping[str, int]
+
+
+def compute_zipf_sizes(available: Sequence[int], exponent: float) -> list[int]:
+    """Domain sizes that fall with rank^−exponent, never above what is available and never below 1.
+
+    Args:
+        available: rows each domain could give, largest first, shape (domains,).
+        exponent: Zipf exponent; 0 keeps all domains as large as the first.
+
+    Returns:
+        ``min(available[r], ⌊available[0]·(r+1)^−exponent⌋)`` for each rank r, at least 1, as in the paper's data (§4).
+    """
+    largest = available[0]
+    return [max(1, min(size, int(largest * rank**-exponent + 1e-9))) for rank, size in enumerate(available, start=1)]
+
+
+def make_longtail(
+    rows: Iterable[Row],
+    *,
+    domain_column: str,
+    question_columns: Sequence[str],
+    exponent: float = 1.1,
+    seed: int = 13,
+    dev_per_domain: int = 10,
+    test_per_domain: int = 20,
+    is_small_dropped: bool = False,
+) -> LongTail:
+    """Split rows into balanced test and dev sets and a Zipf-sized training set.
+
+    Repeats (same normalised question, any domain) are collapsed before anything is split, so no question is in two
+    splits, and rows that leak into dev or test by the rule of `LeakGuard` never become training rows. Each domain is
+    shuffled by a generator of its own, so its rows do not depend on the other domains.
+
+    Raises:
+        DataError: a row without domain or question, or a domain too small to give dev, test and one training row.
+    """
+    by_domain = _group(rows, domain_column, question_columns)
+    needed = dev_per_domain + test_per_domain + 1
+    small = {domain: len(members) for domain, members in by_domain.items() if len(members) < needed}
+    if small and not is_small_dropped:
+        raise DataError(
+            f"{len(small)} domain(s) have fewer than {needed} different rows ({test_per_domain} test + {dev_per_domain} "
+            f"dev + 1 train): {small}. Lower --test-per-domain or --dev-per-domain, or pass --drop-small."
+        )
+    ranked = sorted((d for d in by_domain if d not in small), key=lambda d: (-len(by_domain[d]), d))
+    if not ranked:
+        raise DataError(f"no domain has {needed} different rows; the largest has {max(small.values(), default=0)}")
+    test: list[Row] = []
+    dev: list[Row] = []
+    rest: dict[str, list[Row]] = {}
+    for domain in ranked:
+        members = by_domain[domain]
+        random.Random(hash_text(f"longtail/{seed}/{domain}")).shuffle(members)
+        test += members[:test_per_domain]
+        dev += members[test_per_domain : test_per_domain + dev_per_domain]
+        rest[domain] = members[test_per_domain + dev_per_domain :]
+    ranked.sort(key=lambda domain: (-len(rest[domain]), domain))
+    sizes = compute_zipf_sizes([len(rest[domain]) for domain in ranked], exponent)
+    train = choose_without_leaks(rest, dict(zip(ranked, sizes, strict=True)), dev + test, question_columns)
+    counts = {domain: len(rows) for domain, rows in train.items()}
+    return LongTail(tuple(row for rows in train.values() for row in rows), tuple(dev), tuple(test), counts)
+
+
+def choose_without_leaks(
+    rest: Mapping[str, Sequence[Row]], sizes: Mapping[str, int], held_out: Sequence[Row], question_columns: Sequence[str]
+) -> dict[str, list[Row]]:
+    """The first rows of each domain that do not leak into the held-out rows, as many as `sizes` says (or all there are).
+
+    What counts as template text depends on the training rows, so rows are replaced until the whole choice is clean.
+
+    Raises:
+        DataError: a domain has no row that does not leak.
+    """
+    queues = {domain: list(rest[domain]) for domain in sizes}
+    while True:
+        train = {domain: queue[: sizes[domain]] for domain, queue in queues.items()}
+        texts = [_question(row, question_columns) for rows in train.values() for row in rows]
+        guard = LeakGuard(((str(i), _question(row, question_columns)) for i, row in enumerate(held_out)), texts)
+        leaking = {text for text in texts if guard.find_leak(text) is not None}
+        if not leaking:
+            return train
+        for domain, queue in queues.items():
+            queues[domain] = [row for row in queue if _question(row, question_columns) not in leaking]
+            if not queues[domain]:
+                raise DataError(f"every training row of domain {domain!r} leaks into dev or test; lower their sizes")
+
+
+def _question(row: Row, question_columns: Sequence[str]) -> str:
+    return "\n".join(str(row[column]) for column in question_columns)
+
+
+def _group(rows: Iterable[Row], domain_column: str, question_columns: Sequence[str]) -> dict[str, list[Row]]:
+    by_domain: dict[str, list[Row]] = {}
+    seen: set[str] = set()
+    for number, row in enumerate(rows, start=1):
+        for column in (domain_column, *question_columns):
+            if not ("" if row.get(column) is None else str(row[column])).strip():
+                raise DataError(f"row {number}: no column {column!r}, or it is empty; the row has {sorted(row)}")
+        text = normalise_question(_question(row, question_columns))
+        if text not in seen:
+            seen.add(text)
+            by_domain.setdefault(str(row[domain_column]), []).append(row)
+    return by_domain

@@ -1,0 +1,122 @@
+"""Overlap between examples: exact repeats, near-duplicates, and leaks into the test set (DESIGN §4, Overlap)."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+
+from datasketch import MinHash, MinHashLSH
+
+from limbeck.data.example import Example
+
+NGRAM_WORDS = 8
+LEAK_SHARE = 0.60
+COMMON_SHARE = 0.01
+SHINGLE_WORDS = 3
+NEAR_DUPLICATE_JACCARD = 0.80
+_PERMUTATIONS = 128
+_CANDIDATE_JACCARD = 0.5  # LSH misses pairs near its own threshold (64% of those at 0.8); candidates are checked exactly
+
+
+def normalise_question(text: str) -> str:
+    """Lower case, punctuation and spaces folded to single spaces; numbers are kept."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    # A hyphen that is a sign or subtracts is part of the problem; one that joins words is not.
+    folded = re.sub(r"(?<![\w)])-(?=\s*[\d.])|(?<=[\d)])\s*-(?=\s*[\d(])|(?<=\s)-(?=\s)", " − ", folded)
+    return " ".join(re.sub(r"[^\w+*/^=<>−×÷]|_", " ", folded).split()) or folded.strip()
+
+
+def find_ngrams(text: str, words: int = NGRAM_WORDS) -> set[str]:
+    """The word n-grams of a normalised text; empty where it has fewer than `words` words."""
+    tokens = text.split()
+    return {" ".join(tokens[i : i + words]) for i in range(len(tokens) - words + 1)}
+
+
+class LeakGuard:
+    """Finds rows that leak into the test (or dev) set.
+
+    A row leaks if it equals a held-out row after `normalise_question`, or if at least 60% of its 8-grams are in *one*
+    held-out row. 8-grams that occur in more than 1% of the training rows are template text and are left out first; a
+    row that has no other 8-gram leaks only by equality. In the equality rule of number and math tasks the numbers are
+    part of the text, so another problem of the same form is no leak.
+    """
+
+    def __init__(self, held_out: Iterable[tuple[str, str]], train: Sequence[str]) -> None:
+        """Take held-out rows as ``(id, question)`` and the questions of all training rows."""
+        counts: Counter[str] = Counter()
+        for question in train:
+            counts.update(find_ngrams(normalise_question(question)))
+        self._common = {ngram for ngram, count in counts.items() if count > max(1, COMMON_SHARE * len(train))}
+        self._exact: dict[str, str] = {}
+        self._rows_with: defaultdict[str, set[str]] = defaultdict(set)
+        for row, question in held_out:
+            text = normalise_question(question)
+            self._exact[text] = row
+            for ngram in find_ngrams(text) - self._common:
+                self._rows_with[ngram].add(row)
+
+    def find_leak(self, question: str) -> str | None:
+        """The id of the held-out row that this question leaks, or None."""
+        text = normalise_question(question)
+        if text in self._exact:
+            return self._exact[text]
+        ngrams = find_ngrams(text) - self._common
+        hits: Counter[str] = Counter()
+        for ngram in ngrams:
+            hits.update(self._rows_with.get(ngram, ()))
+        if not hits:
+            return None
+        row, count = min(hits.items(), key=lambda item: (-item[1], item[0]))
+        return row if count >= LEAK_SHARE * len(ngrams) else None
+
+
+class DuplicateGuard:
+    """Remembers questions and recognises repeats: exact after `normalise_question`, or near.
+
+    Near = Jaccard of the sets of word 3-shingles ≥ 0.8, candidates found by MinHash (128 permutations) and checked
+    exactly; in number and math tasks a pair whose numbers differ is none.
+    """
+
+    def __init__(self, examples: Iterable[Example] = ()) -> None:
+        self._exact: dict[str, str] = {}
+        self._near = MinHashLSH(threshold=_CANDIDATE_JACCARD, num_perm=_PERMUTATIONS)
+        self._known: dict[str, tuple[set[str], list[str]]] = {}
+        for example in examples:
+            self.add(example)
+
+    def add(self, example: Example) -> None:
+        """Remember an example; one that is known already changes nothing."""
+        text = normalise_question(example.question)
+        if text in self._exact:
+            return
+        self._exact[text] = example.id
+        key = f"{len(self._known)}:{example.id}"
+        shingles = _shingles(text)
+        self._known[key] = (shingles, re.findall(r"\d+", text))
+        self._near.insert(key, _minhash(shingles))
+
+    def find_duplicate(self, question: str, answer_type: str) -> tuple[str, str] | None:
+        """``(reason, id of the known example)`` with reason ``duplicate`` or ``near_duplicate``, or None."""
+        text = normalise_question(question)
+        if text in self._exact:
+            return "duplicate", self._exact[text]
+        shingles, numbers = _shingles(text), re.findall(r"\d+", text)
+        for key in sorted(self._near.query(_minhash(shingles))):
+            known, known_numbers = self._known[key]
+            if answer_type in ("number", "math") and numbers != known_numbers:
+                continue
+            if len(shingles & known) >= NEAR_DUPLICATE_JACCARD * len(shingles | known):
+                return "near_duplicate", key.split(":", 1)[1]
+        return None
+
+
+def _shingles(text: str) -> set[str]:
+    return find_ngrams(text, SHINGLE_WORDS) or {text}
+
+
+def _minhash(shingles: set[str]) -> MinHash:
+    minhash = MinHash(num_perm=_PERMUTATIONS)
+    minhash.update_batch([shingle.encode("utf-8", "surrogatepass") for shingle in sorted(shingles)])
+    return minhash

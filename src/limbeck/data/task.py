@@ -1,0 +1,96 @@
+"""What the user asks of a student: the instruction, the fields, the answer type and the labels."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from limbeck.data.answers import ANSWERS, resolve_answer_type
+from limbeck.data.example import Example
+from limbeck.errors import DataError
+
+_PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_ -]*)\}")
+
+
+class Settings(BaseModel):
+    """Base of every settings class: unknown keys are errors, values never change after validation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+def _as_label_meanings(value: object) -> object:
+    return {str(name): "" for name in value} if isinstance(value, list) else value
+
+
+class Task(Settings):
+    """The task in the user's words.
+
+    Attributes:
+        instruction: one or two sentences, shown to teacher and student alike.
+        answer: ``number``, ``choice``, ``label``, ``text`` or ``math`` (``letter`` and ``latex`` are read as ``choice``
+            and ``math``); a column may override it row by row.
+        labels: for ``label``: each label and what it means (a plain list is read as labels without meanings). Where
+            none are given they are collected from the training data.
+        fields: names of the inputs of an example.
+        template: how the question is made of the fields, ``{name}`` by ``{name}``; a single field needs none.
+        answer_prefix: what stands before the answer in every completion, teacher's and student's.
+    """
+
+    instruction: str = "Solve the problem."
+    answer: Annotated[str, BeforeValidator(resolve_answer_type)] = "text"
+    labels: Annotated[dict[str, str], BeforeValidator(_as_label_meanings)] = Field(default_factory=dict)
+    fields: tuple[str, ...] = ("question",)
+    template: str | None = None
+    answer_prefix: str = "The answer is: "
+
+    @model_validator(mode="after")
+    def _check_template(self) -> Task:
+        if self.template is None:
+            if len(self.fields) != 1:
+                raise ValueError(f"{len(self.fields)} fields {list(self.fields)} need a task.template that joins them")
+            return self
+        unknown = sorted(set(_PLACEHOLDER.findall(self.template)) - set(self.fields))
+        if unknown:
+            raise ValueError(f"the template names unknown field(s) {unknown}; known are {list(self.fields)}")
+        return self
+
+    def render_question(self, fields: dict[str, str]) -> str:
+        """The question of an example: the template with each ``{field}`` replaced once, values never re-read."""
+        if self.template is None:
+            return fields[self.fields[0]].strip()
+        return _PLACEHOLDER.sub(lambda match: fields[match.group(1)], self.template).strip()
+
+    def describe_labels(self) -> str:
+        """The labels as a line for a prompt, or an empty text where the task has none."""
+        if not self.labels:
+            return ""
+        if any(self.labels.values()):
+            return "\n".join(f"- {name}: {meaning}" if meaning else f"- {name}" for name, meaning in self.labels.items())
+        return ", ".join(self.labels)
+
+    def read_gold(self, text: str, answer_type: str) -> str:
+        """The gold answer of a row, in the form in which it is compared.
+
+        Raises:
+            DataError: the text is no answer of this type.
+        """
+        answer = ANSWERS[answer_type].read(text, tuple(self.labels))
+        if answer is None:
+            known = f" (one of: {', '.join(self.labels)})" if self.labels and answer_type == "label" else ""
+            raise DataError(f"answer {text!r} is not a {answer_type}{known}")
+        return answer
+
+    def read_answer(self, text: str, answer_type: str) -> str | None:
+        """The final answer of a teacher's or student's text, or None where it gives none.
+
+        The last answer prefix wins ("The answer is", upper or lower case, colon or not); without one, the last thing of
+        the text that looks like an answer of this type.
+        """
+        marker = self.answer_prefix.strip().rstrip(":").strip()
+        return ANSWERS[answer_type].extract(text, tuple(self.labels), marker)
+
+    def is_correct(self, answer: str | None, example: Example) -> bool:
+        """Whether an answer equals the gold answer of the example."""
+        return answer is not None and ANSWERS[example.answer_type].equal(answer, example.answer)

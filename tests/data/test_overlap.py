@@ -1,0 +1,228 @@
+"""Specification of `limbeck.data.overlap`: repeats, near-duplicates, and leaks into the test set."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.support import make_example
+
+from limbeck.data.overlap import DuplicateGuard, LeakGuard, find_ngrams, normalise_question
+
+
+def words(name: str, count: int) -> list[str]:
+    """Words that occur nowhere else."""
+    return [f"{name}{chr(97 + number // 26)}{chr(97 + number % 26)}" for number in range(count)]
+
+
+# 200 training rows of 10 unrelated words: an 8-gram in three of them or more is template text, in two it is not.
+FILLER = [" ".join(words(f"filler{chr(97 + row // 26)}{chr(97 + row % 26)}x", 10)) for row in range(200)]
+TEST_WORDS = words("test", 27)  # 20 8-grams
+
+
+def find_leak(question: str, *held_out: str, train: Sequence[str] = FILLER) -> str | None:
+    rows = [(f"row{number}", text) for number, text in enumerate(held_out)]
+    return LeakGuard(rows, [*train, question]).find_leak(question)
+
+
+@pytest.mark.parametrize(
+    ("text", "normal"),
+    [
+        ("  What IS\n2 plus 3? ", "what is 2 plus 3"),
+        ("one,two;three_four", "one two three four"),
+        ("Straße", "strasse"),
+        ("room 12", "room 12"),
+        ("ﬁve", "five"),
+        ("", ""),
+    ],
+)
+def test_normal_form(text: str, normal: str) -> None:
+    """The normal form of a question folds case, spaces and punctuation, and keeps numbers."""
+    assert normalise_question(text) == normal
+
+
+def test_ngrams() -> None:
+    """The n-grams of a text are its runs of n words, each once, and none where it is shorter."""
+    assert find_ngrams("a b c d", 3) == {"a b c", "b c d"}
+    assert find_ngrams("a a a a", 2) == {"a a"}
+    assert find_ngrams("a b", 3) == set()
+
+
+# Leaks
+
+
+def test_leak_by_equality() -> None:
+    """A row that equals a test row apart from case, spaces and punctuation leaks, however short it is."""
+    assert find_leak("what is   the CAPITAL of France", "Unrelated.", "What is the capital of France?") == "row1"
+    assert find_leak("What is the capital of Spain?", "What is the capital of France?") is None
+
+
+def test_numbers_are_part_of_the_text() -> None:
+    """The same short problem with another number is no leak."""
+    assert find_leak("Tom has 3 apples.", "Tom has 4 apples.") is None
+
+
+@pytest.mark.parametrize("held_out", ["Solve x + 3 = 5.", "Solve x - 3 = -5.", "Solve x * 3 = 5.", "Solve x / 3 = 5."])
+def test_signs_and_operators_are_part_of_the_problem(held_out: str) -> None:
+    """A problem that differs in a sign or an operator is another problem and no leak."""
+    assert find_leak("Solve x - 3 = 5.", held_out) is None
+
+
+def test_leak_by_60_percent() -> None:
+    """A row leaks if exactly 60% of its 8-grams are in one test row, and not if only 59% are."""
+    held_out = words("held", 107)  # 100 8-grams, as has each row below
+    leaking = " ".join([*held_out[:67], *words("own", 40)])  # 60 of 100
+    clean = " ".join([*held_out[:66], *words("own", 41)])  # 59 of 100
+    assert find_leak(leaking, "Unrelated.", " ".join(held_out)) == "row1"
+    assert find_leak(clean, "Unrelated.", " ".join(held_out)) is None
+
+
+def test_share_is_of_the_row_not_of_the_test_row() -> None:
+    """A short row that is copied whole out of a long test row leaks, while a long row that quotes a short one does not."""
+    short, long = " ".join(TEST_WORDS[5:14]), " ".join(TEST_WORDS)
+    assert find_leak(short, long) == "row0"
+    assert find_leak(long, short) is None
+
+
+def test_leak_is_into_one_row() -> None:
+    """A row whose 8-grams are spread over two test rows, less than 60% in each, is no leak."""
+    first, second = words("first", 13), words("second", 13)
+    question = " ".join([*first, *second])  # 6 + 6 of 19 8-grams, 63% together
+    assert find_leak(question, " ".join(first), " ".join(second)) is None
+
+
+def test_most_similar_row_is_named() -> None:
+    """Where a row leaks into several test rows, the one with most in common is named, ties by id."""
+    question = " ".join(TEST_WORDS)
+    assert find_leak(question, " ".join(TEST_WORDS[:25]), " ".join([*TEST_WORDS[:26], "else"])) == "row1"
+    assert find_leak(question, " ".join([*TEST_WORDS[:25], "x"]), " ".join([*TEST_WORDS[:25], "y"])) == "row0"
+
+
+def test_template_text_is_no_leak() -> None:
+    """8-grams in more than 1% of the training rows are template text and do not count."""
+    template = " ".join(words("template", 20))
+    question, held_out = f"{template} one two three", f"{template} four five six"  # 13 of 16 8-grams are the template's
+    train = [*FILLER[:197], *(f"{template} {' '.join(words(name, 3))}" for name in ("x", "y"))]
+    assert find_leak(question, held_out, train=train) is None  # the template is in 3 of 200 rows
+
+
+def test_text_of_1_percent_of_the_rows_is_no_template() -> None:
+    """8-grams in exactly 1% of the training rows still count."""
+    template = " ".join(words("template", 20))
+    question, held_out = f"{template} one two three", f"{template} four five six"
+    train = [*FILLER[:198], f"{template} seven eight nine"]
+    assert find_leak(question, held_out, train=train) == "row0"  # in 2 of 200 rows
+
+
+def test_template_row_leaks_by_equality() -> None:
+    """A row that is nothing but template text leaks only if it equals a test row."""
+    template = " ".join(words("template", 20))
+    train = [*FILLER[:190], *[template] * 9]
+    assert find_leak(template, f"{template} and more", train=train) is None
+    assert find_leak(template, template.upper(), train=train) == "row0"
+
+
+def test_leak_into_a_small_data_set() -> None:
+    """A row that copies a test row leaks in a training set of fewer than 100 rows as well."""
+    question = " ".join([*TEST_WORDS, "indeed"])  # 20 of 21 8-grams
+    assert find_leak(question, " ".join(TEST_WORDS), train=FILLER[:30]) == "row0"
+
+
+@given(st.text(min_size=1, max_size=40))
+@settings(max_examples=80, deadline=None)
+def test_a_copy_always_leaks(question: str) -> None:
+    """An exact copy of a test row leaks, whatever its text."""
+    assert LeakGuard([("row", question)], [question]).find_leak(question) == "row"
+
+
+def test_nothing_held_out() -> None:
+    """Nothing leaks where nothing is held out."""
+    assert LeakGuard([], FILLER).find_leak(FILLER[0]) is None
+
+
+# Repeats and near-duplicates
+
+
+def find_duplicate(question: str, known: str, answer_type: str = "text") -> tuple[str, str] | None:
+    return DuplicateGuard([make_example(known, id="known")]).find_duplicate(question, answer_type)
+
+
+@pytest.mark.parametrize("answer_type", ["number", "choice", "label", "text", "math"])
+def test_repeat(answer_type: str) -> None:
+    """A question that is known apart from case, spaces and punctuation is a duplicate for every answer type."""
+    assert find_duplicate("what IS 2 plus 3", "What is 2 plus 3?", answer_type) == ("duplicate", "known")
+
+
+def test_new_question() -> None:
+    """A question unlike all known ones is no duplicate, nor is any question where none is known."""
+    assert find_duplicate("What is the capital of France?", "How many legs does a spider have?") is None
+    assert DuplicateGuard().find_duplicate("What is the capital of France?", "text") is None
+
+
+def test_number_of_a_short_question() -> None:
+    """Two short problems that differ in a number are different."""
+    assert find_duplicate("Tom has 3 apples.", "Tom has 4 apples.", "number") is None
+
+
+@pytest.mark.parametrize("known", ["Calculate 5 + 3.", "Calculate -5 - 3.", "Calculate 5 * 3."])
+def test_operator_of_a_problem(known: str) -> None:
+    """Two problems that differ in an operator or a sign are different."""
+    assert find_duplicate("Calculate 5 - 3.", known, "number") is None
+
+
+def test_near_duplicate_from_80_percent() -> None:
+    """Questions that share exactly 80% of their word 3-shingles are near-duplicates, every time."""
+    rng = random.Random(0)
+    missed = 0
+    for _ in range(30):
+        known = [f"w{rng.randrange(10**9)}" for _ in range(22)]  # 20 3-shingles, of which the shorter one has 16
+        missed += find_duplicate(" ".join(known[:18]), " ".join(known)) != ("near_duplicate", "known")
+    assert missed == 0
+
+
+def test_no_near_duplicate_below_80_percent() -> None:
+    """Questions that share 75% of their word 3-shingles are no near-duplicates."""
+    rng = random.Random(0)
+    for _ in range(30):
+        known = [f"w{rng.randrange(10**9)}" for _ in range(22)]  # 20 3-shingles, of which the shorter one has 15
+        assert find_duplicate(" ".join(known[:17]), " ".join(known)) is None
+
+
+@pytest.mark.parametrize(
+    ("answer_type", "reason"),
+    [("text", "near_duplicate"), ("label", "near_duplicate"), ("choice", "near_duplicate"), ("number", None), ("math", None)],
+)
+def test_other_numbers_make_another_problem(answer_type: str, reason: str | None) -> None:
+    """In number and math tasks, and only there, a near-duplicate with other numbers is another problem."""
+    story = words("story", 200)
+    known, question = " ".join([*story[:100], "17", *story[100:]]), " ".join([*story[:100], "18", *story[100:]])
+    found = find_duplicate(question, known, answer_type)  # 196 of 202 3-shingles shared
+    assert found == (None if reason is None else (reason, "known"))
+
+
+def test_same_numbers_are_a_near_duplicate() -> None:
+    """In number tasks a near-duplicate with the same numbers is one."""
+    story = words("story", 200)
+    known = " ".join([*story[:100], "17", *story[100:]])
+    assert find_duplicate(f"{known} indeed", known, "number") == ("near_duplicate", "known")
+
+
+def test_first_of_two_repeats_is_named() -> None:
+    """A question that was added twice is known under the id that came first."""
+    guard = DuplicateGuard()
+    guard.add(make_example("What is it?", id="first"))
+    guard.add(make_example("what is it", id="second"))
+    assert guard.find_duplicate("What is it?", "text") == ("duplicate", "first")
+
+
+@given(st.lists(st.text(max_size=25), max_size=5), st.text(max_size=25), st.sampled_from(["number", "text", "math"]))
+@settings(max_examples=60, deadline=None)
+def test_what_was_added_is_found(others: list[str], question: str, answer_type: str) -> None:
+    """Any question that was added is a duplicate of itself, whatever else is known."""
+    guard = DuplicateGuard([make_example(text) for text in [*others, question]])
+    found = guard.find_duplicate(question, answer_type)
+    assert found is not None
+    assert found[0] == "duplicate"

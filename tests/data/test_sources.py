@@ -1,0 +1,325 @@
+"""Specification of `limbeck.data.sources`: from files to examples, every complaint with file and line."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.support import write_rows
+
+from limbeck.data.example import make_example_id
+from limbeck.data.sources import DataSettings, Reading, collect_labels, read_examples, read_jsonl, read_questions
+from limbeck.data.task import Task
+from limbeck.errors import ConfigError, DataError
+
+NUMBER = Task(answer="number")
+GOOD = b'{"domain": "a", "question": "q1", "answer": "1"}\n'
+Read = Callable[..., Reading]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Where a test writes its rows."""
+    return tmp_path / "rows.jsonl"
+
+
+@pytest.fixture
+def read(file: Path) -> Read:
+    """Writes rows or bytes to the file and reads them as examples."""
+
+    def read_back(content: bytes | list[dict[str, Any]], task: Task = NUMBER, **values: Any) -> Reading:  # noqa: ANN401
+        if isinstance(content, bytes):
+            file.write_bytes(content)
+        else:
+            write_rows(file, content)
+        return read_examples(file, task, DataSettings(**values))
+
+    return read_back
+
+
+def row(**changes: Any) -> dict[str, Any]:  # noqa: ANN401
+    return {"domain": "a", "question": "q1", "answer": "1", **changes}
+
+
+def test_a_row_becomes_an_example(read: Read) -> None:
+    """A row gives an example with its domain, fields, question, canonical answer, rationale, meta and source."""
+    content = [row(question=" What? ", answer="1,000", rationale="Because.", meta={"level": 3}, source="web", id="ignored")]
+    (example,) = read(content).examples
+    assert example.id == make_example_id("a", {"question": "What?"})
+    assert (example.domain, example.question, example.fields) == ("a", "What?", {"question": "What?"})
+    assert (example.answer, example.answer_type, example.rationale) == ("1000", "number", "Because.")
+    assert example.meta == {"level": 3, "source": "web"}
+    assert example.provenance.kind == "real"
+    assert (example.stage, example.teacher_answer) == (None, None)
+
+
+def test_examples_keep_the_order_of_the_file(read: Read) -> None:
+    """Examples stand in the order of the file, and the domains are counted in it."""
+    reading = read([row(domain=domain, question=f"q{number}") for number, domain in enumerate("baacab")])
+    assert [example.domain for example in reading.examples] == ["b", "a", "a", "c", "a", "b"]
+    assert dict(reading.domains) == {"b": 2, "a": 3, "c": 1}
+    assert reading.repeat_count == 0
+
+
+def test_repeats_are_collapsed_and_counted(read: Read) -> None:
+    """Rows with the same domain and fields are one example, the first, and the others are counted."""
+    reading = read([row(source="x"), row(question="q2"), row(source="y"), row(answer="1.0"), row(domain="b")])
+    assert [(example.domain, example.question) for example in reading.examples] == [("a", "q1"), ("a", "q2"), ("b", "q1")]
+    assert reading.examples[0].meta == {"source": "x"}
+    assert reading.repeat_count == 2
+    assert dict(reading.domains) == {"a": 2, "b": 1}
+
+
+def test_contradicting_repeats(file: Path, read: Read) -> None:
+    """Two answers for one question are an error that names both lines and both answers."""
+    message = rf"{re.escape(str(file))}:4: answer '2' contradicts line 1, which gives '1' for the same question"
+    with pytest.raises(DataError, match=message):
+        read([row(), row(question="q2"), row(), row(answer="2")])
+
+
+@pytest.mark.parametrize(
+    ("answer_type", "first", "second"),
+    [("text", "Paris", "paris"), ("text", "The cat", "cat."), ("math", "\\frac{1}{2}", "\\dfrac{1}{2}")],
+)
+def test_repeats_with_equal_answers(read: Read, answer_type: str, first: str, second: str) -> None:
+    """Repeats whose answers are equal by the rule of their type are no contradiction."""
+    reading = read([row(answer=first), row(answer=second)], Task(answer=answer_type))
+    assert [example.answer for example in reading.examples] == [first]
+    assert reading.repeat_count == 1
+
+
+def test_columns_by_other_names(read: Read) -> None:
+    """Each of our names can stand for a column of another name."""
+    content = [{"topic": "a", "text": "q1", "label": "7", "why": "Because."}]
+    columns = {"domain": "topic", "question": "text", "answer": "label", "rationale": "why"}
+    (example,) = read(content, columns=columns).examples
+    assert (example.domain, example.question, example.answer, example.rationale) == ("a", "q1", "7", "Because.")
+
+
+def test_template_of_fields(read: Read) -> None:
+    """The fields of the task are read from their columns and joined by the template, and make the id."""
+    task = Task(answer="label", labels=["yes", "no"], fields=("premise", "hypothesis"), template="{premise} / {hypothesis}?")
+    (example,) = read([{"domain": "rte", "premise": "It rains", "hypothesis": "It is wet", "answer": "Yes"}], task).examples
+    assert example.question == "It rains / It is wet?"
+    assert example.answer == "yes"
+    assert example.id == make_example_id("rte", {"premise": "It rains", "hypothesis": "It is wet"})
+
+
+def test_domain_from_the_answer(read: Read) -> None:
+    """With the answer as domain, examples are grouped by their canonical answers and need no domain column."""
+    content = [
+        {"question": "q1", "answer": "Earn."},
+        {"question": "q2", "answer": "money"},
+        {"question": "q3", "answer": "earn"},
+    ]
+    reading = read(content, Task(answer="label", labels=["earn", "money"]), domain="answer")
+    assert dict(reading.domains) == {"earn": 2, "money": 1}
+
+
+@pytest.mark.parametrize(
+    ("given_type", "answer", "answer_type", "stored"),
+    [
+        ("letter", "(B)", "choice", "B"),
+        ("latex", "$\\frac{1}{2}$", "math", "\\frac{1}{2}"),
+        ("text", "Paris", "text", "Paris"),
+        ("number", "2.50", "number", "2.5"),
+        (None, "7", "number", "7"),
+    ],
+)
+def test_answer_type_by_row(read: Read, given_type: str | None, answer: str, answer_type: str, stored: str) -> None:
+    """A row's own answer type goes before the task's, "letter" and "latex" being words for choice and math."""
+    (example,) = read([row(answer=answer, answer_type=given_type)]).examples
+    assert (example.answer_type, example.answer) == (answer_type, stored)
+
+
+@pytest.mark.parametrize(("value", "answer"), [(5, "5"), (2.5, "2.5"), (0, "0"), (-3, "-3"), (0.00001, "0.00001")])
+def test_answers_may_be_json_numbers(read: Read, value: float, answer: str) -> None:
+    """An answer may be a JSON number as well as a text, zero and very small ones included."""
+    assert read([row(answer=value)]).examples[0].answer == answer
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbf" + GOOD,
+        b"\n \n" + GOOD + b"\n\t\n",
+        GOOD.replace(b"\n", b"\r\n"),
+        GOOD.rstrip(),
+        b"\r\n\r\n" + GOOD,
+    ],
+    ids=["byte-order mark", "blank lines", "Windows line ends", "no last line end", "leading blank lines"],
+)
+def test_tolerated_files(read: Read, content: bytes) -> None:
+    """A byte-order mark, blank lines, Windows line ends and a missing last line end are no errors."""
+    reading = read(content)
+    assert [(example.question, example.answer) for example in reading.examples] == [("q1", "1")]
+
+
+def test_lines_are_counted_with_blank_ones(file: Path) -> None:
+    """Line numbers are those of the file, blank lines counted."""
+    file.write_bytes(b'\n{"a": 1}\n\n\n{"b": "\xc3\xa9"}\n')
+    assert list(read_jsonl(file)) == [(2, {"a": 1}), (5, {"b": "é"})]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b'{"domain": "a", "question":', "not JSON at column 28"),
+        (b"plain text", "not JSON at column 1"),
+        (b"[1, 2]", "a JSON object is wanted, list found"),
+        (b"5", "a JSON object is wanted, int found"),
+        (b"null", "a JSON object is wanted, NoneType found"),
+        (b'{"question": "\xff"}', "not UTF-8 at byte 14 of the line"),
+        (b'{"a":' * 100_000, "not JSON: too deep"),
+        (b'{"domain": "a", "answer": "1"}', "no column 'question'; the row has 'domain', 'answer'"),
+        (b'{"question": "q", "answer": "1"}', "no column 'domain'; the row has 'question', 'answer'"),
+        (b'{"question": "q", "domain": "a"}', "no column 'answer'; the row has 'question', 'domain'"),
+        (b"{}", "no column 'question'; the row has none"),
+        (b'{"domain": " ", "question": "q", "answer": "1"}', "column 'domain' is empty or no plain value: ' '"),
+        (b'{"domain": "a", "question": "", "answer": "1"}', "column 'question' is empty or no plain value: ''"),
+        (b'{"domain": "a", "question": "q", "answer": null}', "column 'answer' is empty or no plain value: None"),
+        (b'{"domain": "a", "question": ["q"], "answer": "1"}', "column 'question' is empty or no plain value: ['q']"),
+        (b'{"domain": "a", "question": "q", "answer": "many"}', "answer 'many' is not a number"),
+        (b'{"domain": "a", "question": "q", "answer": "x1", "answer_type": "letter"}', "answer 'x1' is not a choice"),
+        (
+            b'{"domain": "a", "question": "q", "answer": "x", "answer_type": "label"}',
+            "answer 'x' is not a label (one of: y, z)",
+        ),
+        (
+            b'{"domain": "a", "question": "q", "answer": "1", "answer_type": "word"}',
+            "unknown answer type 'word'; known are number",
+        ),
+        (b'{"domain": "a", "question": "q", "answer": "1", "meta": 3}', "column 'meta' must be an object, int found"),
+    ],
+)
+def test_errors_name_file_and_line(file: Path, read: Read, line: bytes, message: str) -> None:
+    """Every fault of a line is an error that names the file, the line and what is wrong."""
+    with pytest.raises(DataError) as caught:
+        read(b"\n" + GOOD + line + b"\n", Task(answer="number", labels=["y", "z"]))
+    assert str(caught.value).startswith(f"{file}:3: {message}")
+
+
+@pytest.mark.parametrize("digits", ["1" * 5000, '"' + "1" * 5000 + '"'], ids=["JSON number", "text"])
+def test_endless_number_in_a_row(file: Path, read: Read, digits: str) -> None:
+    """A number of thousands of digits is either read or an error that names file and line."""
+    try:
+        reading = read(f'{{"domain": "a", "question": "q", "answer": {digits}}}'.encode())
+    except DataError as error:
+        assert str(error).startswith(f"{file}:1: ")  # noqa: PT017 (either outcome is right)
+    else:
+        assert reading.examples[0].answer == "1" * 5000
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n \n"])
+def test_file_without_rows(file: Path, read: Read, content: bytes) -> None:
+    """A file without any row is an error that names it."""
+    with pytest.raises(DataError, match=rf"^{re.escape(str(file))}: no rows$"):
+        read(content)
+    with pytest.raises(DataError, match=rf"^{re.escape(str(file))}: no rows$"):
+        read_questions(file, NUMBER, DataSettings())
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    """A missing file, or a folder in its place, is an error that names it."""
+    (tmp_path / "folder.jsonl").mkdir()
+    for name, reason in (("none.jsonl", "No such file or directory"), ("folder.jsonl", "Is a directory")):
+        path = tmp_path / name
+        with pytest.raises(DataError, match=rf"^{re.escape(str(path))}: {reason}$"):
+            read_examples(path, NUMBER, DataSettings())
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.parquet", "rows"])
+def test_other_formats(tmp_path: Path, name: str) -> None:
+    """A file that is no JSON Lines file by its name is refused before it is read."""
+    path = tmp_path / name
+    path.write_bytes(GOOD)
+    with pytest.raises(DataError, match=rf"^{re.escape(str(path))}: only JSON Lines files"):
+        read_examples(path, NUMBER, DataSettings())
+
+
+@given(st.lists(st.binary(max_size=30) | st.sampled_from([GOOD, b"\n", b'{"a": 1}', b"[]", b"\xef\xbb\xbf"]), max_size=4))
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_bytes_are_rows_or_a_data_error(file: Path, pieces: list[bytes]) -> None:
+    """Whatever a file holds, it gives examples or an error of the data that names the file."""
+    file.write_bytes(b"".join(pieces))
+    try:
+        reading = read_examples(file, NUMBER, DataSettings())
+    except DataError as error:
+        assert str(error).startswith(str(file))  # noqa: PT017 (either outcome is right)
+    else:
+        assert [example.question for example in reading.examples] == ["q1"]
+
+
+cells = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12).filter(str.strip)
+
+
+@given(st.lists(st.tuples(cells, cells), min_size=1, max_size=6))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_row_is_kept_or_counted(file: Path, pairs: list[tuple[str, str]]) -> None:
+    """Examples and repeats together are as many as the rows, and the domain counts sum to the examples."""
+    write_rows(file, [{"domain": domain, "question": question, "answer": 1} for domain, question in pairs])
+    reading = read_examples(file, NUMBER, DataSettings())
+    assert len(reading.examples) + reading.repeat_count == len(pairs)
+    assert sum(reading.domains.values()) == len(reading.examples)
+    assert {(example.domain, example.question) for example in reading.examples} == {(d.strip(), q.strip()) for d, q in pairs}
+
+
+# Unlabelled rows
+
+
+def test_questions_need_no_answer(file: Path) -> None:
+    """Unlabelled rows give their questions beside all of their columns, repeats included."""
+    content = [{"question": " q1 ", "id": 7}, {"question": "q1"}]
+    assert read_questions(write_rows(file, content), NUMBER, DataSettings()) == [(content[0], "q1"), (content[1], "q1")]
+
+
+def test_unlabelled_row_without_question(file: Path) -> None:
+    """An unlabelled row without its question is an error that names file and line."""
+    write_rows(file, [{"question": "q"}, {"answer": "1"}])
+    with pytest.raises(DataError, match=rf"^{re.escape(str(file))}:2: no column 'question'"):
+        read_questions(file, NUMBER, DataSettings())
+
+
+# Labels from the data
+
+
+def test_labels_are_collected(file: Path) -> None:
+    """A label task that lists no labels gets those of its training data, sorted."""
+    write_rows(file, [{"text": "t", "topic": topic} for topic in ("earn", "acq", " earn ", "money-fx")])
+    task = collect_labels(Task(answer="label"), DataSettings(train=file, columns={"answer": "topic"}))
+    assert list(task.labels) == ["acq", "earn", "money-fx"]
+
+
+def test_numeric_labels_are_collected(file: Path) -> None:
+    """The labels 0 and 1, written as JSON numbers, are both collected."""
+    write_rows(file, [{"question": "q1", "answer": 0}, {"question": "q2", "answer": 1}])
+    settings = DataSettings(train=file, domain="answer")
+    task = collect_labels(Task(answer="label"), settings)
+    assert list(task.labels) == ["0", "1"]
+    assert [example.answer for example in read_examples(file, task, settings).examples] == ["0", "1"]
+
+
+def test_labels_that_are_listed_stay(file: Path) -> None:
+    """Labels that the task lists are kept, and a task of another type gets none."""
+    write_rows(file, [row(answer="z")])
+    settings = DataSettings(train=file)
+    assert list(collect_labels(Task(answer="label", labels=["y"]), settings).labels) == ["y"]
+    assert collect_labels(NUMBER, settings).labels == {}
+
+
+def test_labels_from_nowhere() -> None:
+    """A label task with neither labels nor training data is an error of the config."""
+    with pytest.raises(ConfigError, match=r"neither task.labels nor data.train"):
+        collect_labels(Task(answer="label"), DataSettings())
+
+
+def test_settings_reject_unknown_keys() -> None:
+    """A misspelt key of the data settings is an error."""
+    with pytest.raises(ValueError, match="tset"):
+        DataSettings(**json.loads('{"tset": "test.jsonl"}'))

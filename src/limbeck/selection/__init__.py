@@ -1,0 +1,1 @@
+"""PURE ARITHMETIC: how many examples a domain gets, and which ones."""

@@ -1,0 +1,1 @@
+"""ASKING, PAYING, REMEMBERING: requests to the large model, their budget and their ledger. Imports no torch."""

@@ -1,0 +1,107 @@
+"""Annotation: the teacher writes the rationale of a chosen example (BalDistill §2.5 of the notes).
+
+`hinted` puts the gold answer in the prompt, as the paper does; `blind` does not. What the teacher's prompts say is not
+visible in the paper, so the wording is ours and a user can replace it (`teacher.templates.annotate`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from limbeck.data.example import Example, Rejected
+from limbeck.data.task import Task
+from limbeck.teacher.asking import Harvest, ask_until_kept, reject
+from limbeck.teacher.prompts import load_template, render_prompt
+from limbeck.teacher.replies import find_fault, mentions_hint, split_rationale
+from limbeck.teacher.request import About, TeacherRequest
+from limbeck.teacher.teacher import Outcome, Teacher
+
+
+def annotate(
+    teacher: Teacher,
+    queues: Mapping[str, Sequence[Example]],
+    wanted: Mapping[str, int],
+    *,
+    task: Task,
+    stage: int,
+    is_hinted: bool,
+    on_mismatch: str,
+    max_attempts: int,
+    find_reason: Callable[[Example], str | None] = lambda example: None,
+) -> Harvest:
+    """Have the teacher write rationales, candidate after candidate, until each group has kept what it wants.
+
+    Args:
+        teacher: who is asked.
+        queues: the candidates of each group, best first.
+        wanted: how many of them each group wants.
+        task: instruction, labels and answer prefix.
+        stage: stage that asks.
+        is_hinted: whether the prompt shows the gold answer.
+        on_mismatch: what happens where the teacher's answer is not the gold answer: ``reject`` (the next candidate
+            takes its place), ``consume`` (the place is lost, as in the released code), ``keep_teacher``.
+        max_attempts: at most this many requests per wanted example.
+        find_reason: a last check of an annotated example; a reason rejects it.
+    """
+    template = load_template("annotate", teacher.settings.templates.get("annotate"))
+    candidates: dict[str, Iterator[Example]] = {group: iter(queue) for group, queue in queues.items()}
+
+    def make_request(group: str) -> TeacherRequest | Example | None:
+        example = next(candidates[group], None)
+        if example is None or example.teacher_answer is not None:  # none left, or synthesized with its rationale
+            return example and example.but(stage=stage)
+        prompt = render_prompt(
+            template,
+            "annotate",
+            instruction=task.instruction,
+            labels=task.describe_labels() if example.answer_type == "label" else "",
+            question=example.question,
+            answer=example.answer if is_hinted else None,
+            answer_prefix=task.answer_prefix,
+            domain=example.domain,
+        )
+        return teacher.make_request(prompt, About("annotate", stage, example.domain, (example,)))
+
+    def judge(outcome: Outcome) -> Example | Rejected:
+        verdict = read_annotation(outcome, task, is_hinted=is_hinted, on_mismatch=on_mismatch)
+        if isinstance(verdict, Example) and (reason := find_reason(verdict)):
+            return reject(outcome.request, reason)
+        return verdict
+
+    return ask_until_kept(
+        teacher,
+        wanted,
+        make_request,
+        judge,
+        max_attempts=max_attempts,
+        is_consuming=lambda rejected: on_mismatch == "consume" and rejected.reason == "answer_mismatch",
+    )
+
+
+def read_annotation(outcome: Outcome, task: Task, *, is_hinted: bool, on_mismatch: str) -> Example | Rejected:
+    """The annotated example, or why the reply can't be used.
+
+    Reasons: ``truncated``, ``filtered``, ``empty``, ``refused``, ``no_answer``, ``no_rationale``, ``mentions_hint``,
+    ``answer_mismatch``.
+    """
+    request, reply = outcome.request, outcome.reply
+    example = request.about.examples[0]
+    if reply is None:
+        return reject(request, outcome.reason, outcome.detail)
+    fault = find_fault(reply)
+    if fault:
+        return reject(request, fault, reply.text)
+    split = split_rationale(reply.text, task)
+    answer = task.read_answer(reply.text, example.answer_type) if split else None
+    if split is None or answer is None:
+        return reject(request, "no_answer", reply.text[-500:])
+    if not split[0]:
+        return reject(request, "no_rationale", reply.text)
+    if is_hinted and mentions_hint(split[0]):
+        return reject(request, "mentions_hint", split[0])
+    annotated = example.but(rationale=split[0], teacher_answer=answer, stage=request.about.stage)
+    if task.is_correct(answer, example):
+        return annotated
+    if on_mismatch == "keep_teacher":
+        return annotated.but(answer=answer, meta={**example.meta, "gold_answer": example.answer})
+    return reject(request, "answer_mismatch", f"teacher {answer!r}, gold {example.answer!r}")

@@ -1,0 +1,98 @@
+"""Asking until enough is kept: the one loop behind annotation and synthesis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from limbeck.data.example import Example, Rejected
+from limbeck.teacher.request import TeacherRequest
+from limbeck.teacher.teacher import Outcome, Teacher
+
+
+@dataclass
+class Harvest:
+    """What a round of asking gave.
+
+    Attributes:
+        kept: examples kept, by group and then in the order asked.
+        rejected: what was dropped, each with its reason.
+        missing: what each group still lacks.
+    """
+
+    kept: list[Example] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    missing: dict[str, int] = field(default_factory=dict)
+
+    def add(self, other: Harvest) -> None:
+        """Append a harvest that was asked for what this one lacks."""
+        self.kept += other.kept
+        self.rejected += other.rejected
+        self.missing = other.missing
+
+
+def ask_until_kept(
+    teacher: Teacher,
+    wanted: Mapping[str, int],
+    make_request: Callable[[str], TeacherRequest | Example | None],
+    judge: Callable[[Outcome], Example | Rejected],
+    *,
+    max_attempts: int,
+    is_consuming: Callable[[Rejected], bool] = lambda rejected: False,
+) -> Harvest:
+    """Ask group by group (a group is a domain, or the whole pool) until each has kept what it wants.
+
+    Args:
+        teacher: asked for all groups together, so that requests overlap.
+        wanted: how many examples each group wants.
+        make_request: the group's next request; an example that is complete already and is kept as it is; or None when
+            the group has no more.
+        judge: what becomes of an outcome that has a reply.
+        max_attempts: a group that wants n asks at most n·max_attempts times.
+        is_consuming: rejections that use up a place in the quota (``on_mismatch: consume``).
+
+    Returns:
+        Kept and rejected examples in the order asked, never in the order answered. A spent cap ends the loop.
+    """
+    missing = {group: count for group, count in wanted.items() if count > 0}
+    attempts_left = {group: count * max_attempts for group, count in missing.items()}
+    kept: dict[str, list[Example]] = {group: [] for group in missing}
+    harvest = Harvest()
+    while teacher.budget.exhausted is None:
+        batch: list[tuple[str, TeacherRequest]] = []
+        for group in missing:
+            asked = 0
+            while asked < min(missing[group], attempts_left[group]):
+                request = make_request(group)
+                if request is None:
+                    attempts_left[group] = asked
+                elif isinstance(request, Example):
+                    kept[group].append(request)
+                    missing[group] -= 1
+                else:
+                    batch.append((group, request))
+                    asked += 1
+        if not batch:
+            break
+        outcomes = teacher.ask_many([request for _, request in batch])
+        for (group, request), outcome in zip(batch, outcomes, strict=True):
+            attempts_left[group] -= 1
+            if outcome.reason == "budget":
+                continue
+            verdict = judge(outcome) if outcome.reply else reject(request, "teacher_failed", outcome.detail)
+            if isinstance(verdict, Example):
+                kept[group].append(verdict)
+                missing[group] -= 1
+            else:
+                harvest.rejected.append(verdict)
+                missing[group] -= is_consuming(verdict)
+    harvest.kept = [example for examples in kept.values() for example in examples]
+    harvest.missing = {group: count for group, count in missing.items() if count}
+    return harvest
+
+
+def reject(request: TeacherRequest, reason: str, detail: str = "") -> Rejected:
+    """A rejection of what a request was about."""
+    about = request.about
+    example_id = about.examples[0].id if about.purpose == "annotate" else None
+    return Rejected(about.stage, about.domain, reason, example_id, request.key, detail[:500])

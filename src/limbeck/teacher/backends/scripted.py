@@ -1,0 +1,54 @@
+"""`scripted`: a teacher that says what it is told, for tests and dry runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from limbeck.data.sources import read_jsonl
+from limbeck.errors import ConfigError, DataError
+from limbeck.teacher.request import BackendError, Reply, TeacherRequest
+from limbeck.teacher.teacher import TeacherSettings
+
+
+class ScriptedBackend:
+    """Answers with what a function gives for the request: a text, a reply, or an exception to raise.
+
+    `asked` keeps every request that arrived, in order of arrival.
+    """
+
+    def __init__(self, script: Callable[[TeacherRequest], str | Reply | BaseException]) -> None:
+        self._script = script
+        self.asked: list[TeacherRequest] = []
+
+    @classmethod
+    def from_settings(cls, settings: TeacherSettings) -> ScriptedBackend:
+        """A script from `teacher.path`: JSONL rows ``{"match": TEXT, "text": REPLY}``, optionally ``finish_reason``.
+
+        The first row whose `match` occurs in the prompt answers; an empty or missing `match` fits every prompt.
+
+        Raises:
+            ConfigError: no `teacher.path`.
+            DataError: a row without `text`.
+        """
+        if settings.path is None:
+            raise ConfigError("teacher.backend: scripted needs teacher.path, a JSONL file of {match, text} rows")
+        rows = []
+        for number, row in read_jsonl(settings.path):
+            if not isinstance(row.get("text"), str):
+                raise DataError(f"{settings.path}:{number}: no column 'text'; the row has {sorted(row)}")
+            rows.append((str(row.get("match", "")), Reply(row["text"], settings.model, row.get("finish_reason", "stop"))))
+
+        def script(request: TeacherRequest) -> Reply | BaseException:
+            prompt = "\n".join(message["content"] for message in request.messages)
+            fit = (reply for match, reply in rows if match in prompt)
+            return next(fit, None) or BackendError(f"no row of {settings.path} matches the prompt", is_transient=False)
+
+        return cls(script)
+
+    async def send(self, request: TeacherRequest) -> Reply:
+        """The script's reply, or its exception raised."""
+        self.asked.append(request)
+        said = self._script(request)
+        if isinstance(said, BaseException):
+            raise said
+        return Reply(said, request.body["model"]) if isinstance(said, str) else said

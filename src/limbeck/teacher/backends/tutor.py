@@ -1,0 +1,74 @@
+"""`tutor`: a deterministic teacher for the procedural domains. A simulation, and it says so: no model is asked.
+
+It solves what it is asked from the question alone and invents problems from a far part of the domain's stream. Its
+faults (`TutorSettings`) are drawn anew for each request from the request's key, so a re-run makes the same ones.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+
+from limbeck.data.example import hash_text
+from limbeck.data.procedural import DOMAINS, STREAM_LENGTH, SYNTHESIS_OFFSET, Problem, Solution, draw_problem
+from limbeck.errors import TeacherError
+from limbeck.teacher.request import Reply, TeacherRequest
+from limbeck.teacher.teacher import TeacherSettings, TutorSettings
+
+CENTRE_CHOICES = 8
+
+
+class TutorBackend:
+    """Simulated teacher; see the module."""
+
+    def __init__(self, settings: TeacherSettings) -> None:
+        self.settings: TutorSettings = settings.tutor
+
+    async def send(self, request: TeacherRequest) -> Reply:
+        """Answer an ``annotate`` or ``synthesize`` request.
+
+        Raises:
+            TeacherError: the domain is not one of the tutor's.
+        """
+        about = request.about
+        if about.domain not in DOMAINS:
+            raise TeacherError(
+                f"the tutor knows no domain {about.domain!r}, only {', '.join(DOMAINS)}; use another teacher.backend"
+            )
+        luck = random.Random(hash_text(f"tutor/{self.settings.seed}/{request.key}"))
+        if about.purpose == "annotate":
+            text = self._solve(about.domain, about.examples[0].question, luck)
+        else:
+            question = self._invent(about.domain, luck).question
+            text = f"Question: {question}\nRationale: {self._solve(about.domain, question, luck)}"
+        prompt = " ".join(message["content"] for message in request.messages)
+        return Reply(text, "tutor (simulated)", "stop", _count_tokens(prompt), _count_tokens(text))
+
+    def _solve(self, domain: str, question: str, luck: random.Random) -> str:
+        # Both fates are drawn whatever the rates are, so that changing one rate leaves the other's draws alone.
+        is_slip, is_misstated = luck.random() < self.settings.slip_rate, luck.random() < self.settings.misstate_rate
+        solution = DOMAINS[domain].solve(question, luck if is_slip else None)
+        stated = _misstate(solution, luck) if is_misstated else solution.answer
+        return f"{solution.rationale}\nThe answer is: {stated}"
+
+    def _invent(self, domain: str, luck: random.Random) -> Problem:
+        is_centred = luck.random() < self.settings.centre_bias
+        drawn = [
+            draw_problem(domain, self.settings.seed, luck.randrange(SYNTHESIS_OFFSET, STREAM_LENGTH))
+            for _ in range(CENTRE_CHOICES if is_centred else 1)
+        ]
+        ranked = sorted(drawn, key=lambda problem: len(DOMAINS[domain].solve(problem.question, None).rationale))
+        return ranked[len(ranked) // 2]
+
+
+def _misstate(solution: Solution, luck: random.Random) -> str:
+    """Another answer of the same form."""
+    if re.fullmatch(r"-?\d+", solution.answer):
+        return str(int(solution.answer) + luck.choice((-2, -1, 1, 2)))
+    middle = len(solution.answer) // 2
+    return solution.answer[middle:] + solution.answer[:middle] + "x"
+
+
+def _count_tokens(text: str) -> int:
+    """A stand-in for a tokenizer: words, numbers and signs."""
+    return len(re.findall(r"\w+|[^\w\s]", text))

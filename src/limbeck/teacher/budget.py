@@ -1,0 +1,77 @@
+"""The hard budget: reserved before a request leaves, settled after, never passed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import Field
+
+from limbeck.data.task import Settings
+from limbeck.errors import BudgetExhausted
+
+
+class BudgetSettings(Settings):
+    """The caps; all that are set hold at once, over every purpose.
+
+    Attributes:
+        max_examples: rows of the final training set (kept real + kept synthesized + duplicates), the papers' B.
+        max_requests: every attempt that leaves the machine, whatever comes back.
+        max_tokens: prompt and completion tokens of all attempts.
+        max_cost_usd: money, by the teacher's `prices`; an unknown price under this cap is an error.
+    """
+
+    max_examples: int = Field(gt=0)
+    max_requests: int | None = Field(default=None, ge=0)
+    max_tokens: int | None = Field(default=None, ge=0)
+    max_cost_usd: float | None = Field(default=None, ge=0)
+
+
+@dataclass(frozen=True)
+class Spend:
+    """What is spent, or reserved, in the three units that requests cost."""
+
+    requests: int = 0
+    tokens: int = 0
+    cost_usd: float = 0.0
+
+    def __add__(self, other: Spend) -> Spend:
+        return Spend(self.requests + other.requests, self.tokens + other.tokens, self.cost_usd + other.cost_usd)
+
+    def __sub__(self, other: Spend) -> Spend:
+        return Spend(self.requests - other.requests, self.tokens - other.tokens, self.cost_usd - other.cost_usd)
+
+
+class Budget:
+    """Counts what is spent and what is reserved against the caps.
+
+    `spent` starts at what the ledger holds already, so a resumed run goes on where it stopped.
+    """
+
+    def __init__(self, settings: BudgetSettings, spent: Spend | None = None) -> None:
+        self.settings = settings
+        self.spent = spent or Spend()
+        self.reserved = Spend()
+        self.exhausted: BudgetExhausted | None = None
+
+    def reserve(self, most: Spend) -> None:
+        """Set aside the most that one request can cost.
+
+        Raises:
+            BudgetExhausted: a cap does not allow it; nothing is reserved. The error stays in `exhausted`.
+        """
+        used = self.spent + self.reserved
+        caps = (
+            ("max_requests", self.settings.max_requests, used.requests, most.requests),
+            ("max_tokens", self.settings.max_tokens, used.tokens, most.tokens),
+            ("max_cost_usd", self.settings.max_cost_usd, used.cost_usd, most.cost_usd),
+        )
+        for cap, limit, have, need in caps:
+            if limit is not None and have + need > limit + 1e-12:
+                self.exhausted = BudgetExhausted(cap, limit, have, need)
+                raise self.exhausted
+        self.reserved += most
+
+    def settle(self, most: Spend, real: Spend) -> None:
+        """Replace a reservation by what the request really cost."""
+        self.reserved -= most
+        self.spent += real

@@ -1,0 +1,125 @@
+"""Synthesis: the teacher invents an example of a tail domain, with its rationale (BalDistill §2.4 of the notes).
+
+How the paper prompts, seeds and filters is not visible. Here each request shows a few real examples of the domain and
+asks for one new example; repeats, near-repeats and leaks into held-out data are rejected, and asked again in other words.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+
+from limbeck.data.example import Example, Provenance, Rejected, hash_text, make_example_id
+from limbeck.data.overlap import DuplicateGuard, LeakGuard
+from limbeck.data.task import Task
+from limbeck.teacher.asking import Harvest, ask_until_kept, reject
+from limbeck.teacher.prompts import load_template, render_prompt
+from limbeck.teacher.replies import find_fault, read_synthesis
+from limbeck.teacher.request import About, TeacherRequest
+from limbeck.teacher.teacher import Outcome, Teacher
+
+
+def synthesize(
+    teacher: Teacher,
+    seeds: Mapping[str, Sequence[Example]],
+    wanted: Mapping[str, int],
+    *,
+    task: Task,
+    stage: int,
+    seed: int,
+    max_attempts: int,
+    duplicates: DuplicateGuard,
+    leaks: LeakGuard,
+    is_domain_answer: bool = False,
+    find_reason: Callable[[Example], str | None] = lambda example: None,
+) -> Harvest:
+    """Have the teacher write new examples until each domain has what it wants.
+
+    Args:
+        teacher: who is asked.
+        seeds: the real examples of each domain that prompts may show; each request draws its own few, at random by
+            (seed, stage, domain, index).
+        wanted: how many new examples each domain wants.
+        task: instruction, fields, labels and answer prefix.
+        stage: stage that asks.
+        seed: seed of the run.
+        max_attempts: at most this many requests per wanted example.
+        duplicates: what is known already; kept examples are added to it.
+        leaks: what is held out.
+        is_domain_answer: whether a domain *is* an answer (``data.domain: answer``), which is then asked for.
+        find_reason: a last check of a new example; a reason rejects it.
+    """
+    template = load_template("synthesize", teacher.settings.templates.get("synthesize"))
+    indices = dict.fromkeys(wanted, 0)
+
+    def make_request(domain: str) -> TeacherRequest:
+        index = indices[domain]
+        indices[domain] += 1
+        draw = random.Random(hash_text(f"seeds/{seed}/{stage}/{domain}/{index}"))
+        shown = tuple(draw.sample(list(seeds[domain]), min(teacher.settings.seed_examples, len(seeds[domain]))))
+        prompt = render_prompt(
+            template,
+            "synthesize",
+            instruction=task.instruction,
+            labels=task.describe_labels() if shown[0].answer_type == "label" else "",
+            domain=domain,
+            seeds=shown,
+            fields=task.fields,
+            answer=domain if is_domain_answer else None,
+            answer_prefix=task.answer_prefix,
+        )
+        about = About("synthesize", stage, domain, shown)
+        return teacher.make_request(prompt, about, sample=int(hash_text(f"{seed}/{stage}/{domain}/{index}")[:8], 16))
+
+    def judge(outcome: Outcome) -> Example | Rejected:
+        verdict = read_new_example(outcome, task, is_domain_answer=is_domain_answer)
+        if isinstance(verdict, Rejected):
+            return verdict
+        if (leak := leaks.find_leak(verdict.question)) is not None:
+            return reject(outcome.request, "leaks_held_out", f"held-out example {leak}")
+        if (known := duplicates.find_duplicate(verdict.question, verdict.answer_type)) is not None:
+            return reject(outcome.request, known[0], f"known example {known[1]}")
+        if (reason := find_reason(verdict)) is not None:
+            return reject(outcome.request, reason)
+        duplicates.add(verdict)
+        return verdict
+
+    return ask_until_kept(teacher, wanted, make_request, judge, max_attempts=max_attempts)
+
+
+def read_new_example(outcome: Outcome, task: Task, *, is_domain_answer: bool) -> Example | Rejected:
+    """The new example, or why the reply can't be used.
+
+    Its answer type is that of the seed examples. Reasons: ``truncated``, ``filtered``, ``empty``, ``refused``,
+    ``malformed`` (a field is missing), ``no_rationale``, ``no_answer`` (none, or of the wrong type), ``wrong_label``.
+    """
+    request, reply = outcome.request, outcome.reply
+    about = request.about
+    if reply is None:
+        return reject(request, outcome.reason, outcome.detail)
+    fault = find_fault(reply)
+    if fault:
+        return reject(request, fault, reply.text)
+    parts = read_synthesis(reply.text, task)
+    if parts.fields is None:
+        return reject(request, "malformed", reply.text)
+    if not parts.rationale:
+        return reject(request, "no_rationale", reply.text)
+    answer_type = about.examples[0].answer_type
+    answer = task.read_answer(task.answer_prefix + parts.answer_text, answer_type) if parts.answer_text else None
+    if answer is None:
+        return reject(request, "no_answer", reply.text[-500:])
+    if is_domain_answer and answer != about.domain:
+        return reject(request, "wrong_label", f"asked for {about.domain!r}, got {answer!r}")
+    return Example(
+        id=make_example_id(about.domain, parts.fields),
+        domain=about.domain,
+        fields=parts.fields,
+        question=task.render_question(parts.fields),
+        answer=answer,
+        answer_type=answer_type,
+        rationale=parts.rationale,
+        teacher_answer=answer,
+        provenance=Provenance("synthesized", request.key, tuple(example.id for example in about.examples)),
+        stage=about.stage,
+    )

@@ -1,0 +1,293 @@
+"""Annotation and synthesis: tolerant of form, strict about content, and every reject has its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support import make_example
+
+from limbeck.data.example import Example, Rejected
+from limbeck.data.overlap import DuplicateGuard, LeakGuard
+from limbeck.data.task import Task
+from limbeck.errors import ConfigError
+from limbeck.teacher.annotate import annotate, read_annotation
+from limbeck.teacher.asking import Harvest
+from limbeck.teacher.backends.scripted import ScriptedBackend
+from limbeck.teacher.budget import Budget, BudgetSettings
+from limbeck.teacher.ledger import Ledger
+from limbeck.teacher.prompts import load_template, render_prompt
+from limbeck.teacher.replies import mentions_hint, read_synthesis
+from limbeck.teacher.request import About, Reply, TeacherRequest
+from limbeck.teacher.synthesize import read_new_example, synthesize
+from limbeck.teacher.teacher import Outcome, Teacher, TeacherSettings
+
+TASK = Task(instruction="Solve the problem.", answer="number")
+SUM = make_example("2 + 3", "5")
+
+
+def judge_annotation(text: str, *, finish_reason: str = "stop", example: Example = SUM, **policy: object) -> Example | Rejected:
+    request = TeacherRequest("m", ({"role": "user", "content": "q"},), {"max_tokens": 9}, About("annotate", 2, "d", (example,)))
+    arguments: dict[str, object] = {"is_hinted": True, "on_mismatch": "reject", **policy}
+    return read_annotation(Outcome(request, Reply(text, "m", finish_reason)), TASK, **arguments)  # type: ignore[arg-type]
+
+
+def make_teacher(path: Path, script: Callable[[TeacherRequest], str | Reply | BaseException], **settings: object) -> Teacher:
+    ledger = Ledger(path / "ledger.sqlite")
+    return Teacher(
+        ScriptedBackend(script),
+        ledger,
+        Budget(BudgetSettings(max_examples=50)),
+        TeacherSettings(backend="scripted", **settings),  # type: ignore[arg-type]
+    )
+
+
+def test_annotation_splits_rationale_and_answer() -> None:
+    """The rationale is what stands before the last answer prefix, and the teacher's answer what follows it."""
+    kept = judge_annotation("Two and three.\nThat gives five.\n\n**The answer is: 5**")
+    assert isinstance(kept, Example)
+    assert (kept.rationale, kept.teacher_answer, kept.answer, kept.stage) == ("Two and three.\nThat gives five.", "5", "5", 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "finish_reason", "reason"),
+    [
+        ("Two and", "length", "truncated"),
+        ("", "content_filter", "filtered"),
+        ("  \n", "stop", "empty"),
+        ("I'm sorry, but I can't help with that.", "stop", "refused"),
+        ("It is five.", "stop", "no_answer"),
+        ("Steps. The answer is: unclear", "stop", "no_answer"),
+        ("The answer is: 5", "stop", "no_rationale"),
+        ("It must be the given answer. The answer is: 5", "stop", "mentions_hint"),
+        ("Two and three. The answer is: 6", "stop", "answer_mismatch"),
+    ],
+)
+def test_rejected_annotations_have_their_reason(text: str, finish_reason: str, reason: str) -> None:
+    """Each unusable reply is rejected with the reason that fits, the example's id and the ledger key."""
+    rejected = judge_annotation(text, finish_reason=finish_reason)
+    assert isinstance(rejected, Rejected)
+    assert (rejected.reason, rejected.example_id, rejected.stage) == (reason, SUM.id, 2)
+    assert rejected.request
+
+
+def test_keep_teacher_teaches_the_teachers_answer() -> None:
+    """With `keep_teacher` a disagreeing answer becomes the one to learn, and the gold answer is remembered."""
+    kept = judge_annotation("Two and three. The answer is: 6", on_mismatch="keep_teacher")
+    assert isinstance(kept, Example)
+    assert (kept.answer, kept.meta["gold_answer"]) == ("6", "5")
+
+
+@pytest.mark.parametrize(
+    ("text", "is_hint"),
+    [
+        ("This matches the given answer.", True),
+        ("so the provided answer is right", True),
+        ("which agrees with the answer provided", True),
+        ("as the answer given is 5", True),
+        ("The correct answer is 5.", False),
+        ("For a given x, the answer is 5.", False),
+        ("The answer is given by the sum of both.", False),
+    ],
+)
+def test_hint_leaks_are_recognised(text: str, is_hint: bool) -> None:
+    """A rationale that speaks of the answer it was given is told apart from one that states its answer."""
+    assert mentions_hint(text) is is_hint
+
+
+def test_blind_prompts_hold_no_answer(tmp_path: Path) -> None:
+    """The gold answer stands in hinted prompts and in no blind one."""
+    prompts: list[str] = []
+
+    def script(request: TeacherRequest) -> str:
+        prompts.append(request.messages[0]["content"])
+        return "Steps. The answer is: 98765"
+
+    example = make_example("What is it?", "98765")
+    for is_hinted in (True, False):
+        annotate(
+            make_teacher(tmp_path, script), {"d": [example]}, {"d": 1}, task=TASK, stage=0, is_hinted=is_hinted,
+            on_mismatch="reject", max_attempts=1,
+        )  # fmt: skip
+    hinted, blind = (prompt.replace("<answer>", "") for prompt in prompts)
+    assert "98765" in hinted
+    assert "98765" not in blind
+
+
+def run_annotation(tmp_path: Path, on_mismatch: str, max_attempts: int = 3) -> Harvest:
+    """Ten candidates of which the first four get a wrong answer; three are wanted."""
+    examples = [make_example(f"number {n}", str(n)) for n in range(10)]
+
+    def script(request: TeacherRequest) -> str:
+        n = int(request.about.examples[0].answer)
+        return f"Steps. The answer is: {n if n >= 4 else -1}"
+
+    return annotate(
+        make_teacher(tmp_path, script), {"d": examples}, {"d": 3}, task=TASK, stage=0, is_hinted=True,
+        on_mismatch=on_mismatch, max_attempts=max_attempts,
+    )  # fmt: skip
+
+
+def test_rejected_examples_are_replaced_by_the_next(tmp_path: Path) -> None:
+    """Under `reject` the next candidates take the places of the rejected until the quota is kept."""
+    harvest = run_annotation(tmp_path, "reject")
+    assert [example.answer for example in harvest.kept] == ["4", "5", "6"]
+    assert [rejected.reason for rejected in harvest.rejected] == ["answer_mismatch"] * 4
+    assert harvest.missing == {}
+
+
+def test_consumed_examples_are_not_replaced(tmp_path: Path) -> None:
+    """Under `consume`, the released code's policy, a mismatch uses up its place in the quota."""
+    harvest = run_annotation(tmp_path, "consume")
+    assert harvest.kept == []
+    assert len(harvest.rejected) == 3
+    assert harvest.missing == {}
+
+
+def test_replacement_is_bounded(tmp_path: Path) -> None:
+    """A domain that wants three examples asks at most three times `max_attempts` of them, and says what is missing."""
+    harvest = run_annotation(tmp_path, "reject", max_attempts=2)
+    assert len(harvest.kept) + len(harvest.rejected) == 6
+    assert harvest.missing == {"d": 1}
+
+
+def test_synthetic_candidates_are_not_annotated_again(tmp_path: Path) -> None:
+    """A candidate that has its teacher's rationale already is kept without a request."""
+    ready = make_example("9 + 9", "18", rationale="Add.", teacher_answer="18")
+    teacher = make_teacher(tmp_path, lambda request: "must not be asked")
+    harvest = annotate(
+        teacher, {"d": [ready]}, {"d": 1}, task=TASK, stage=4, is_hinted=True, on_mismatch="reject", max_attempts=1
+    )
+    assert harvest.kept == [ready.but(stage=4)]
+    assert teacher.budget.spent.requests == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Question: What is 4 + 4?\nRationale: Add them.\nThe answer is: 8",
+        "**Question:** What is 4 + 4?\n\n**Rationale:** Add them.\n\n**The answer is:** 8",
+        "1. Question: What is 4 + 4?\n2. Explanation: Add them.\nThe answer is 8",
+        '```json\n{"question": "What is 4 + 4?", "rationale": "Add them.", "answer": 8}\n```',
+        "Sure!\n\nquestion : What is 4 + 4?\nSolution: Add them.\nthe answer is: 8.",
+    ],
+)
+def test_synthesis_is_read_in_many_forms(text: str) -> None:
+    """A new example is found in labelled lines, markdown, numbered lists and JSON alike."""
+    parts = read_synthesis(text, TASK)
+    assert parts.fields == {"question": "What is 4 + 4?"}
+    assert parts.rationale == "Add them."
+    assert TASK.read_answer("The answer is: " + str(parts.answer_text), "number") == "8"
+
+
+@given(st.text(max_size=200))
+def test_reading_never_fails(text: str) -> None:
+    """Whatever a teacher writes, reading it gives parts or None, never an error."""
+    read_synthesis(text, TASK)
+    judge_annotation(text)
+
+
+def judge_synthesis(text: str, task: Task = TASK, *, is_domain_answer: bool = False) -> Example | Rejected:
+    request = TeacherRequest("m", ({"role": "user", "content": "q"},), {"max_tokens": 9}, About("synthesize", 1, "d", (SUM,)))
+    return read_new_example(Outcome(request, Reply(text, "m")), task, is_domain_answer=is_domain_answer)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("Rationale: x.\nThe answer is: 8", "malformed"),
+        ("Question: What?\nThe answer is: 8", "no_rationale"),
+        ("Question: What?\nRationale: x.", "no_answer"),
+        ("Question: What?\nRationale: x.\nThe answer is: maybe", "no_answer"),
+    ],
+)
+def test_rejected_syntheses_have_their_reason(text: str, reason: str) -> None:
+    """A synthesis that lacks a part is rejected with the reason of that part."""
+    rejected = judge_synthesis(text)
+    assert isinstance(rejected, Rejected)
+    assert rejected.reason == reason
+
+
+def test_synthesized_examples_carry_their_provenance() -> None:
+    """A synthesized example knows its ledger key and the seed examples its prompt showed."""
+    kept = judge_synthesis("Question: 4 + 4?\nRationale: Add.\nThe answer is: 8")
+    assert isinstance(kept, Example)
+    assert (kept.provenance.kind, kept.provenance.seeds) == ("synthesized", (SUM.id,))
+    assert kept.provenance.request
+
+
+def test_the_label_asked_for_is_the_label() -> None:
+    """Where the domain is the answer, a synthesis with another label is rejected as `wrong_label`."""
+    task = Task(answer="label", labels={"d": "", "e": ""})
+    request = TeacherRequest(
+        "m",
+        ({"role": "user", "content": "q"},),
+        {"max_tokens": 9},
+        About("synthesize", 1, "d", (SUM.but(answer_type="label"),)),
+    )
+    outcome = Outcome(request, Reply("Question: a text\nRationale: x.\nThe answer is: e", "m"))
+    rejected = read_new_example(outcome, task, is_domain_answer=True)
+    assert isinstance(rejected, Rejected)
+    assert rejected.reason == "wrong_label"
+
+
+def test_synthesis_rejects_repeats_and_leaks_and_asks_again(tmp_path: Path) -> None:
+    """Repeats of known examples and questions of the test set are rejected with reasons and asked for anew."""
+    said = iter(["2 + 3", "7 + 7", "8 + 8", "8 + 8", "9 + 9"])
+
+    def script(request: TeacherRequest) -> str:
+        return f"Question: {next(said)}\nRationale: Add.\nThe answer is: 1"
+
+    harvest = synthesize(
+        make_teacher(tmp_path, script, max_concurrency=1), {"d": [SUM]}, {"d": 2}, task=TASK, stage=0, seed=1, max_attempts=3,
+        duplicates=DuplicateGuard([SUM]), leaks=LeakGuard([("t1", "7 + 7!")], []),
+    )  # fmt: skip
+    assert [example.question for example in harvest.kept] == ["8 + 8", "9 + 9"]
+    assert [rejected.reason for rejected in harvest.rejected] == ["duplicate", "leaks_held_out", "duplicate"]
+
+
+def test_synthesis_requests_depend_on_place_not_on_time(tmp_path: Path) -> None:
+    """The requests of a domain are the same whatever other domains ask, so a resumed run repeats them exactly."""
+
+    def ask(wanted: dict[str, int], folder: str) -> list[str]:
+        (tmp_path / folder).mkdir()
+        teacher = make_teacher(tmp_path / folder, lambda request: "malformed")
+        seeds = {name: [make_example(f"{name} {n}", domain=name) for n in range(6)] for name in ("a", "b")}
+        synthesize(
+            teacher, seeds, wanted, task=TASK, stage=1, seed=7, max_attempts=2,
+            duplicates=DuplicateGuard(), leaks=LeakGuard([], []),
+        )  # fmt: skip
+        return sorted(row["key"] for row in teacher.ledger.list_requests() if row["domain"] == "b")
+
+    alone, together = ask({"b": 3}, "alone"), ask({"a": 5, "b": 3}, "together")
+    assert len(alone) == 6
+    assert alone == together
+
+
+def test_users_can_replace_a_prompt(tmp_path: Path) -> None:
+    """A template of the user's takes the place of the packaged one; a broken one is a config error with file and line."""
+    mine = tmp_path / "mine.jinja"
+    mine.write_text("Q: {{ question }} / {{ answer }}")
+    assert render_prompt(load_template("annotate", mine), "annotate", question="2 + 2", answer="4") == "Q: 2 + 2 / 4"
+    broken = tmp_path / "broken.jinja"
+    broken.write_text("fine\n{% if %}")
+    with pytest.raises(ConfigError, match=r"broken\.jinja:2"):
+        load_template("annotate", broken)
+    unknown = tmp_path / "unknown.jinja"
+    unknown.write_text("{{ qestion }}")
+    with pytest.raises(ConfigError, match=r"qestion.*it may use answer, question"):
+        render_prompt(load_template("annotate", unknown), "annotate", question="q", answer="a")
+
+
+def test_templates_run_in_a_sandbox(tmp_path: Path) -> None:
+    """A template can't reach Python's internals, and text that looks like a template stays text."""
+    evil = tmp_path / "evil.jinja"
+    evil.write_text("{{ question.__class__.__mro__[1].__subclasses__() }}")
+    with pytest.raises(ConfigError):
+        render_prompt(load_template("annotate", evil), "annotate", question="q")
+    plain = tmp_path / "plain.jinja"
+    plain.write_text("{{ question }}")
+    assert render_prompt(load_template("annotate", plain), "annotate", question="{{ 7 * 7 }}") == "{{ 7 * 7 }}"

@@ -1,0 +1,104 @@
+"""Greedy generation in batches of similar length, with the likelihood of what was generated.
+
+Why not `model.generate`: it keeps a row in the batch after its end, where this loop drops it (a small student's outputs
+differ widely in length), and it casts the logits of every dtype to float32, where the likelihood is wanted exactly.
+`benchmarks/generation.py` compares the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from transformers import DynamicCache
+
+from limbeck.student.forward import silent, to_scores_dtype
+from limbeck.student.model import Student
+
+
+@dataclass
+class Generation:
+    """One greedy output.
+
+    Attributes:
+        ids: the generated ids, without the token that ended them.
+        nll: −log p of each of those ids given all before it, in nats; from raw logits in float32 (float64 for a float64
+            model).
+        is_truncated: whether the limit ended it, not a stop token.
+    """
+
+    ids: list[int] = field(default_factory=list)
+    nll: list[float] = field(default_factory=list)
+    is_truncated: bool = True
+
+
+@torch.inference_mode()
+def generate(
+    student: Student,
+    prompts: Sequence[Sequence[int]],
+    *,
+    stop_ids: frozenset[int],
+    max_new_tokens: int,
+    batch_size: int = 32,
+    on_batch: Callable[[int, int], None] = silent,
+) -> list[Generation]:
+    """The greedy output of each prompt, in the order given.
+
+    Args:
+        student: the model.
+        prompts: ids of each prompt, at least one token.
+        stop_ids: ids that end an output.
+        max_new_tokens: the most tokens of an output.
+        batch_size: prompts a batch; sorted by length, so that little is padded.
+        on_batch: told ``(prompts done, prompts in all)``.
+    """
+    order = sorted(range(len(prompts)), key=lambda index: (-len(prompts[index]), index))
+    results = [Generation() for _ in prompts]
+    for start in range(0, len(order), batch_size):
+        chosen = order[start : start + batch_size]
+        _generate_batch(student, [prompts[i] for i in chosen], [results[i] for i in chosen], stop_ids, max_new_tokens)
+        on_batch(min(start + batch_size, len(order)), len(order))
+    return results
+
+
+def _generate_batch(
+    student: Student,
+    prompts: Sequence[Sequence[int]],
+    results: Sequence[Generation],
+    stop_ids: frozenset[int],
+    max_new_tokens: int,
+) -> None:
+    width = max(map(len, prompts))
+    pad = student.tokenizer.pad_token_id or 0
+    ids = torch.tensor([[pad] * (width - len(row)) + list(row) for row in prompts], device=student.device)
+    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in prompts], device=student.device)
+    positions = (mask.cumsum(1) - 1).clamp(min=0)
+    cache = DynamicCache(config=student.model.config)
+    active = list(results)
+    for _ in range(max_new_tokens):
+        logits = student.model(
+            input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True,
+            logits_to_keep=1,
+        ).logits[:, -1]  # fmt: skip
+        logits = to_scores_dtype(logits)
+        best, chosen = logits.max(dim=-1)
+        nll = torch.logsumexp(logits, dim=-1) - best
+        going = []
+        for row, (result, token, cost) in enumerate(zip(active, chosen.tolist(), nll.tolist(), strict=True)):
+            if token in stop_ids:
+                result.is_truncated = False
+            else:
+                result.ids.append(token)
+                result.nll.append(cost)
+                going.append(row)
+        if not going:
+            return
+        if len(going) < len(active):
+            keep = torch.tensor(going, device=student.device)
+            cache.batch_select_indices(keep)
+            active = [active[row] for row in going]
+            chosen, mask, positions = chosen[keep], mask[keep], positions[keep]
+        ids = chosen.unsqueeze(1)
+        mask = torch.cat([mask, mask.new_ones(len(active), 1)], dim=1)
+        positions = positions[:, -1:] + 1

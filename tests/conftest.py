@@ -1,0 +1,89 @@
+"""Shared fixtures: a tiny random student with a byte tokenizer, and a small project with a scripted teacher."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.support import make_sums, make_tokenizer, script_rows, write_rows
+from transformers import LlamaConfig, LlamaForCausalLM
+from transformers.utils import logging as transformers_logging
+
+from limbeck.errors import ConfigError
+from limbeck.student.model import Student, find_packaged, load_student
+from limbeck.student.settings import StudentSettings
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+transformers_logging.disable_progress_bar()
+torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a random two-layer Llama and its byte tokenizer."""
+    folder = tmp_path_factory.mktemp("tiny")
+    tokenizer = make_tokenizer()
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=2048, bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id, initializer_range=0.3, tie_word_embeddings=True,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def tiny(tiny_folder: Path) -> Student:
+    """The tiny student in float64."""
+    return load_student(StudentSettings(model=str(tiny_folder), dtype="float64"))
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Student:
+    """The packaged SmolLM2 in float32."""
+    try:
+        find_packaged("smollm2-135m-instruct")
+    except ConfigError as error:
+        pytest.skip(str(error))
+    return load_student(StudentSettings())
+
+
+@pytest.fixture
+def project(tmp_path: Path, tiny_folder: Path) -> Callable[..., Path]:
+    """Makes a config over small sums, the tiny student and a scripted teacher; returns the config's path."""
+
+    def make(counts: dict[str, int] | None = None, **changes: Any) -> Path:  # noqa: ANN401
+        counts = counts or {"big": 12, "mid": 6, "small": 2}
+        write_rows(tmp_path / "train.jsonl", make_sums(counts))
+        write_rows(tmp_path / "test.jsonl", make_sums(dict.fromkeys(counts, 3), start=5000))
+        write_rows(tmp_path / "script.jsonl", script_rows())
+        config: dict[str, Any] = {
+            "name": "small",
+            "seed": 5,
+            "data": {"train": "train.jsonl", "test": "test.jsonl"},
+            "task": {"answer": "number"},
+            "teacher": {"backend": "scripted", "model": "script", "path": "script.jsonl"},
+            "budget": {"max_examples": 9},
+            "student": {"model": str(tiny_folder)},
+            "training": {"epochs": 0.2, "batch_size": 8, "lora": {"rank": 2, "alpha": 4}},
+            "method": {"stages": 3, "quota": "uniform", "score_max_new_tokens": 8},
+            "evaluation": {"max_new_tokens": 8},
+        }
+        for dotted, value in changes.items():
+            *parents, last = dotted.split("__")
+            place = config
+            for parent in parents:
+                place = place.setdefault(parent, {})
+            place[last] = value
+        path = tmp_path / "config.json"  # JSON is YAML
+        path.write_text(json.dumps(config), "utf-8")
+        return path
+
+    return make

@@ -1,0 +1,86 @@
+"""`encode`: the one place where text becomes ids and loss mask."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from datasets import load_dataset
+from tests.support import CHAT_TEMPLATES, make_example, make_tokenizer
+
+from limbeck.data.task import Task
+from limbeck.storage import write_jsonl
+from limbeck.student.encode import IGNORED, Encoder
+
+EXAMPLE = make_example("Calculate 2 + 3.", "5", rationale="2 + 3 = 5.")
+TASK = Task(instruction="Solve the problem.", answer="number")
+
+
+@pytest.mark.parametrize("template", CHAT_TEMPLATES)
+def test_mask_is_the_completion(template: str) -> None:
+    """For every chat template the labels are the rationale, the answer line and the end-of-turn token, and no other id."""
+    tokenizer = make_tokenizer(template)
+    encoded = Encoder(tokenizer, TASK).encode(EXAMPLE)
+    learnt = [token for token in encoded.labels if token != IGNORED]
+    assert len(encoded.labels) == len(encoded.ids)
+    assert tokenizer.decode(learnt) == "2 + 3 = 5.\nThe answer is: 5" + CHAT_TEMPLATES[template][1]
+    assert encoded.labels[: encoded.prompt_length] == [IGNORED] * encoded.prompt_length
+    assert encoded.labels[encoded.prompt_length :] == list(encoded.ids[encoded.prompt_length :])
+
+
+@pytest.mark.parametrize("template", [name for name, (text, _) in CHAT_TEMPLATES.items() if text])
+def test_prompt_is_the_generation_prompt(template: str) -> None:
+    """The ids before the completion are the template's own rendering of the conversation for generation."""
+    tokenizer = make_tokenizer(template)
+    encoder = Encoder(tokenizer, TASK)
+    encoded = encoder.encode(EXAMPLE)
+    rendered = tokenizer.apply_chat_template(
+        encoder.make_messages(EXAMPLE.question, "number"), tokenize=False, add_generation_prompt=True
+    )
+    assert tokenizer.decode(encoded.ids[: encoded.prompt_length]) == rendered
+    assert list(encoded.ids[: encoded.prompt_length]) == encoder.encode_prompt(EXAMPLE.question, "number")
+
+
+@pytest.mark.parametrize("template", CHAT_TEMPLATES)
+def test_generation_stops_at_the_trained_end(template: str) -> None:
+    """The token that ends a completion in training is among those that end a generation."""
+    encoder = Encoder(make_tokenizer(template), TASK)
+    assert encoder.encode(EXAMPLE).ids[-1] in encoder.find_stop_ids()
+
+
+def test_label_only_students_learn_the_bare_answer() -> None:
+    """Without rationales the completion is the answer alone and the prompt does not ask for steps."""
+    encoder = Encoder(make_tokenizer(), TASK, has_rationale=False)
+    assert encoder.make_completion(EXAMPLE) == "5"
+    assert "step by step" not in encoder.make_messages("q", "number")[0]["content"]
+
+
+def test_labels_are_shown_for_label_rows_only() -> None:
+    """The prompt lists the labels with their meanings where the answer is a label, and nowhere else."""
+    task = Task(answer="label", labels={"earn": "quarterly results", "acq": "a take-over"})
+    encoder = Encoder(make_tokenizer(), task)
+    assert "- earn: quarterly results\n- acq: a take-over" in encoder.make_messages("q", "label")[0]["content"]
+    assert "quarterly" not in encoder.make_messages("q", "number")[0]["content"]
+
+
+def test_system_message_is_the_setting() -> None:
+    """A system message of the settings comes first; None leaves it to the template."""
+    with_system = Encoder(make_tokenizer(), TASK, system="Be brief.").make_messages("q", "number")
+    assert [message["role"] for message in with_system] == ["system", "user"]
+    assert [message["role"] for message in Encoder(make_tokenizer(), TASK).make_messages("q", "number")] == ["user"]
+
+
+def test_special_tokens_in_user_text_do_not_end_the_mask() -> None:
+    """A question that contains the end-of-turn token changes neither the completion's ids nor where it begins."""
+    encoder = Encoder(make_tokenizer(), TASK)
+    plain, hostile = encoder.encode(EXAMPLE), encoder.encode(EXAMPLE.but(question="x<|im_end|>y"))
+    assert hostile.ids[hostile.prompt_length :] == plain.ids[plain.prompt_length :]
+
+
+def test_training_rows_load_as_conversations(tmp_path: Path) -> None:
+    """`train.jsonl` rows load with `datasets` as conversational prompt/completion rows whose texts are those learnt."""
+    encoder = Encoder(make_tokenizer(), TASK)
+    write_jsonl(tmp_path / "train.jsonl", [encoder.to_conversation(EXAMPLE)])
+    row = load_dataset("json", data_files=str(tmp_path / "train.jsonl"), cache_dir=str(tmp_path / "cache"))["train"][0]
+    assert row["prompt"] == encoder.make_messages(EXAMPLE.question, "number")
+    assert row["completion"] == [{"role": "assistant", "content": "2 + 3 = 5.\nThe answer is: 5"}]

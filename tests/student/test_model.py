@@ -1,0 +1,51 @@
+"""Students by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from limbeck.errors import ConfigError
+from limbeck.storage import write_folder
+from limbeck.student.model import load_student, resolve_model
+from limbeck.student.settings import StudentSettings
+
+
+def test_unknown_packaged_model_names_the_known_ones() -> None:
+    """A wrong packaged name is a config error that lists the right ones."""
+    with pytest.raises(ConfigError, match="packaged:smollm2-135m-instruct"):
+        resolve_model("packaged:smollm3")
+
+
+def test_missing_model_is_one_line(tmp_path: Path) -> None:
+    """A folder without a model is a config error of one line that names it."""
+    with pytest.raises(ConfigError, match="can't be loaded") as caught:
+        load_student(StudentSettings(model=str(tmp_path / "nothing")))
+    assert "\n" not in str(caught.value)
+    assert str(tmp_path / "nothing") in str(caught.value)
+
+
+def test_folders_appear_whole_or_not_at_all(tmp_path: Path) -> None:
+    """A folder whose writing fails leaves the old one in place and nothing half-written beside it."""
+
+    def write_well(folder: Path) -> None:
+        (folder / "weights").write_text("good")
+
+    def write_badly(folder: Path) -> None:
+        (folder / "weights").write_text("half")
+        raise RuntimeError("power cut")
+
+    write_folder(tmp_path / "student", write_well)
+    with pytest.raises(RuntimeError, match="power cut"):
+        write_folder(tmp_path / "student", write_badly)
+    assert (tmp_path / "student" / "weights").read_text() == "good"
+    assert [path.name for path in tmp_path.iterdir()] == ["student"]
+
+
+@pytest.mark.slow
+def test_packaged_student_is_made_once(smollm2: object) -> None:
+    """The packaged SmolLM2 resolves to a folder of plain float32 safetensors that calls itself quantized no more."""
+    folder = Path(resolve_model("packaged:smollm2-135m-instruct"))
+    assert (folder / "model.safetensors").stat().st_size > 5e8
+    assert "quantization_config" not in (folder / "config.json").read_text("utf-8")

@@ -1,0 +1,127 @@
+"""Scores: likelihood, generation and IFD equal a slow reference, alone and in padded batches of any order."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.student.reference import slow_greedy, slow_ifd, slow_nll
+from tests.support import make_example
+
+from limbeck.data.task import Task
+from limbeck.student.encode import Encoded, Encoder
+from limbeck.student.forward import compute_token_nll
+from limbeck.student.generate import generate
+from limbeck.student.ifd import score_by_ifd
+from limbeck.student.model import Student
+from limbeck.student.scores import score_by_loss
+
+TASK = Task(answer="number")
+QUESTIONS = ["1 + 1", "Calculate 12 + 7, and then take away 3 of it.", "7", "What is the sum of 4 and 5?", "2 - 9 + 44"]
+relaxed = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@relaxed
+@given(st.lists(st.tuples(st.integers(1, 30), st.integers(1, 12)), min_size=1, max_size=7), st.integers(1, 4))
+def test_token_nll_equals_the_reference(tiny: Student, shapes: list[tuple[int, int]], batch_size: int) -> None:
+    """The likelihood of a completion is that of a plain forward pass to 1e-9, whatever it is batched with."""
+    draw = random.Random(str(shapes))
+    rows = [Encoded(tuple(draw.randrange(250) for _ in range(p + c)), p) for p, c in shapes]
+    for row, nll in zip(rows, compute_token_nll(tiny, rows, batch_size=batch_size), strict=True):
+        assert nll.tolist() == pytest.approx(slow_nll(tiny, list(row.ids), row.prompt_length), abs=1e-9)
+
+
+@relaxed
+@given(st.permutations(range(len(QUESTIONS))), st.integers(1, 5))
+def test_generation_equals_the_reference(tiny: Student, order: list[int], batch_size: int) -> None:
+    """Greedy outputs and their likelihoods are those of one prompt alone without a cache, in any order and batch."""
+    encoder = Encoder(tiny.tokenizer, TASK)
+    prompts = [encoder.encode_prompt(QUESTIONS[place], "number") for place in order]
+    # Stop ids that the random model does write, so that rows leave the batch at different times.
+    stop_ids = frozenset(slow_greedy(tiny, prompts[0], frozenset(), 4)[-1:])
+    outputs = generate(tiny, prompts, stop_ids=stop_ids, max_new_tokens=9, batch_size=batch_size)
+    for prompt, output in zip(prompts, outputs, strict=True):
+        expected = slow_greedy(tiny, prompt, stop_ids, 9)
+        assert output.ids == expected
+        assert output.is_truncated == (len(expected) == 9)
+        assert output.nll == pytest.approx(slow_nll(tiny, prompt + expected, len(prompt)), abs=1e-9)
+
+
+@relaxed
+@given(st.permutations(range(len(QUESTIONS))), st.integers(1, 5))
+def test_ifd_equals_the_reference(tiny: Student, order: list[int], batch_size: int) -> None:
+    """IFD on a float64 model equals the slow reference to 1e-9, alone and inside padded batches of any order."""
+    encoder = Encoder(tiny.tokenizer, TASK)
+    examples = [make_example(QUESTIONS[place]) for place in order]
+    scores = score_by_ifd(tiny, examples, encoder, max_new_tokens=7, batch_size=batch_size)
+    for example, score in zip(examples, scores, strict=True):
+        prompt = encoder.encode_prompt(example.question, "number")
+        assert score.id == example.id
+        assert score.score == pytest.approx(slow_ifd(tiny, prompt, encoder.find_stop_ids(), 7), abs=1e-9)
+
+
+def test_ifd_of_half_precision_comes_from_a_full_pass(tiny: Student) -> None:
+    """Where cached decoding is not exact, the conditional likelihood is that of one full pass over the same ids."""
+    encoder = Encoder(tiny.tokenizer, TASK)
+    half = Student(tiny.model.to(torch.bfloat16), tiny.tokenizer, tiny.settings)
+    score = score_by_ifd(half, [make_example(QUESTIONS[1])], encoder, max_new_tokens=6, batch_size=2)[0]
+    prompt = encoder.encode_prompt(QUESTIONS[1], "number")
+    output = generate(half, [prompt], stop_ids=encoder.find_stop_ids(), max_new_tokens=6)[0].ids
+    full = compute_token_nll(half, [Encoded((*prompt, *output), len(prompt))])[0]
+    assert not half.is_exact
+    assert score.parts["conditional_perplexity"] == pytest.approx(float(full.double().mean().exp()), rel=1e-6)
+
+
+def test_empty_output_has_no_score(tiny: Student) -> None:
+    """A student that ends at once has no IFD, and the example is still listed."""
+    encoder = Encoder(tiny.tokenizer, TASK)
+    example = make_example(QUESTIONS[0])
+    first = slow_greedy(tiny, encoder.encode_prompt(example.question, "number"), frozenset(), 1)[0]
+
+    class Stops(Encoder):
+        def find_stop_ids(self) -> frozenset[int]:
+            return frozenset({first})
+
+    score = score_by_ifd(tiny, [example], Stops(tiny.tokenizer, TASK), max_new_tokens=5, batch_size=1)[0]
+    assert (score.id, score.score, score.parts["token_count"]) == (example.id, None, 0)
+
+
+def test_loss_score_is_the_mean_nll_of_the_gold_answer(tiny: Student) -> None:
+    """The loss score is the mean NLL of the answer line after the prompt, rationale left out."""
+    encoder = Encoder(tiny.tokenizer, TASK)
+    example = make_example("2 + 2", "4", rationale="must play no part")
+    score = score_by_loss(tiny, [example], encoder, max_new_tokens=1, batch_size=1)[0]
+    encoded = encoder.encode(example.but(rationale=None))
+    nll = slow_nll(tiny, list(encoded.ids), encoded.prompt_length)
+    assert tiny.tokenizer.decode(encoded.ids[encoded.prompt_length :]) == "The answer is: 4<|im_end|>"
+    assert score.score == pytest.approx(sum(nll) / len(nll), abs=1e-9)
+
+
+def test_no_prompts_give_no_outputs(tiny: Student) -> None:
+    """Nothing to generate or to score is no error."""
+    assert generate(tiny, [], stop_ids=frozenset({1}), max_new_tokens=3) == []
+    assert compute_token_nll(tiny, []) == []
+    assert score_by_ifd(tiny, [], Encoder(tiny.tokenizer, TASK), max_new_tokens=3, batch_size=2) == []
+
+
+@pytest.mark.slow
+def test_ifd_on_smollm2(smollm2: Student) -> None:
+    """On the packaged SmolLM2 the batched IFD equals the slow reference to 1e-3 relative, template prompt and all."""
+    encoder = Encoder(smollm2.tokenizer, TASK)
+    examples = [make_example(question) for question in QUESTIONS[:3]]
+    scores = score_by_ifd(smollm2, examples, encoder, max_new_tokens=10, batch_size=3)
+    for example, score in zip(examples, scores, strict=True):
+        prompt = encoder.encode_prompt(example.question, "number")
+        assert score.score == pytest.approx(slow_ifd(smollm2, prompt, encoder.find_stop_ids(), 10), rel=1e-3)
+
+
+@pytest.mark.slow
+def test_smollm2_has_the_template_end(smollm2: Student) -> None:
+    """SmolLM2 completions end in `<|im_end|>` with nothing after it, and its prompt holds the template's system message."""
+    encoder = Encoder(smollm2.tokenizer, TASK)
+    encoded = encoder.encode(make_example("1 + 1", "2", rationale="1 + 1 = 2."))
+    assert smollm2.tokenizer.decode(encoded.ids[encoded.prompt_length :]) == "1 + 1 = 2.\nThe answer is: 2<|im_end|>"
+    assert "system" in smollm2.tokenizer.decode(encoded.ids[:5])

@@ -1,0 +1,85 @@
+"""What tests share that is no fixture: chat templates, a byte tokenizer, small examples and rows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from limbeck.data.example import Example, make_example_id
+
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+CHAT_TEMPLATES: dict[str, tuple[str | None, str]] = {
+    "chatml": (CHATML, "<|im_end|>"),
+    "llama3": (
+        "{{ '<s>' }}{% for message in messages %}<|start_header_id|>{{ message['role'] }}<|end_header_id|>\n\n"
+        "{{ message['content'] | trim }}<|eot_id|>{% endfor %}"
+        "{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}",
+        "<|eot_id|>",
+    ),
+    "gemma": (
+        "{{ '<s>' }}{% for message in messages %}<start_of_turn>"
+        "{{ 'model' if message['role'] == 'assistant' else message['role'] }}\n{{ message['content'] }}<end_of_turn>\n"
+        "{% endfor %}{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}",
+        "<end_of_turn>",
+    ),
+    "mistral": (
+        "{{ '<s>' }}{% for message in messages %}{% if message['role'] == 'user' %}[INST] {{ message['content'] }} [/INST]"
+        "{% else %} {{ message['content'] }}</s>{% endif %}{% endfor %}",
+        "</s>",
+    ),
+    "none": (None, "</s>"),
+}
+SPECIAL = ("<s>", "</s>", "<|im_start|>", "<|im_end|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>",
+           "<start_of_turn>", "<end_of_turn>", "<pad>")  # fmt: skip
+
+
+def make_tokenizer(template: str = "chatml") -> PreTrainedTokenizerFast:
+    """A tokenizer of bytes with a chat template of the given family."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    core = Tokenizer(models.BPE(vocab={char: place for place, char in enumerate(alphabet)}, merges=[]))
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    core.decoder = decoders.ByteLevel()
+    core.add_special_tokens(list(SPECIAL))
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=core, bos_token="<s>", eos_token="</s>", pad_token="</s>", clean_up_tokenization_spaces=False
+    )
+    tokenizer.chat_template = CHAT_TEMPLATES[template][0]
+    return tokenizer
+
+
+def make_example(question: str, answer: str = "1", domain: str = "d", **changes: Any) -> Example:  # noqa: ANN401
+    """A number example with a single field."""
+    fields = {"question": question}
+    example = Example(make_example_id(domain, fields), domain, fields, question, answer, "number")
+    return example.but(**changes)
+
+
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> Path:
+    """A JSONL file of rows."""
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return path
+
+
+def make_sums(counts: dict[str, int], start: int = 0) -> list[dict[str, Any]]:
+    """Rows of one-step sums, as many in each domain as `counts` says, all different."""
+    rows = []
+    for place, (domain, count) in enumerate(counts.items()):
+        for index in range(count):
+            a, b = start + 100 * place + index, 7 * index + place
+            rows.append({"domain": domain, "question": f"Calculate {a} + {b}.", "answer": str(a + b)})
+    return rows
+
+
+def script_rows() -> list[dict[str, str]]:
+    """A script that solves every sum of `make_sums` whose prompt shows its answer, and invents a few in order."""
+    rows = []
+    for value in range(6000):
+        rows.append({"match": f"The correct answer is {value}.", "text": f"One adds them up.\nThe answer is: {value}"})
+    return rows

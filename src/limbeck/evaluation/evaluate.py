@@ -1,0 +1,75 @@
+"""A student's predictions on labelled rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from limbeck.data.answers import compute_token_f1
+from limbeck.data.example import Example, hash_text
+from limbeck.evaluation.metrics import Prediction, choose_rows
+from limbeck.evaluation.settings import EvaluationSettings
+from limbeck.student.encode import Encoder
+from limbeck.student.forward import silent
+from limbeck.student.generate import Generation, generate
+from limbeck.student.model import Student
+
+
+def choose_examples(examples: Sequence[Example], max_examples: int | None, seed: int) -> list[Example]:
+    """The rows that are evaluated: all, or a seeded and domain-balanced subset."""
+    chosen = choose_rows(
+        [example.domain for example in examples],
+        max_examples,
+        lambda index: hash_text(f"evaluate/{seed}/{examples[index].id}"),
+    )
+    return [examples[index] for index in chosen]
+
+
+def predict(
+    student: Student,
+    encoder: Encoder,
+    questions: Sequence[tuple[str, str]],
+    settings: EvaluationSettings,
+    *,
+    on_batch: Callable[[int, int], None] = silent,
+) -> list[tuple[str | None, Generation]]:
+    """The student's answer (None where it gives none) to each ``(question, answer type)``, and all it wrote."""
+    outputs = generate(
+        student,
+        [encoder.encode_prompt(question, answer_type) for question, answer_type in questions],
+        stop_ids=encoder.find_stop_ids(),
+        max_new_tokens=settings.max_new_tokens,
+        batch_size=settings.batch_size,
+        on_batch=on_batch,
+    )
+    return [
+        (encoder.task.read_answer(encoder.decode(output.ids), answer_type), output)
+        for (_, answer_type), output in zip(questions, outputs, strict=True)
+    ]
+
+
+def evaluate(
+    student: Student,
+    encoder: Encoder,
+    examples: Sequence[Example],
+    settings: EvaluationSettings,
+    *,
+    on_batch: Callable[[int, int], None] = silent,
+) -> list[Prediction]:
+    """Predictions for labelled rows, compared with their gold answers, in the order given."""
+    answers = predict(
+        student, encoder, [(example.question, example.answer_type) for example in examples], settings, on_batch=on_batch
+    )
+    return [
+        Prediction(
+            id=example.id,
+            domain=example.domain,
+            answer=example.answer,
+            answer_type=example.answer_type,
+            prediction=answer,
+            is_correct=encoder.task.is_correct(answer, example),
+            f1=compute_token_f1(answer, example.answer) if example.answer_type == "text" else None,
+            text=encoder.decode(output.ids),
+            is_truncated=output.is_truncated,
+        )
+        for example, (answer, output) in zip(examples, answers, strict=True)
+    ]

@@ -1,0 +1,208 @@
+"""Accuracy and F1 by domain, head, tail and worst, with 95% bootstrap intervals. Numpy only.
+
+Intervals resample rows *within* domains: the sizes of the domains are part of the design of a test set, not of chance.
+Head and tail are the same for all arms of a comparison: tail = domains with n_d < B/l in the original pool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+BOOTSTRAP_SAMPLES = 2_000
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a student answered to one test row.
+
+    Attributes:
+        id, domain, answer, answer_type: of the row; `answer` is gold.
+        prediction: the final answer read from `text`, or None where there is none.
+        is_correct: whether it equals the gold answer.
+        f1: SQuAD token F1 for text answers, else None.
+        text: all the student wrote.
+        is_truncated: whether the token limit ended it.
+    """
+
+    id: str
+    domain: str
+    answer: str
+    answer_type: str
+    prediction: str | None
+    is_correct: bool
+    f1: float | None
+    text: str
+    is_truncated: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dictionary in the order of the attributes."""
+        return asdict(self)
+
+
+def aggregate(
+    domain_means: Mapping[str, Floats], counts: Mapping[str, int], tail: AbstractSet[str]
+) -> dict[str, Floats | None]:
+    """Micro, macro, head, tail and worst of per-domain means.
+
+    Args:
+        domain_means: mean of each domain, arrays of one shape (one entry, or one per bootstrap sample).
+        counts: rows of each domain, the weights of micro.
+        tail: names of the tail domains; the others are head.
+
+    Returns:
+        ``micro, macro, head, tail, worst``, each of that shape; head or tail is None where it has no domain.
+    """
+    names = list(domain_means)
+    stacked = np.stack([domain_means[name] for name in names])
+    weights = np.array([counts[name] for name in names], dtype=float)
+    is_tail = np.array([name in tail for name in names])
+    return {
+        "micro": np.tensordot(weights / weights.sum(), stacked, axes=1),
+        "macro": stacked.mean(axis=0),
+        "head": stacked[~is_tail].mean(axis=0) if (~is_tail).any() else None,
+        "tail": stacked[is_tail].mean(axis=0) if is_tail.any() else None,
+        "worst": stacked.min(axis=0),
+    }
+
+
+def summarize_values(
+    values: Floats, domains: Sequence[str], tail: AbstractSet[str], *, name: str, seed: int = 0
+) -> dict[str, Any]:
+    """``{name}_micro`` … ``{name}_worst`` with ``*_ci95``, and ``domains`` with ``{name}``, its interval and ``count``.
+
+    Args:
+        values: one number per row, shape (rows,): 0/1 correctness, an F1, or a difference of two of those.
+        domains: domain of each row.
+        tail: names of the tail domains.
+        name: what the values are called.
+        seed: of the bootstrap.
+    """
+    rows = _rows_by_domain(domains)
+    draw = np.random.default_rng(seed)
+    means = {domain: np.array([values[index].mean()]) for domain, index in rows.items()}
+    samples = {
+        domain: values[index][draw.integers(0, len(index), (BOOTSTRAP_SAMPLES, len(index)))].mean(axis=1)
+        for domain, index in rows.items()
+    }
+    counts = {domain: len(index) for domain, index in rows.items()}
+    point, spread = aggregate(means, counts, tail), aggregate(samples, counts, tail)
+    summary: dict[str, Any] = {}
+    for key, value in point.items():
+        around = spread[key]
+        summary[f"{name}_{key}"] = None if value is None else float(value[0])
+        summary[f"{name}_{key}_ci95"] = None if around is None else find_interval(around)
+    summary["domains"] = {
+        domain: {name: float(means[domain][0]), f"{name}_ci95": find_interval(samples[domain]), "count": counts[domain]}
+        for domain in rows
+    }
+    return summary
+
+
+def find_interval(samples: Floats) -> list[float]:
+    """The 2.5% and 97.5% quantiles of bootstrap samples."""
+    return [float(bound) for bound in np.quantile(samples, (0.025, 0.975))]
+
+
+def compute_label_f1(gold: Sequence[str], predicted: Sequence[str | None]) -> dict[str, float]:
+    """Macro- and micro-F1 over the labels that occur in `gold`.
+
+    A row without a prediction is a miss of its label and a false alarm of none. A label that was predicted but is never
+    gold lowers micro-F1 and is no class of its own in macro-F1.
+    """
+    names = sorted(set(gold))
+    hits = dict.fromkeys(names, 0)
+    for want, got in zip(gold, predicted, strict=True):
+        hits[want] += want == got
+    alarms = sum(got is not None for got in predicted)
+    per_label = [
+        2 * hits[name] / (sum(want == name for want in gold) + sum(got == name for got in predicted)) for name in names
+    ]
+    return {"f1_macro": float(np.mean(per_label)), "f1_micro": 2 * sum(hits.values()) / (len(gold) + alarms)}
+
+
+def _label_f1_with_intervals(predictions: Sequence[Prediction], seed: int) -> dict[str, Any]:
+    names = {name: place for place, name in enumerate(sorted({row.answer for row in predictions}))}
+    other, none = len(names), len(names) + 1
+    gold = np.array([names[row.answer] for row in predictions])
+    got = np.array([none if row.prediction is None else names.get(row.prediction, other) for row in predictions])
+    draw = np.random.default_rng(seed)
+    rows = list(_rows_by_domain([row.domain for row in predictions]).values())
+    samples: dict[str, list[float]] = {"f1_macro": [], "f1_micro": []}
+    for _ in range(BOOTSTRAP_SAMPLES // 2):
+        pick = np.concatenate([index[draw.integers(0, len(index), len(index))] for index in rows])
+        hit = np.bincount(gold[pick][gold[pick] == got[pick]], minlength=other)
+        wanted, given = np.bincount(gold[pick], minlength=other), np.bincount(got[pick], minlength=none + 1)
+        present = wanted > 0
+        samples["f1_macro"].append(float((2 * hit[present] / (wanted + given[:other])[present]).mean()))
+        samples["f1_micro"].append(float(2 * hit.sum() / (len(pick) + given[:none].sum())))
+    point = compute_label_f1([row.answer for row in predictions], [row.prediction for row in predictions])
+    return {**point, **{f"{name}_ci95": find_interval(np.array(values)) for name, values in samples.items()}}
+
+
+def compute_metrics(predictions: Sequence[Prediction], tail: AbstractSet[str], *, seed: int = 0) -> dict[str, Any]:
+    """All metrics of one student on one test set, in the form of ``metrics.json`` (DESIGN §3).
+
+    Accuracy always; for text rows the SQuAD F1 aggregated in the same way; for label rows macro- and micro-F1 over labels.
+    """
+    domains = [row.domain for row in predictions]
+    correct = np.array([row.is_correct for row in predictions], dtype=float)
+    metrics = {"examples": len(predictions), **summarize_values(correct, domains, tail, name="accuracy", seed=seed)}
+    metrics["unanswered"] = sum(row.prediction is None for row in predictions)
+    metrics["truncated"] = sum(row.is_truncated for row in predictions)
+    texts = [row for row in predictions if row.f1 is not None]
+    if texts:
+        values = np.array([row.f1 for row in texts], dtype=float)
+        f1 = summarize_values(values, [row.domain for row in texts], tail, name="f1", seed=seed)
+        for domain, entry in f1.pop("domains").items():
+            metrics["domains"][domain].update({"f1": entry["f1"], "f1_ci95": entry["f1_ci95"]})
+        metrics.update(f1)
+    labelled = [row for row in predictions if row.answer_type == "label"]
+    if labelled and not texts:  # a test set of both would have two meanings of one name; it keeps the text's
+        metrics.update(_label_f1_with_intervals(labelled, seed))
+    return metrics
+
+
+def compute_gain(
+    before: Sequence[Prediction], after: Sequence[Prediction], tail: AbstractSet[str], *, seed: int = 0
+) -> dict[str, Any]:
+    """The paired difference after − before of accuracy, with intervals, in the form of `summarize_values`.
+
+    Raises:
+        ValueError: the two do not hold the same rows.
+    """
+    first = {row.id: row.is_correct for row in before}
+    if set(first) != {row.id for row in after} or len(before) != len(after):
+        raise ValueError(f"{len(before)} rows before and {len(after)} after are not the same rows")
+    difference = np.array([float(row.is_correct) - float(first[row.id]) for row in after])
+    return summarize_values(difference, [row.domain for row in after], tail, name="accuracy", seed=seed)
+
+
+def _rows_by_domain(domains: Sequence[str]) -> dict[str, NDArray[np.int64]]:
+    names = np.array(domains)
+    return {domain: np.flatnonzero(names == domain) for domain in dict.fromkeys(domains)}
+
+
+def choose_rows(domains: Sequence[str], max_examples: int | None, order: Callable[[int], str]) -> list[int]:
+    """Indices of a domain-balanced subset: domains take turns until `max_examples` are chosen; all where it is None.
+
+    Args:
+        domains: domain of each row.
+        max_examples: the most rows.
+        order: a seeded sort key of a row's index, so that the choice does not depend on the file's order.
+    """
+    if max_examples is None or max_examples >= len(domains):
+        return list(range(len(domains)))
+    queues = {domain: sorted(index.tolist(), key=order) for domain, index in sorted(_rows_by_domain(domains).items())}
+    chosen: list[int] = []
+    turn = 0
+    while len(chosen) < max_examples:
+        chosen += [queue[turn] for queue in queues.values() if turn < len(queue)][: max_examples - len(chosen)]
+        turn += 1
+    return sorted(chosen)

@@ -1,0 +1,21 @@
+"""Settings of evaluation."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from limbeck.data.task import Settings
+
+
+class EvaluationSettings(Settings):
+    """How a student is measured.
+
+    Attributes:
+        max_examples: at most this many rows, a seeded and domain-balanced subset; null takes all.
+        max_new_tokens: tokens an answer may take, rationale included.
+        batch_size: prompts a batch.
+    """
+
+    max_examples: int | None = Field(default=None, gt=0)
+    max_new_tokens: int = Field(default=200, gt=0)
+    batch_size: int = Field(default=32, gt=0)

@@ -1,0 +1,1 @@
+"""THE PAPERS: one method a file, read top to bottom like pseudo-code."""

@@ -1,0 +1,282 @@
+"""BalDistill: multi-stage balanced sequence-level distillation.
+
+Zhou, Zhu, Xu, Liu, Wang, Koutra, Ai, Huang: "Multi-Stage Balanced Distillation: Addressing Long-Tail Challenges in
+Sequence-Level Knowledge Distillation", Findings of EMNLP 2024, arXiv 2406.13114.
+
+Mechanism: a budget of B teacher-annotated examples is spent in K stages. Each stage gives every domain a quota (§3,
+policies N and A). A domain that has more real examples left than its quota is *head* and gives those with the highest
+IFD under the last stage's student; the others are *tail*: all they have is taken and the teacher synthesizes the rest.
+The teacher writes a rationale for each chosen example, with the gold answer in its prompt. A fresh student is trained on
+everything kept so far.
+
+Deviations, each a setting or stated where it happens: quotas sum to B exactly (`selection.quotas`); rejected examples are
+replaced (``on_mismatch: consume`` is the released code); completions alone are learnt (the released code trains on the
+prompt too); IFD uses the training prompt (`student.ifd`). ``pooling: premixed`` follows the released code instead of the
+text: all synthetic examples a domain will need are made before stage 0 and compete with the real ones.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+
+from limbeck.data.example import Example, Rejected, count_reasons
+from limbeck.data.overlap import DuplicateGuard
+from limbeck.data.pool import Pool
+from limbeck.errors import NothingKept
+from limbeck.methods.job import Job
+from limbeck.methods.settings import BalDistillSettings
+from limbeck.run_folder import StageFolder
+from limbeck.selection.pick import order_by_score, order_randomly
+from limbeck.selection.quotas import GLOBAL, compute_quotas, compute_synthetic_need
+from limbeck.storage import read_json, read_json_lines, write_json, write_jsonl
+from limbeck.student.scores import SCORES
+from limbeck.teacher.annotate import annotate
+from limbeck.teacher.asking import Harvest
+from limbeck.teacher.synthesize import synthesize
+
+
+@dataclass
+class Distillation:
+    """What a method leaves behind.
+
+    Attributes:
+        training_set: all kept examples, in the order kept.
+        last_stage: folder of the last stage that has a student, or None where none was trained.
+        missing: examples that the quotas asked for and nobody could give, by domain.
+        is_cut_short: whether a cap of the budget ended it.
+    """
+
+    training_set: list[Example] = field(default_factory=list)
+    last_stage: StageFolder | None = None
+    missing: dict[str, int] = field(default_factory=dict)
+    is_cut_short: bool = False
+
+
+def run_baldistill(job: Job, settings: BalDistillSettings) -> Distillation:
+    """The whole method. Finished stages and steps are read from the run folder instead of done again.
+
+    Raises:
+        NothingKept: a stage kept no example; the message has the share of each reason.
+        TeacherError: the teacher failed every request.
+    """
+    pool = Pool(job.examples)
+    known = DuplicateGuard(job.examples)
+    result = Distillation()
+    if settings.pooling == "premixed" and settings.tail == "synthesize":
+        pool.add(synthesize_in_advance(job, settings, pool, known))
+    for stage in range(settings.stages):
+        job.begin_stage(stage)
+        folder = job.folder.stage(stage)
+        if folder.is_cut_short:
+            folder.restart()
+        if folder.is_collected:
+            batch = read_batch(folder, known)
+        else:
+            quotas = compute_quotas(
+                settings.quota, pool.counts, budget=job.max_examples, stages=settings.stages, stage=stage,
+                offset=settings.adaptive_offset,
+            )  # fmt: skip
+            queues = order_candidates(job, settings, pool, quotas, stage, result.last_stage)
+            batch = collect(job, settings, pool, queues, quotas, stage, result.training_set, known)
+            write_batch(folder, stage, quotas, pool, batch, is_cut_short=job.teacher.budget.exhausted is not None)
+        pool.remove([e.id for e in batch.kept] + [r.example_id for r in batch.rejected if r.example_id])
+        result.training_set += batch.kept
+        result.missing = add_counts(result.missing, batch.missing)
+
+        if batch.kept:
+            is_fresh = settings.student_init == "fresh" or result.last_stage is None
+            job.train(stage, result.training_set, start_from=None if is_fresh else result.last_stage)
+            job.measure_stage(stage)
+            result.last_stage = folder
+        result.is_cut_short = folder.is_cut_short
+        if result.is_cut_short:
+            break
+        folder.mark_done()
+    return result
+
+
+def order_candidates(
+    job: Job, settings: BalDistillSettings, pool: Pool, quotas: Mapping[str, int], stage: int, last: StageFolder | None
+) -> dict[str, list[Example]]:
+    """The candidates of each domain (or of the whole pool, under `GLOBAL`), best first.
+
+    Stage 0 and ``selection: random`` order at random. Else the last student scores the candidates, and domains that are
+    taken whole are not scored; of a large domain only a random `max_candidates_per_domain` (at least its quota) are.
+    """
+    by_group = {GLOBAL: [e for domain in pool.domains for e in pool.candidates(domain)]} if GLOBAL in quotas else {
+        domain: pool.candidates(domain) for domain in pool.domains
+    }  # fmt: skip
+    queues = {group: order_randomly(found, job.seed, stage, group) for group, found in by_group.items()}
+    if last is None or settings.selection == "random":
+        return queues
+    scored: list[Example] = []
+    for group, queue in queues.items():
+        if 0 < quotas[group] < len(queue):
+            scored += bound_candidates(queue, settings.max_candidates_per_domain, quotas[group])
+    rows = job.folder.stage(stage).read_scores()
+    if rows is None:
+        what = f"scoring {len(scored)} candidates by {settings.selection}"
+        scores = SCORES[settings.selection](
+            job.load(last), scored, job.encoder, max_new_tokens=settings.score_max_new_tokens,
+            batch_size=job.evaluation.batch_size, on_batch=lambda done, total: job.say(what, done, total),
+        )  # fmt: skip
+        rows = [asdict(score) for score in scores]
+        write_jsonl(job.folder.stage(stage).path / "scores.jsonl", rows)
+    by_id = {row["id"]: row["score"] for row in rows}
+    return {group: order_by_score(queue, by_id) for group, queue in queues.items()}
+
+
+def bound_candidates(queue: Sequence[Example], limit: int | None, quota: int) -> list[Example]:
+    """The first `limit` of each domain in the queue (all where it is None), and at least `quota` in all."""
+    if limit is None:
+        return list(queue)
+    seen: Counter[str] = Counter()
+    chosen: list[Example] = []
+    rest: list[Example] = []
+    for example in queue:
+        seen[example.domain] += 1
+        (chosen if seen[example.domain] <= limit else rest).append(example)
+    return chosen + rest[: max(0, quota - len(chosen))]
+
+
+def collect(
+    job: Job,
+    settings: BalDistillSettings,
+    pool: Pool,
+    queues: Mapping[str, Sequence[Example]],
+    quotas: Mapping[str, int],
+    stage: int,
+    training_set: Sequence[Example],
+    known: DuplicateGuard,
+) -> Harvest:
+    """Fill the quotas: real examples first, then whatever `tail` says completes a domain.
+
+    Raises:
+        NothingKept: nothing was kept although something was wanted.
+    """
+    job.say(f"annotating up to {sum(quotas.values())} examples", 0, 0)
+    harvest = annotate_queues(job, settings, queues, quotas, stage)
+    if harvest.missing and (settings.tail == "duplicate" or settings.pooling == "premixed") and GLOBAL not in quotas:
+        duplicate(harvest, training_set)
+    elif harvest.missing and settings.tail == "synthesize" and GLOBAL not in quotas:
+        job.say(f"synthesizing {sum(harvest.missing.values())} examples", 0, 0)
+        seeds = {domain: with_rationales(pool.originals[domain], [*training_set, *harvest.kept]) for domain in quotas}
+        harvest.add(synthesize_for(job, settings, seeds, harvest.missing, stage, known))
+    wanted = sum(quotas.values())
+    if wanted and not harvest.kept and job.teacher.budget.exhausted is None:
+        reasons = count_reasons(harvest.rejected)
+        shares = ", ".join(f"{reason} {count / len(harvest.rejected):.0%}" for reason, count in reasons.items())
+        raise NothingKept(
+            f"stage {stage} kept none of {wanted} wanted examples, so no student is trained: "
+            f"{len(harvest.rejected)} rejected ({shares or 'the pool has no candidates left'}). "
+            f"The replies are in the ledger; see `limbeck ledger`."
+        )
+    return harvest
+
+
+def annotate_queues(
+    job: Job,
+    settings: BalDistillSettings,
+    queues: Mapping[str, Sequence[Example]],
+    wanted: Mapping[str, int],
+    stage: int,
+) -> Harvest:
+    """Rationales for the first candidates of each queue; synthetic candidates (``premixed``) have one already, and with
+    ``annotation: none`` nothing is asked."""
+    if settings.annotation == "none":
+        kept = [example.but(stage=stage) for group in queues for example in queues[group][: wanted[group]]]
+        lacking = {group: wanted[group] - len(queues[group]) for group in queues if wanted[group] > len(queues[group])}
+        return Harvest(kept, [], lacking)
+    return annotate(
+        job.teacher, queues, wanted, task=job.task, stage=stage, is_hinted=settings.annotation == "hinted",
+        on_mismatch=settings.on_mismatch, max_attempts=settings.max_attempts_per_example,
+        find_reason=job.find_training_fault,
+    )  # fmt: skip
+
+
+def duplicate(harvest: Harvest, training_set: Sequence[Example]) -> None:
+    """Complete each domain by repeating its annotated examples in turn (Duplicate FT-CoT, and the released code where
+    its mixed pool runs dry); asks nothing."""
+    still_missing = {}
+    for domain, count in harvest.missing.items():
+        have = [e for e in [*training_set, *harvest.kept] if e.domain == domain]
+        base = [e for e in have if e.provenance.copy == 0]
+        for place in range(len(have) - len(base), len(have) - len(base) + count if base else 0):
+            original = base[place % len(base)]
+            harvest.kept.append(original.but(provenance=replace(original.provenance, copy=place // len(base) + 1)))
+        if not base:
+            still_missing[domain] = count
+    harvest.missing = still_missing
+
+
+def synthesize_for(
+    job: Job,
+    settings: BalDistillSettings,
+    seeds: Mapping[str, Sequence[Example]],
+    wanted: Mapping[str, int],
+    stage: int,
+    known: DuplicateGuard,
+) -> Harvest:
+    """New examples for the domains that lack some."""
+    return synthesize(
+        job.teacher, seeds, wanted, task=job.task, stage=stage, seed=job.seed,
+        max_attempts=settings.max_attempts_per_example, duplicates=known, leaks=job.leaks,
+        is_domain_answer=job.is_domain_answer, find_reason=job.find_training_fault,
+    )  # fmt: skip
+
+
+def synthesize_in_advance(job: Job, settings: BalDistillSettings, pool: Pool, known: DuplicateGuard) -> list[Example]:
+    """``premixed``: all that the domains will lack over all stages, before stage 0. A resumed run gets the very same
+    examples from the ledger."""
+    need = compute_synthetic_need(
+        settings.quota, pool.counts, budget=job.max_examples, stages=settings.stages, offset=settings.adaptive_offset
+    )
+    job.say(f"synthesizing {sum(need.values())} examples in advance", 0, 0)
+    harvest = synthesize_for(job, settings, pool.originals, need, 0, known)
+    write_jsonl(job.folder.path / "premixed_rejected.jsonl", harvest.rejected)
+    return harvest.kept
+
+
+def with_rationales(originals: Sequence[Example], annotated: Sequence[Example]) -> list[Example]:
+    """The seed examples of a domain: its real examples, in their annotated form where there is one."""
+    by_id = {example.id: example for example in annotated if example.provenance.copy == 0}
+    return [by_id.get(example.id, example) for example in originals]
+
+
+def write_batch(
+    folder: StageFolder, stage: int, quotas: Mapping[str, int], pool: Pool, batch: Harvest, *, is_cut_short: bool
+) -> None:
+    """Write what a stage collected; `examples.jsonl` last, since it says that the collecting is complete."""
+    domains = {}
+    for group in quotas:
+        kept = [e for e in batch.kept if group in (GLOBAL, e.domain)]
+        left = sum(map(pool.count_left, pool.domains)) if group == GLOBAL else pool.count_left(group)
+        domains[group] = {
+            "quota": quotas[group],
+            "role": "tail" if quotas[group] > left else "head",
+            "left": left,
+            "real": sum(e.provenance.kind == "real" and not e.provenance.copy for e in kept),
+            "synthesized": sum(e.provenance.kind == "synthesized" for e in kept),
+            "duplicates": sum(e.provenance.copy > 0 for e in kept),
+            "missing": batch.missing.get(group, 0),
+        }
+    write_json(folder.path / "quotas.json", {"stage": stage, "is_cut_short": is_cut_short, "domains": domains})
+    write_jsonl(folder.path / "rejected.jsonl", batch.rejected)
+    write_jsonl(folder.path / "examples.jsonl", batch.kept)
+
+
+def read_batch(folder: StageFolder, known: DuplicateGuard) -> Harvest:
+    """Read what `write_batch` wrote, and let the guard know the synthesized examples."""
+    kept = [Example.from_json(row) for row in read_json_lines(folder.path / "examples.jsonl")]
+    rejected = [Rejected(**row) for row in read_json_lines(folder.path / "rejected.jsonl")]
+    domains = read_json(folder.path / "quotas.json")["domains"]
+    for example in kept:
+        known.add(example)
+    return Harvest(kept, rejected, {domain: facts["missing"] for domain, facts in domains.items() if facts["missing"]})
+
+
+def add_counts(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:
+    """The sums of two tables of counts."""
+    return {name: first.get(name, 0) + second.get(name, 0) for name in [*first, *(n for n in second if n not in first)]}

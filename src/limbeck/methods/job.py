@@ -1,0 +1,107 @@
+"""What a method is given: data, teacher, student settings and a run folder; and the steps that all methods share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from limbeck.data.example import Example, hash_text
+from limbeck.data.overlap import LeakGuard
+from limbeck.data.task import Task
+from limbeck.evaluation.evaluate import evaluate
+from limbeck.evaluation.metrics import Prediction, compute_metrics
+from limbeck.evaluation.settings import EvaluationSettings
+from limbeck.run_folder import RunFolder, StageFolder
+from limbeck.storage import write_json, write_jsonl
+from limbeck.student.encode import Encoder
+from limbeck.student.fine_tune import fine_tune, load_for_training
+from limbeck.student.model import Student, load_student, save_student
+from limbeck.student.settings import StudentSettings, TrainingSettings
+from limbeck.teacher.teacher import Teacher
+
+Say = Callable[[str, int, int], None]
+"""Progress: ``(what is being done, done, total)``."""
+
+
+@dataclass
+class Job:
+    """Everything a method needs, and nothing about files outside its run folder.
+
+    Attributes:
+        examples: the original pool.
+        dev: rows on which stage students are measured; empty where there are none.
+        tail: the tail domains of the metrics.
+        is_domain_answer: whether the domain of an example is its answer.
+    """
+
+    name: str
+    seed: int
+    task: Task
+    examples: Sequence[Example]
+    dev: Sequence[Example]
+    tail: frozenset[str]
+    leaks: LeakGuard
+    is_domain_answer: bool
+    max_examples: int
+    teacher: Teacher
+    student: StudentSettings
+    training: TrainingSettings
+    evaluation: EvaluationSettings
+    encoder: Encoder
+    folder: RunFolder
+    say: Say = field(default=lambda step, done, total: None)
+    begin_stage: Callable[[int | None], None] = field(default=lambda stage: None)
+
+    def derive_seed(self, *place: object) -> int:
+        """A seed for one place of the run: no two places share a random stream."""
+        return int(hash_text("/".join(map(str, (self.seed, *place))))[:8], 16)
+
+    def find_training_fault(self, example: Example) -> str | None:
+        """``too_long`` for an example whose ids exceed ``training.max_length``; such rows are rejected, never cut."""
+        return "too_long" if len(self.encoder.encode(example).ids) > self.training.max_length else None
+
+    def train(self, stage: int, training_set: Sequence[Example], *, start_from: StageFolder | None) -> None:
+        """Train the stage's student on all kept examples and save it; nothing where it is saved already.
+
+        Args:
+            stage: the stage.
+            training_set: all kept examples so far.
+            start_from: the stage whose weights are trained on; None starts from the untouched model.
+        """
+        folder = self.folder.stage(stage)
+        if folder.student.exists():
+            return
+        rows = [self.encoder.encode(example) for example in training_set]
+        if start_from is None:
+            student = load_for_training(self.student, self.training)
+        else:
+            student = load_student(self.student, start_from.student)
+        what = f"training on {len(rows)} examples"
+        trained = fine_tune(
+            student, rows, self.training, seed=self.derive_seed("train", stage),
+            on_step=lambda done, total: self.say(what, done, total),
+        )  # fmt: skip
+        if start_from is not None and self.training.lora is not None:
+            # An adapter on top of a trained student is worthless without it, so the sum of both is saved.
+            trained.model = trained.model.merge_and_unload()
+        save_student(trained, folder.student, self.task, has_rationale=self.encoder.has_rationale)
+
+    def load(self, folder: StageFolder) -> Student:
+        """The student that a stage saved."""
+        return load_student(self.student, folder.student)
+
+    def measure(self, student: Student, examples: Sequence[Example], what: str) -> list[Prediction]:
+        """The student's predictions on labelled rows."""
+        return evaluate(
+            student, self.encoder, examples, self.evaluation,
+            on_batch=lambda done, total: self.say(what, done, total),
+        )  # fmt: skip
+
+    def measure_stage(self, stage: int) -> None:
+        """Predictions and metrics of the stage's student on the dev rows, if there are any."""
+        folder = self.folder.stage(stage)
+        if not self.dev or (folder.path / "metrics.json").exists():
+            return
+        predictions = self.measure(self.load(folder), self.dev, f"measuring on {len(self.dev)} dev rows")
+        write_jsonl(folder.path / "predictions.jsonl", predictions)
+        write_json(folder.path / "metrics.json", compute_metrics(predictions, self.tail))

@@ -1,0 +1,104 @@
+"""The run folder: every file of a run; all that a report needs, and all that resumes."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from limbeck.errors import ConfigError
+from limbeck.storage import explain_storage, read_json, read_json_lines, write_json, write_text
+
+
+@dataclass(frozen=True)
+class StageFolder:
+    """``stage_<i>/``: `examples.jsonl` ends the collecting, ``student/`` the training, `done` the stage."""
+
+    path: Path
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the stage's marker is there, which is written last."""
+        return (self.path / "done").exists()
+
+    @property
+    def student(self) -> Path:
+        """Where the stage's student is."""
+        return self.path / "student"
+
+    @property
+    def is_collected(self) -> bool:
+        """Whether the stage's examples are complete."""
+        return (self.path / "examples.jsonl").exists() and not self.is_cut_short
+
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether a cap of the budget ended the collecting before the quotas were filled."""
+        return (self.path / "examples.jsonl").exists() and read_json(self.path / "quotas.json")["is_cut_short"]
+
+    def read_scores(self) -> list[dict[str, Any]] | None:
+        """The stage's scores, or None where none were written."""
+        path = self.path / "scores.jsonl"
+        return read_json_lines(path) if path.exists() else None
+
+    def mark_done(self) -> None:
+        """Write the marker."""
+        write_text(self.path / "done", "")
+
+    def restart(self) -> None:
+        """Throw away all that followed the scoring of a stage that was cut short; what it paid for is in the ledger."""
+        for path in self.path.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != "scores.jsonl":
+                path.unlink()
+
+
+class RunFolder:
+    """One run's folder. `open` locks it for this process; readers need no lock."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    @contextmanager
+    def open(cls, path: Path) -> Iterator[RunFolder]:
+        """The folder, made if need be and held by this process alone until the context ends.
+
+        Raises:
+            ConfigError: another process holds it; the message has its pid and host.
+        """
+        with explain_storage(path):
+            path.mkdir(parents=True, exist_ok=True)
+            lock = (path / "lock").open("a+", encoding="utf-8")
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                lock.seek(0)
+                holder = lock.read().strip() or "another process"
+                raise ConfigError(f"{path} is in use by {holder}; wait for it to end, or choose another --out") from error
+            lock.truncate(0)
+            lock.write(f"pid {os.getpid()} on {socket.gethostname()}")
+            lock.flush()
+            yield cls(path)
+
+    def stage(self, index: int) -> StageFolder:
+        """The folder of one stage."""
+        return StageFolder(self.path / f"stage_{index}")
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """``run.json``: status, versions, seed and what the run is doing; empty before the first write."""
+        path = self.path / "run.json"
+        return dict(read_json(path)) if path.exists() else {}
+
+    def update_state(self, **facts: object) -> None:
+        """Change some facts of ``run.json``."""
+        write_json(self.path / "run.json", {**self.state, **facts})

@@ -1,0 +1,391 @@
+"""BalDistill end to end on a tiny student: what each preset picks, keeps, rejects and writes down."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from datasets import load_dataset
+
+from limbeck.config import load_config
+from limbeck.data.example import Example
+from limbeck.errors import ConfigError, DataError, NothingKept
+from limbeck.methods import baldistill
+from limbeck.methods.settings import load_presets
+from limbeck.run import RunResult, run
+from limbeck.storage import read_json, read_json_lines
+from limbeck.student.ifd import Score
+from limbeck.teacher import backends
+from limbeck.teacher.backends.scripted import ScriptedBackend
+from limbeck.teacher.request import Reply, TeacherRequest
+
+Project = Callable[..., Path]
+
+
+class SumTeacher(ScriptedBackend):
+    """Solves sums, and invents new ones; what it does wrong is a function of the request."""
+
+    def __init__(self, fault: Callable[[TeacherRequest], str | None] = lambda request: None) -> None:
+        super().__init__(self.answer)
+        self.fault = fault
+
+    def answer(self, request: TeacherRequest) -> str | Reply:
+        faulty = self.fault(request)
+        if faulty is not None:
+            return faulty
+        if request.about.purpose == "annotate":
+            return f"One adds them up.\nThe answer is: {request.about.examples[0].answer}"
+        n = request.sample % 1_000_000
+        return f"Question: Calculate {n} + 1.\nRationale: One more than {n}.\nThe answer is: {n + 1}"
+
+
+@pytest.fixture
+def teacher(monkeypatch: pytest.MonkeyPatch) -> SumTeacher:
+    """The teacher behind every `scripted` backend of the test; its `asked` counts across runs."""
+    made = SumTeacher()
+    monkeypatch.setattr(backends, "BACKENDS", {"scripted": lambda settings: made})
+    monkeypatch.setattr("limbeck.run.BACKENDS", {"scripted": lambda settings: made})
+    return made
+
+
+def run_config(path: Path, name: str = "run", **options: Any) -> RunResult:  # noqa: ANN401
+    return run(load_config(path, **options), path.parent / name)
+
+
+def read_stage(result: RunResult, stage: int) -> list[Example]:
+    return [Example.from_json(row) for row in read_json_lines(result.folder / f"stage_{stage}" / "examples.jsonl")]
+
+
+def count(examples: list[Example]) -> dict[str, int]:
+    return dict(Counter(example.domain for example in examples))
+
+
+def test_uniform_quotas_take_tails_whole_and_synthesize_the_rest(project: Project, teacher: SumTeacher) -> None:
+    """With 3 a domain over three stages a domain of two real examples gives both and gets one synthesized example."""
+    result = run_config(project())
+    stages = [read_stage(result, stage) for stage in range(3)]
+    assert [count(stage) for stage in stages] == [{"big": 1, "mid": 1, "small": 1}] * 3
+    small = [example.provenance.kind for stage in stages for example in stage if example.domain == "small"]
+    assert small == ["real", "real", "synthesized"]
+    quotas = read_json(result.folder / "stage_2" / "quotas.json")["domains"]
+    assert quotas["small"] == {
+        "quota": 1, "role": "tail", "left": 0, "real": 0, "synthesized": 1, "duplicates": 0, "missing": 0,
+    }  # fmt: skip
+    assert quotas["big"]["role"] == "head"
+    assert len(teacher.asked) == 9
+
+
+def test_no_example_is_chosen_twice(project: Project, teacher: SumTeacher) -> None:
+    """Over all stages every real example is taken at most once and all ids are different."""
+    result = run_config(project(budget__max_examples=18))
+    ids = [example.id for stage in range(3) for example in read_stage(result, stage)]
+    assert len(ids) == len(set(ids)) == 18
+
+
+def test_head_examples_are_those_with_the_highest_scores(
+    project: Project, teacher: SumTeacher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After stage 0 a head domain gives the candidates that the last student scores highest, ties by id, none last."""
+
+    def score(student: object, examples: list[Example], encoder: object, **options: object) -> list[Score]:
+        return [Score(e.id, e.domain, None if int(e.answer) % 3 == 0 else float(int(e.answer) // 20), {}) for e in examples]
+
+    monkeypatch.setattr(baldistill, "SCORES", {"ifd": score})
+    result = run_config(project({"big": 20, "mid": 8}, budget__max_examples=12))
+    first = {example.id for example in read_stage(result, 0)}
+    rest = [Example.from_json(row) for row in _pool(project) if row["domain"] == "big" and row["id"] not in first]
+    has_score = [example for example in rest if int(example.answer) % 3]
+    best = sorted(has_score, key=lambda example: (-(int(example.answer) // 20), example.id))[:2]
+    assert [e.id for e in read_stage(result, 1) if e.domain == "big"] == [example.id for example in best]
+
+
+def _pool(project: Project) -> list[dict[str, Any]]:
+    from limbeck.data.sources import read_examples
+
+    config = load_config(project({"big": 20, "mid": 8}, budget__max_examples=12))
+    assert config.data.train is not None
+    return [example.to_json() for example in read_examples(config.data.train, config.task, config.data).examples]
+
+
+def test_domains_taken_whole_are_not_scored(project: Project, teacher: SumTeacher) -> None:
+    """Scores are written for head candidates only: none in stage 0, none of a domain that is taken whole."""
+    result = run_config(project({"big": 12, "mid": 6, "small": 2}, budget__max_examples=9))
+    assert not (result.folder / "stage_0" / "scores.jsonl").exists()
+    scored = read_json_lines(result.folder / "stage_1" / "scores.jsonl")
+    assert {row["domain"] for row in scored} == {"big", "mid"}
+    assert len(scored) == 11 + 5
+
+
+def test_max_candidates_bounds_the_scoring(project: Project, teacher: SumTeacher) -> None:
+    """With `max_candidates_per_domain` no more of a domain are scored, and never fewer than its quota."""
+    result = run_config(project({"big": 40, "mid": 20}, budget__max_examples=18, method__max_candidates_per_domain=5))
+    scored = Counter(row["domain"] for row in read_json_lines(result.folder / "stage_1" / "scores.jsonl"))
+    assert scored == {"big": 5, "mid": 5}
+    result = run_config(project({"big": 40, "mid": 20}, budget__max_examples=48, method__max_candidates_per_domain=5), "b")
+    scored = Counter(row["domain"] for row in read_json_lines(result.folder / "stage_1" / "scores.jsonl"))
+    assert scored == {"big": 8, "mid": 8}
+
+
+def test_second_run_asks_and_trains_nothing(project: Project, teacher: SumTeacher) -> None:
+    """The same command again asks no request, trains no student and gives the same metrics."""
+    path = project()
+    first = run_config(path)
+    asked = len(teacher.asked)
+    stamps = {p: p.stat().st_mtime_ns for p in first.folder.glob("stage_*/student/*")}
+    second = run_config(path)
+    assert len(teacher.asked) == asked
+    assert {p: p.stat().st_mtime_ns for p in first.folder.glob("stage_*/student/*")} == stamps
+    assert second.metrics == first.metrics
+
+
+def test_ledger_answers_a_run_whose_stages_are_gone(project: Project, teacher: SumTeacher) -> None:
+    """With the stages deleted but the ledger kept, a re-run asks nothing and collects byte-equal examples."""
+    path = project()
+    result = run_config(path)
+    asked = len(teacher.asked)
+    import shutil
+
+    before = [(result.folder / f"stage_{n}" / "examples.jsonl").read_bytes() for n in range(3)]
+    for stage in range(3):
+        shutil.rmtree(result.folder / f"stage_{stage}")
+    run_config(path)
+    assert [(result.folder / f"stage_{n}" / "examples.jsonl").read_bytes() for n in range(3)] == before
+    assert len(teacher.asked) == asked
+
+
+def test_training_set_is_what_was_kept(project: Project, teacher: SumTeacher) -> None:
+    """`train.jsonl` holds all kept examples of all stages in order, as conversations whose completion ends in the answer."""
+    result = run_config(project())
+    kept = [example for stage in range(3) for example in read_stage(result, stage)]
+    rows = load_dataset("json", data_files=str(result.folder / "train.jsonl"), cache_dir=str(result.folder.parent / "cache"))[
+        "train"
+    ]
+    assert [row["id"] for row in rows] == [example.id for example in kept]
+    expected = [f"{e.rationale}\nThe answer is: {e.answer}" for e in kept]
+    assert [row["completion"][0]["content"] for row in rows] == expected
+
+
+def test_rejected_rows_have_reasons_and_are_replaced(project: Project, teacher: SumTeacher) -> None:
+    """Every example asked about is kept or in `rejected.jsonl` with its reason, and quotas are filled all the same."""
+    teacher.fault = lambda request: (
+        "Wrong. The answer is: -1" if request.about.domain == "big" and int(request.about.examples[0].answer) % 16 < 8 else None
+    )
+    result = run_config(project({"big": 30, "mid": 6}, budget__max_examples=6, method__max_attempts_per_example=9))
+    rejected = [row for stage in range(3) for row in read_json_lines(result.folder / f"stage_{stage}" / "rejected.jsonl")]
+    kept = [example for stage in range(3) for example in read_stage(result, stage)]
+    assert {row["reason"] for row in rejected} == {"answer_mismatch"}
+    assert len(kept) == 6
+    assert len(teacher.asked) == len(kept) + len(rejected)
+    assert not {row["example_id"] for row in rejected} & {example.id for example in kept}
+
+
+def test_a_stage_that_keeps_nothing_ends_the_run(project: Project, teacher: SumTeacher) -> None:
+    """When nothing is kept no student is trained, and the error names the share of each reason."""
+    teacher.fault = lambda request: (
+        "Wrong. The answer is: -1" if request.about.domain == "big" else "" if request.about.domain == "mid" else None
+    )
+    path = project({"big": 6, "mid": 6}, budget__max_examples=6, method__tail="none")
+    with pytest.raises(NothingKept, match=r"stage 0 kept none of 2 .*answer_mismatch 50%, empty 50%") as caught:
+        run_config(path)
+    assert caught.value.exit_code == 5
+    assert not (path.parent / "run" / "student").exists()
+
+
+def test_too_long_examples_are_rejected_not_cut(project: Project, teacher: SumTeacher) -> None:
+    """A rationale beyond `training.max_length` is rejected as `too_long` and the next candidate takes its place."""
+    first: list[str] = []
+
+    def ramble(request: TeacherRequest) -> str | None:
+        if not first or request.about.examples[0].id == first[0]:
+            first.append(request.about.examples[0].id)
+            return "very " * 400 + f"long. The answer is: {request.about.examples[0].answer}"
+        return None
+
+    teacher.fault = ramble
+    result = run_config(project({"big": 9}, budget__max_examples=3, training__max_length=700))
+    rows = read_json_lines(result.folder / "stage_0" / "rejected.jsonl")
+    assert [(row["reason"], row["example_id"]) for row in rows] == [("too_long", first[0])]
+    assert len(read_stage(result, 0)) == 1
+
+
+@pytest.mark.parametrize("preset", load_presets())
+def test_every_preset_runs(project: Project, teacher: SumTeacher, preset: str) -> None:
+    """Each preset trains on exactly its budget (or nothing, for zero-shot) and asks only what it says it asks."""
+    path = project({"big": 12, "mid": 6, "small": 2}, budget__max_examples=12, method={"score_max_new_tokens": 4})
+    overrides = [] if load_presets()[preset].get("stages") is not None else ["method.stages=2"]
+    result = run_config(path, overrides=overrides, preset=preset)
+    rows = read_json_lines(result.folder / "train.jsonl")
+    kept = [e for stage in range(2) if (result.folder / f"stage_{stage}").exists() for e in read_stage(result, stage)]
+    kinds = Counter("copy" if e.provenance.copy else e.provenance.kind for e in kept)
+    purposes = Counter(request.about.purpose for request in teacher.asked)
+    expected: dict[str, tuple[dict[str, int], dict[str, int]]] = {
+        "zero-shot": ({}, {}),
+        "random-label": ({"real": 12}, {}),
+        "random-cot": ({"real": 12}, {"annotate": 12}),
+        "duplicate-cot": ({"real": 10, "copy": 2}, {"annotate": 10}),
+        "balance-cot": ({"real": 10, "synthesized": 2}, {"annotate": 10, "synthesize": 2}),
+        "active-cot": ({"real": 12}, {"annotate": 12}),
+        "baldistill-n": ({"real": 10, "synthesized": 2}, {"annotate": 10, "synthesize": 2}),
+    }
+    if preset == "baldistill-a":
+        assert sum(kinds.values()) == sum(purposes.values()) == 12
+    else:
+        assert (dict(kinds), dict(purposes)) == expected[preset]
+    assert len(rows) == len(kept)
+    assert (result.student is None) == (preset == "zero-shot")
+    assert result.metrics is not None
+    assert result.metrics["examples"] == result.metrics["baseline"]["examples"] == 9
+
+
+def test_label_only_students_learn_bare_answers(project: Project, teacher: SumTeacher) -> None:
+    """With `annotation: none` nothing is asked and the completions are the answers alone."""
+    result = run_config(project(), preset="random-label")
+    rows = read_json_lines(result.folder / "train.jsonl")
+    assert all(row["completion"][0]["content"].isdigit() for row in rows)
+    assert teacher.asked == []
+
+
+def test_duplicates_repeat_the_domains_own_examples_in_turn(project: Project, teacher: SumTeacher) -> None:
+    """`tail: duplicate` repeats the real examples of a short domain evenly and marks the copies."""
+    result = run_config(project({"big": 12, "small": 2}, budget__max_examples=10, method={}), preset="duplicate-cot")
+    small = [example for example in read_stage(result, 0) if example.domain == "small"]
+    assert [example.provenance.copy for example in small] == [0, 0, 1, 1, 2]
+    assert Counter(example.id for example in small).most_common()[0][1] == 3
+
+
+def test_premixed_pools_make_the_synthetic_examples_first(project: Project, teacher: SumTeacher) -> None:
+    """With `pooling: premixed` all syntheses are asked before the first annotation, and the quotas are still met."""
+    result = run_config(project(budget__max_examples=18, method__pooling="premixed"))
+    purposes = [request.about.purpose for request in teacher.asked]
+    assert purposes == ["synthesize"] * 4 + ["annotate"] * 14
+    kept = [example for stage in range(3) for example in read_stage(result, stage)]
+    assert Counter(example.domain for example in kept) == {"big": 6, "mid": 6, "small": 6}
+    assert len({example.id for example in kept}) == 18
+
+
+def test_continue_trains_on_from_the_last_student(project: Project, teacher: SumTeacher) -> None:
+    """`student_init: continue` saves whole weights after stage 0 that differ from a fresh student's of the same stage."""
+    import torch
+
+    from limbeck.student.model import load_student
+
+    path = project(method__stages=2, budget__max_examples=6)
+    fresh = run_config(path, "fresh")
+    going = run_config(path, "going", overrides=["method.student_init=continue"])
+    settings = load_config(path).student
+    first = [load_student(settings, r.folder / "stage_0" / "student").model.state_dict() for r in (fresh, going)]
+    second = [load_student(settings, r.folder / "stage_1" / "student").model.state_dict() for r in (fresh, going)]
+    assert all(torch.equal(first[0][name], first[1][name]) for name in first[0])
+    assert not all(torch.equal(second[0][name], second[1][name]) for name in second[0])
+    assert (going.folder / "stage_1" / "student" / "model.safetensors").exists()
+
+
+def test_a_spent_cap_trains_on_what_it_has_and_goes_on_when_raised(project: Project, teacher: SumTeacher) -> None:
+    """A request cap ends the stage early with a student and its cap named; raising it fills the very same quotas."""
+    path = project()
+    cut = run_config(path, overrides=["budget.max_requests=5"])
+    assert cut.ended_by is not None
+    assert (cut.ended_by.cap, cut.ended_by.limit, cut.ended_by.exit_code) == ("max_requests", 5, 5)
+    assert len(teacher.asked) == 5
+    assert cut.student is not None
+    assert len(read_json_lines(cut.folder / "train.jsonl")) == 5
+    assert read_json(cut.folder / "run.json")["status"] == "budget"
+    on = run_config(path, overrides=["budget.max_requests=50"])
+    assert on.ended_by is None
+    assert len(teacher.asked) == 9, "no paid reply is asked for again"
+    whole = run_config(path, "whole")
+    for stage in range(3):
+        name = f"stage_{stage}/examples.jsonl"
+        assert (on.folder / name).read_bytes() == (whole.folder / name).read_bytes()
+
+
+def test_a_cap_spent_before_the_first_example_is_its_own_error(project: Project, teacher: SumTeacher) -> None:
+    """A cap of zero requests ends the run with exit code 5 before anything is asked or trained."""
+    from limbeck.errors import BudgetExhausted
+
+    path = project()
+    with pytest.raises(BudgetExhausted, match="max_requests = 0"):
+        run_config(path, overrides=["budget.max_requests=0"])
+    assert teacher.asked == []
+
+
+def test_leaking_rows_never_enter_the_pool(project: Project, teacher: SumTeacher) -> None:
+    """A training row that is also in the test set is left out, or ends the run under `on_leak: error`."""
+    path = project()
+    test = [json.loads(line) for line in (path.parent / "test.jsonl").read_text().splitlines()]
+    with (path.parent / "train.jsonl").open("a") as file:
+        file.write(json.dumps({**test[0], "question": test[0]["question"].upper()}) + "\n")
+    result = run_config(path, overrides=["budget.max_examples=20", "method.tail=none"])
+    kept = {example.question.lower() for stage in range(3) for example in read_stage(result, stage)}
+    assert test[0]["question"].lower() not in kept
+    assert read_json(result.folder / "run.json")["domains"]["big"] == 12
+    with pytest.raises(DataError, match="1 of 21 training rows are also in dev or test"):
+        run_config(path, "strict", overrides=["data.on_leak=error"])
+
+
+def test_dev_rows_measure_every_stage(project: Project, teacher: SumTeacher) -> None:
+    """With a dev set each stage has predictions and metrics of its own student; without one it has none."""
+    path = project()
+    (path.parent / "dev.jsonl").write_text((path.parent / "test.jsonl").read_text().replace("5", "6"))
+    result = run_config(path, overrides=[f"data.dev={path.parent / 'dev.jsonl'}"])
+    for stage in range(3):
+        metrics = read_json(result.folder / f"stage_{stage}" / "metrics.json")
+        assert metrics["examples"] == len(read_json_lines(result.folder / f"stage_{stage}" / "predictions.jsonl")) == 9
+    assert not (run_config(path, "without").folder / "stage_0" / "metrics.json").exists()
+
+
+def test_metrics_have_the_contracts_fields(project: Project, teacher: SumTeacher) -> None:
+    """`metrics.json` holds accuracies, intervals, domains with counts, tail by n_d < B/l, gain and the baseline."""
+    result = run_config(project())
+    metrics = read_json(result.folder / "metrics.json")
+    for part in (metrics, metrics["baseline"], metrics["gain"]):
+        for name in ("micro", "macro", "head", "tail", "worst"):
+            assert f"accuracy_{name}" in part
+            assert f"accuracy_{name}_ci95" in part
+    assert metrics["tail_domains"] == ["small"]
+    assert {name: entry["count"] for name, entry in metrics["domains"].items()} == {"big": 3, "mid": 3, "small": 3}
+
+
+def test_a_folder_of_another_config_is_refused(project: Project, teacher: SumTeacher) -> None:
+    """Another seed in the same folder is a config error that names the key, and nothing there is lost."""
+    path = project()
+    run_config(path)
+    before = (path.parent / "run" / "train.jsonl").read_bytes()
+    with pytest.raises(ConfigError, match=r"made by another config: seed differ"):
+        run_config(path, overrides=["seed=6"])
+    assert (path.parent / "run" / "train.jsonl").read_bytes() == before
+
+
+def test_a_folder_of_other_data_is_refused(project: Project, teacher: SumTeacher) -> None:
+    """Changed training rows under the same config are a config error that names the file."""
+    path = project()
+    run_config(path)
+    project({"big": 11, "mid": 6, "small": 2})
+    with pytest.raises(ConfigError, match=r"train\.jsonl changed"):
+        run_config(path)
+
+
+def test_a_moved_folder_goes_on(project: Project, teacher: SumTeacher) -> None:
+    """A finished run that was moved to another path is recognised and asks nothing."""
+    path = project()
+    run_config(path)
+    asked = len(teacher.asked)
+    (path.parent / "run").rename(path.parent / "elsewhere")
+    assert run_config(path, "elsewhere").metrics is not None
+    assert len(teacher.asked) == asked
+
+
+def test_budget_below_the_domains_is_refused(project: Project, teacher: SumTeacher) -> None:
+    """A budget below the number of domains can't balance them and is a config error with both numbers."""
+    with pytest.raises(ConfigError, match=r"max_examples = 3 is less than the number of domains, 4"):
+        run_config(project({"a": 5, "b": 4, "c": 3, "d": 2}, budget__max_examples=3))
+
+
+def test_budget_below_the_stages_is_refused(project: Project, teacher: SumTeacher) -> None:
+    """A budget below the number of stages would leave a stage empty and is a config error."""
+    with pytest.raises(ConfigError, match=r"less than method\.stages = 12"):
+        run_config(project(method__stages=12))

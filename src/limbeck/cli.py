@@ -1,0 +1,244 @@
+"""The command line. Only this file turns errors into exit codes; whatever needs torch is imported inside a command."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from limbeck.errors import LimbeckError
+
+app = typer.Typer(
+    help="Distil a large language model into a small one under a fixed teacher budget, without losing the tail.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML config.")]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a config key, e.g. budget.max_examples=100."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+
+
+def main() -> None:
+    """Entry point: an error that carries a message is one line on stderr and its exit code; a bug is a traceback."""
+    try:
+        app()
+    except LimbeckError as error:
+        message = " ".join(str(error).split())
+        print(f"limbeck: error: {_printable(message)}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def _printable(text: str) -> str:
+    """Text without control characters, which could rewrite a terminal; model and user text ends up in messages."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+@app.command()
+def doctor(
+    config: Annotated[Path | None, typer.Argument(metavar="[CONFIG]", help="Also check this config's teacher.")] = None,
+    sets: Sets = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check versions, devices, packaged models, disk, and the teacher of a config."""
+    from limbeck.doctor import examine, render
+
+    report = examine(config, sets or [])
+    if as_json:
+        _print_json(report)
+    else:
+        render(report)
+    raise typer.Exit(0 if report["ok"] else 4 if not report["teacher"].get("ok", True) else 2)
+
+
+@app.command()
+def longtail(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A JSONL file, or tutor:quickstart.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for train, dev and test JSONL.")],
+    exponent: Annotated[float, typer.Option(min=0.0, help="Zipf exponent of the training sizes.")] = 1.1,
+    seed: Annotated[int, typer.Option(help="Seed of the splits.")] = 13,
+    dev_per_domain: Annotated[int, typer.Option(min=0, help="Dev rows of each domain.")] = 10,
+    test_per_domain: Annotated[int, typer.Option(min=1, help="Test rows of each domain.")] = 20,
+    domain_column: Annotated[str, typer.Option(help="Column of the domain.")] = "domain",
+    question_columns: Annotated[str, typer.Option(help="Columns of the question, joined by commas.")] = "question",
+    drop_small: Annotated[bool, typer.Option("--drop-small", help="Leave out domains that are too small.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a long-tailed data set: Zipf-sized training domains, balanced dev and test, no leakage."""
+    from limbeck.data.longtail import make_longtail
+    from limbeck.data.procedural import make_procedural_longtail
+    from limbeck.data.sources import read_jsonl
+    from limbeck.storage import write_json, write_jsonl
+
+    if source.startswith("tutor:"):
+        made = make_procedural_longtail(
+            source.removeprefix("tutor:"), exponent=exponent, seed=seed, dev_per_domain=dev_per_domain,
+            test_per_domain=test_per_domain,
+        )  # fmt: skip
+    else:
+        made = make_longtail(
+            (row for _, row in read_jsonl(Path(source))), domain_column=domain_column,
+            question_columns=question_columns.split(","), exponent=exponent, seed=seed, dev_per_domain=dev_per_domain,
+            test_per_domain=test_per_domain, is_small_dropped=drop_small,
+        )  # fmt: skip
+    for name, rows in (("train", made.train), ("dev", made.dev), ("test", made.test)):
+        write_jsonl(out / f"{name}.jsonl", rows)
+    facts = {
+        "source": source, "exponent": exponent, "seed": seed, "train": len(made.train), "dev": len(made.dev),
+        "test": len(made.test), "domains": [{"rank": rank, "domain": domain, "train": count}
+                                            for rank, (domain, count) in enumerate(made.counts.items(), start=1)],
+    }  # fmt: skip
+    write_json(out / "domains.json", facts)
+    if as_json:
+        _print_json(facts)
+        return
+    print(f"{out}: {len(made.train)} train, {len(made.dev)} dev, {len(made.test)} test rows")
+    for entry in facts["domains"]:  # type: ignore[attr-defined]
+        print(f"  {_printable(entry['domain']):<24} {entry['train']:>6}")
+
+
+@app.command()
+def run(
+    config: ConfigPath,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Run folder; default runs/NAME.")] = None,
+    sets: Sets = None,
+    preset: Annotated[str | None, typer.Option(help="Method settings by name, such as baldistill-a.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a config, or go on where the same config stopped in that folder."""
+    from limbeck.config import load_config
+    from limbeck.console import ConsoleProgress, print_metrics
+
+    settings = load_config(config, sets or [], preset=preset)
+    with ConsoleProgress(settings) as progress:
+        progress.note("loading torch and the student")
+        from limbeck.run import run as run_config
+        from limbeck.student.model import quiet_libraries
+
+        quiet_libraries()
+        result = run_config(settings, out or Path("runs") / settings.name, progress)
+    if as_json:
+        _print_json({"folder": str(result.folder), "student": str(result.student) if result.student else None,
+                     "metrics": result.metrics})  # fmt: skip
+    elif result.metrics is not None:
+        print_metrics(dict(result.metrics))
+        print(f"student: {result.student}   all files: {result.folder}")
+    if result.ended_by is not None:
+        raise result.ended_by
+
+
+@app.command()
+def status(run: RunPath, as_json: AsJson = False) -> None:
+    """Show what a run is doing, its spend against each cap, and its domains."""
+    from limbeck.console import print_status
+    from limbeck.status import read_status
+
+    facts = read_status(run)
+    if as_json:
+        _print_json(facts)
+    else:
+        print_status(facts)
+
+
+@app.command()
+def ledger(
+    run: RunPath,
+    state: Annotated[
+        str | None, typer.Option(help="List single requests in this state: intent, done, failed, unknown, all.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show where each teacher request went: by purpose, stage and domain."""
+    from limbeck.console import print_ledger
+    from limbeck.errors import ConfigError
+    from limbeck.teacher.ledger import Ledger
+
+    if state not in (None, "all", "intent", "done", "failed", "unknown"):
+        raise ConfigError(f"--state {state}: known are intent, done, failed, unknown and all")
+    book = Ledger(run / "ledger.sqlite", is_read_only=True)
+    try:
+        rows: list[dict[str, Any]] = (
+            book.summarize() if state is None else list(book.list_requests(() if state == "all" else (state,)))
+        )
+    finally:
+        book.close()
+    if as_json:
+        _print_json(rows)
+    else:
+        print_ledger(rows, is_summary=state is None)
+
+
+@app.command("eval")
+def evaluate(
+    student: Annotated[str, typer.Argument(metavar="STUDENT", help="Student folder, Hub id or packaged model.")],
+    config: Annotated[Path, typer.Option("--config", help="YAML config with the task and data.test.")],
+    sets: Sets = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Also write the predictions to this JSONL file.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a student by domain, head and tail, with confidence intervals, on any labelled file."""
+    from limbeck.config import load_config
+    from limbeck.console import ConsoleProgress, print_metrics
+    from limbeck.errors import ConfigError
+
+    settings = load_config(config, sets or [])
+    if settings.data.test is None:
+        raise ConfigError("data.test is not set: add it to the config, or pass --set data.test=FILE")
+    with ConsoleProgress(settings) as progress:
+        progress.note("loading torch and the student")
+        from limbeck.evaluation.measure import measure_file
+        from limbeck.student.model import quiet_libraries
+
+        quiet_libraries()
+        metrics, predictions = measure_file(
+            student, settings, lambda done, total: progress.step(None, "measuring", done, total)
+        )
+    if out is not None:
+        from limbeck.storage import write_jsonl
+
+        write_jsonl(out, predictions)
+    if as_json:
+        _print_json(metrics)
+    else:
+        print_metrics(metrics)
+
+
+@app.command()
+def predict(
+    student: Annotated[Path, typer.Argument(metavar="STUDENT", help="Folder of a student that limbeck trained.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSONL rows without answers.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="JSONL to write: each row with prediction and text.")],
+    config: Annotated[Path | None, typer.Option("--config", help="For column names and evaluation settings.")] = None,
+    sets: Sets = None,
+) -> None:
+    """Write a student's answers for unlabelled rows."""
+    from limbeck.config import load_config, make_config
+    from limbeck.console import ConsoleProgress
+    from limbeck.storage import write_jsonl
+
+    settings = load_config(config, sets or []) if config else make_config({})
+    with ConsoleProgress(settings) as progress:
+        progress.note("loading torch and the student")
+        from limbeck.evaluation.measure import predict_file
+        from limbeck.student.model import quiet_libraries
+
+        quiet_libraries()
+        rows = predict_file(student, file, settings, lambda done, total: progress.step(None, "predicting", done, total))
+    write_jsonl(out, rows)
+    print(f"{out}: {len(rows)} rows")
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))

@@ -1,0 +1,224 @@
+"""The config: YAML → validated settings. Each room owns its settings class; this file only joins them. No torch."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from limbeck.data.sources import DataSettings
+from limbeck.data.task import Settings, Task
+from limbeck.errors import ConfigError
+from limbeck.evaluation.settings import EvaluationSettings
+from limbeck.methods.settings import BalDistillSettings, load_presets
+from limbeck.student.settings import StudentSettings, TrainingSettings
+from limbeck.teacher.budget import BudgetSettings
+from limbeck.teacher.teacher import TeacherSettings
+
+# Two sets of defaults, laid under what the user writes. `paper` is the released code's (notes §3); `cpu` trains small
+# adapters for a few minutes.
+PROFILES: Mapping[str, dict[str, Any]] = {
+    "paper": {
+        "training": {
+            "epochs": 5, "learning_rate": 2e-4, "schedule": "constant", "warmup_ratio": 0.0, "batch_size": 16,
+            "max_grad_norm": 0.3, "max_length": 1024,
+            "lora": {"rank": 8, "alpha": 16, "dropout": 0.1, "target_modules": ["q_proj", "v_proj"]},
+        },
+        "method": {"stages": 5, "score_max_new_tokens": 200},
+        "evaluation": {"max_new_tokens": 400},
+    },
+    "cpu": {
+        "training": {"epochs": 3, "learning_rate": 1e-3, "batch_size": 8, "lora": {"rank": 16, "alpha": 32}},
+        "method": {"score_max_new_tokens": 100, "max_candidates_per_domain": 64},
+        "evaluation": {"max_new_tokens": 200},
+    },
+}  # fmt: skip
+# What may differ between a run folder and the config that resumes it: it changes no example and no weight.
+CHANGEABLE = (
+    "budget.max_requests", "budget.max_tokens", "budget.max_cost_usd", "teacher.max_concurrency", "teacher.prices",
+    "evaluation.batch_size", "data.train", "data.dev", "data.test", "teacher.path",
+)  # fmt: skip
+_PATH_KEYS = ("data.train", "data.dev", "data.test", "teacher.path", "teacher.templates.annotate",
+              "teacher.templates.synthesize")  # fmt: skip
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+
+
+class Config(Settings):
+    """One run, or what `eval` and `predict` need of it. Paths are absolute."""
+
+    name: str = "limbeck"
+    seed: int = 13
+    profile: Literal["paper", "cpu"] = "cpu"
+    data: DataSettings = DataSettings()
+    task: Task = Task()
+    teacher: TeacherSettings = TeacherSettings()
+    budget: BudgetSettings = BudgetSettings(max_examples=1000)
+    student: StudentSettings = StudentSettings()
+    training: TrainingSettings = TrainingSettings()
+    method: BalDistillSettings = BalDistillSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+
+
+def load_config(path: Path, overrides: Sequence[str] = (), *, preset: str | None = None) -> Config:
+    """Read a YAML config, lay it over its profile and preset, and put `--set` values on top.
+
+    Args:
+        path: the YAML file; relative paths in it are relative to its folder.
+        overrides: ``a.b=value`` each; relative paths in them are relative to the working folder.
+        preset: a preset's name, as ``method.preset`` in the file.
+
+    Raises:
+        ConfigError: unreadable file, unknown key (with the nearest known one), wrong value, unset ``${VARIABLE}``.
+    """
+    values = _expand(_read_yaml(path), path)
+    _make_absolute(values, path.parent)
+    for override in overrides:
+        _set_value(values, override)
+    if preset is not None:
+        values.setdefault("method", {})["preset"] = preset
+    return make_config(values, str(path))
+
+
+def make_config(values: Mapping[str, Any], place: str = "config") -> Config:
+    """The config of plain values, with profile and preset laid under them.
+
+    Raises:
+        ConfigError: as `load_config`.
+    """
+    profile = values.get("profile", "cpu")
+    if not isinstance(profile, str) or profile not in PROFILES:
+        raise ConfigError(f"{place}: profile: {profile!r} is none of {', '.join(PROFILES)}")
+    merged = _merge(PROFILES[profile], _preset_values(values, place))
+    try:
+        return Config.model_validate(_merge(merged, values))
+    except ValidationError as error:
+        raise ConfigError(_explain(error, place)) from error
+
+
+def find_differences(first: Mapping[str, Any], second: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Dotted keys whose values differ, `CHANGEABLE` ones left out."""
+    found: list[str] = []
+    for key in sorted({*first, *second}):
+        name = f"{prefix}{key}"
+        a, b = first.get(key), second.get(key)
+        if name in CHANGEABLE or a == b:
+            continue
+        found += find_differences(a, b, f"{name}.") if isinstance(a, dict) and isinstance(b, dict) else [name]
+    return found
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error.strerror if isinstance(error, OSError) else error}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: a mapping of keys is wanted, {type(values).__name__} found")
+    return values
+
+
+def _expand(value: Any, path: Path) -> Any:  # noqa: ANN401 (any YAML value)
+    if isinstance(value, dict):
+        return {key: _expand(item, path) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_expand(item, path) for item in value]
+    if not isinstance(value, str):
+        return value
+
+    def look_up(match: re.Match[str]) -> str:
+        found = os.environ.get(match[1], match[2])
+        if found is None:
+            raise ConfigError(
+                f"{path}: the environment variable {match[1]} is not set; set it, or write ${{{match[1]}:-DEFAULT}}"
+            )
+        return found
+
+    return _VARIABLE.sub(look_up, value)
+
+
+def _make_absolute(values: dict[str, Any], folder: Path) -> None:
+    for dotted in _PATH_KEYS:
+        *parents, last = dotted.split(".")
+        place: Any = values
+        for parent in parents:
+            place = place.get(parent) if isinstance(place, dict) else None
+        if isinstance(place, dict) and isinstance(place.get(last), str):
+            place[last] = str((folder / Path(place[last]).expanduser()).resolve())
+
+
+def _set_value(values: dict[str, Any], override: str) -> None:
+    dotted, equals, text = override.partition("=")
+    if not equals or not dotted:
+        raise ConfigError(f"--set {override}: KEY=VALUE is wanted, such as --set budget.max_examples=100")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override}: the value is not YAML: {' '.join(str(error).split())}") from error
+    *parents, last = dotted.split(".")
+    place = values
+    for parent in parents:
+        if place.get(parent) is None:
+            place[parent] = {}
+        place = place[parent]
+        if not isinstance(place, dict):
+            raise ConfigError(f"--set {override}: {parent} is no group of settings")
+    place[last] = str(Path(value).expanduser().resolve()) if dotted in _PATH_KEYS and isinstance(value, str) else value
+
+
+def _preset_values(values: Mapping[str, Any], place: str) -> dict[str, Any]:
+    method = values.get("method")
+    preset = method.get("preset") if isinstance(method, dict) else None
+    if preset is None:
+        return {}
+    presets = load_presets()
+    if not isinstance(preset, str) or preset not in presets:
+        raise ConfigError(
+            f"{place}: method.preset: no preset {preset!r}{_nearest(str(preset), presets)}; known are {', '.join(presets)}"
+        )
+    return {"method": presets[preset]}
+
+
+def _merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(under)
+    for key, value in over.items():
+        below = merged.get(key)
+        merged[key] = _merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _nearest(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _explain(error: ValidationError, place: str) -> str:
+    lines = []
+    for fault in error.errors():
+        dotted = ".".join(map(str, fault["loc"]))
+        if fault["type"] == "extra_forbidden":
+            known = _known_keys(Config, fault["loc"][:-1])
+            lines.append(f"{dotted}: unknown key{_nearest(str(fault['loc'][-1]), known) or '; known are ' + ', '.join(known)}")
+        else:
+            lines.append(f"{dotted}: {fault['msg'].removeprefix('Value error, ')}, {fault['input']!r} given")
+    return f"{place}: " + "; ".join(lines)
+
+
+def _known_keys(model: type[BaseModel], place: Sequence[int | str]) -> list[str]:
+    for step in place:
+        field = model.model_fields.get(str(step))
+        types = [] if field is None else [field.annotation, *get_args(field.annotation)]
+        inner = next((kind for kind in types if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+        if inner is None:
+            return []
+        model = inner
+    return list(model.model_fields)

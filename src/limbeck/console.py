@@ -1,0 +1,168 @@
+"""What the CLI shows: progress and tables, in a terminal by Rich, elsewhere as plain lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from limbeck.config import Config
+from limbeck.progress import Progress as RunProgress
+
+_METRICS = (("micro", "all rows"), ("macro", "mean of domains"), ("head", "head domains"), ("tail", "tail domains"),
+            ("worst", "worst domain"))  # fmt: skip
+
+
+class ConsoleProgress(RunProgress):
+    """Progress on stderr: stage, step, done of total, requests and money against the caps, time left."""
+
+    def __init__(self, config: Config) -> None:
+        self._stages = config.method.stages
+        self._caps = config.budget
+        self._console = Console(stderr=True)
+        self._spend = ""
+        self._shown = ""
+        self._task: TaskID | None = None
+        self._bars = Progress(
+            TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(),
+            TextColumn("ETA"), TimeRemainingColumn(), TextColumn("{task.fields[spend]}"), console=self._console,
+            transient=True,
+        )  # fmt: skip
+
+    def __enter__(self) -> ConsoleProgress:
+        if self._console.is_terminal:
+            self._bars.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._bars.stop()
+
+    def step(self, stage: int | None, text: str, done: int, total: int) -> None:
+        """Show a step; on a terminal as a bar, elsewhere one line when it begins."""
+        place = f"stage {stage + 1}/{self._stages}: {text}" if stage is not None else text
+        if not self._console.is_terminal:
+            if place != self._shown:
+                self._console.print(f"{place}{f'  [{self._spend}]' if self._spend else ''}", markup=False, highlight=False)
+            self._shown = place
+            return
+        if place != self._shown or self._task is None:
+            if self._task is not None:
+                self._bars.remove_task(self._task)
+            self._task = self._bars.add_task(escape(place), total=total or None, spend=self._spend)
+            self._shown = place
+        self._bars.update(self._task, completed=done, total=total or None, spend=self._spend)
+
+    def spend(self, requests: int, tokens: int, cost_usd: float) -> None:
+        """Keep the spend for the next step's line."""
+        cap = self._caps.max_requests
+        self._spend = f"{requests}{f'/{cap}' if cap is not None else ''} requests"
+        if cost_usd or self._caps.max_cost_usd is not None:
+            self._spend += f", {cost_usd:.4f} USD"
+        if self._task is not None:
+            self._bars.update(self._task, spend=self._spend)
+
+    def note(self, text: str) -> None:
+        """A line of its own."""
+        self._console.print(text, markup=False, highlight=False)
+
+
+def clean(text: object) -> str:
+    """Text for a terminal: no control characters, no Rich markup."""
+    shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in str(text))
+    return escape(shown)
+
+
+def print_metrics(metrics: dict[str, Any]) -> None:
+    """Accuracy by domain and in sum, with 95% intervals; beside the untouched student where it was measured."""
+    baseline, gain = metrics.get("baseline"), metrics.get("gain")
+    tail = set(metrics.get("tail_domains", ()))
+    table = Table(title=f"accuracy on {metrics['examples']} test rows, 95% intervals in brackets")
+    table.add_column("domain")
+    table.add_column("n", justify="right")
+    if baseline:
+        table.add_column("before", justify="right")
+    table.add_column("after" if baseline else "accuracy", justify="right")
+    if gain:
+        table.add_column("gain", justify="right")
+    for domain, entry in metrics["domains"].items():
+        row = [clean(domain) + (" (tail)" if domain in tail else ""), str(entry["count"])]
+        table.add_row(*row, *_cells(metrics, baseline, gain, lambda part, d=domain: (part["domains"][d], "accuracy")))
+    table.add_section()
+    for key, meaning in _METRICS:
+        if metrics[f"accuracy_{key}"] is not None:
+            table.add_row(
+                f"{key} ({meaning})", "", *_cells(metrics, baseline, gain, lambda part, k=key: (part, f"accuracy_{k}"))
+            )
+    for key in ("f1_macro", "f1_micro"):
+        if key in metrics:
+            table.add_row(key, "", *_cells(metrics, baseline, None, lambda part, k=key: (part, k)), *([""] if gain else []))
+    Console().print(table)
+
+
+def _cells(metrics: dict[str, Any], baseline: dict[str, Any] | None, gain: dict[str, Any] | None, find: Any) -> list[str]:  # noqa: ANN401 (picks a number)
+    cells = []
+    for part, is_signed in ((baseline, False), (metrics, False), (gain, True)):
+        if part is not None:
+            where, key = find(part)
+            low, high = where[f"{key}_ci95"]
+            cells.append(
+                f"{where[key]:+.3f} [{low:+.3f}, {high:+.3f}]" if is_signed else f"{where[key]:.3f} [{low:.3f}, {high:.3f}]"
+            )
+    return [escape(cell) for cell in cells]
+
+
+def print_status(facts: dict[str, Any]) -> None:
+    """State, step, spend and domains of a run."""
+    console = Console()
+    step = f", stage {facts['stage'] + 1}" if facts["stage"] is not None else ""
+    console.print(f"{facts['state']}{step}{': ' + clean(facts['step']) if facts['step'] else ''}", highlight=False)
+    if facts["error"]:
+        console.print(clean(facts["error"]), highlight=False)
+    table = Table(title="spend")
+    for column in ("what", "spent", "cap"):
+        table.add_column(column, justify="left" if column == "what" else "right")
+    for name, entry in facts["spend"].items():
+        table.add_row(name, f"{entry['spent']:g}", "–" if entry["cap"] is None else f"{entry['cap']:g}")
+    console.print(table)
+    domains = Table(title="domains")
+    columns = ("pool", "quota", "real", "synthesized", "duplicates")
+    for column in ("domain", *columns):
+        domains.add_column(column, justify="left" if column == "domain" else "right")
+    for name, entry in facts["domains"].items():
+        domains.add_row(clean(name), *(str(entry.get(column, 0)) for column in columns))
+    console.print(domains)
+
+
+def print_ledger(rows: Sequence[dict[str, Any]], *, is_summary: bool) -> None:
+    """The ledger as a table, with a line of totals."""
+    summed = ("requests", "done", "failed", "unknown", "prompt_tokens", "completion_tokens", "cost_usd")
+    listed = ("sent_at", "state", "attempt", "purpose", "stage", "domain", "finish_reason", "model", "key", "error")
+    columns = ("purpose", "stage", "domain", *summed) if is_summary else listed
+    table = Table(title="teacher requests")
+    for column in columns:
+        table.add_column(column, justify="right" if column in summed else "left")
+    for row in rows:
+        table.add_row(*(_show(row[column]) for column in columns))
+    if is_summary and rows:
+        table.add_section()
+        table.add_row("all", "", "", *(_show(sum(row[column] for row in rows)) for column in summed))
+    Console().print(table)
+
+
+def _show(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4f}" if isinstance(value, float) else clean(value)[:64]

@@ -1,0 +1,96 @@
+"""`limbeck doctor`: what this machine can do, and what is missing, each with the line that mends it."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import platform
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from limbeck.config import load_config
+from limbeck.console import clean
+from limbeck.data.procedural import DOMAINS, draw_problem
+from limbeck.data.sources import collect_labels, read_examples
+from limbeck.errors import ConfigError, LimbeckError
+from limbeck.run import PACKAGES
+from limbeck.student.model import PACKAGED, choose_device, find_cache, find_packaged, has_bfloat16
+from limbeck.teacher.backends import BACKENDS
+from limbeck.teacher.request import About, BackendError, TeacherRequest
+
+MIN_FREE_BYTES = 4 * 2**30
+
+
+def examine(config: Path | None, overrides: Sequence[str]) -> dict[str, Any]:
+    """The report: versions, device, packaged models, tutor, disk, and the teacher where a config is given."""
+    device = choose_device()
+    free = shutil.disk_usage(Path.cwd()).free
+    report: dict[str, Any] = {
+        "python": platform.python_version(),
+        "versions": {name: _find_version(name) for name in PACKAGES},
+        "device": {"type": device.type, "bfloat16": has_bfloat16(device)},
+        "packaged": {f"packaged:{name}": _check(lambda name=name: str(find_packaged(name))) for name in PACKAGED},
+        "tutor": _check(lambda: draw_problem(next(iter(DOMAINS)), 0, 0).question),
+        "cache": str(find_cache()),
+        "disk": {
+            "free_bytes": free,
+            "ok": free >= MIN_FREE_BYTES,
+            "detail": f"a run with SmolLM2 takes about 2 GiB; {free / 2**30:.1f} free",
+        },
+        "teacher": _ask_teacher(config, overrides) if config else {},
+    }
+    report["ok"] = report["disk"]["ok"] and report["teacher"].get("ok", True)
+    return report
+
+
+def _find_version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _check(find: Any) -> dict[str, Any]:  # noqa: ANN401 (a function that gives a detail or raises)
+    try:
+        return {"ok": True, "detail": find()}
+    except ConfigError as error:
+        return {"ok": False, "detail": str(error)}
+
+
+def _ask_teacher(config: Path, overrides: Sequence[str]) -> dict[str, Any]:
+    """One small question to the teacher of a config, outside of any ledger."""
+    settings = load_config(config, overrides)
+    if settings.data.train is None:
+        raise ConfigError("data.train is not set: the teacher is asked about its first row")
+    task = collect_labels(settings.task, settings.data)
+    example = read_examples(settings.data.train, task, settings.data).examples[0]
+    request = TeacherRequest(
+        settings.teacher.model,
+        ({"role": "user", "content": f"{task.instruction}\n\n{example.question}"},),
+        {"temperature": 0.0, "max_tokens": 64},
+        About("evaluate", 0, example.domain, (example,)),
+    )
+    try:
+        reply = asyncio.run(BACKENDS[settings.teacher.backend](settings.teacher).send(request))
+    except (BackendError, LimbeckError) as error:
+        return {"ok": False, "detail": str(error)}
+    return {"ok": True, "model": reply.model, "detail": reply.text[:200]}
+
+
+def render(report: dict[str, Any]) -> None:
+    """The report as lines, a mark before each that can be good or bad."""
+    console = Console(highlight=False)
+    console.print(f"python {report['python']}")
+    for name, version in report["versions"].items():
+        console.print(f"{'ok  ' if version else 'MISS'} {name} {version or ''}")
+    device = report["device"]
+    console.print(
+        f"     device {device['type']}, bfloat16 {'yes' if device['bfloat16'] else 'no'}, cache {clean(report['cache'])}"
+    )
+    for name, entry in [*report["packaged"].items(), ("tutor", report["tutor"]), ("disk", report["disk"]),
+                        *([("teacher", report["teacher"])] if report["teacher"] else [])]:  # fmt: skip
+        console.print(f"{'ok  ' if entry['ok'] else 'MISS'} {name}: {clean(entry['detail'])}")

@@ -1,0 +1,59 @@
+"""What a run folder says of its run. Needs no lock and no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from limbeck.errors import DataError
+from limbeck.run_folder import RunFolder
+from limbeck.storage import read_json
+from limbeck.teacher.ledger import Ledger
+
+
+def read_status(path: Path) -> dict[str, Any]:
+    """State, stage, step, spend against each cap, and domains of a run folder (``limbeck status``). Needs no lock.
+
+    Raises:
+        DataError: the folder holds no run.
+    """
+    folder = RunFolder(path)
+    state = folder.state
+    if not state:
+        raise DataError(f"{path}: no run here (run.json is missing)")
+    caps = yaml.safe_load((path / "config.yaml").read_text("utf-8"))["budget"]
+    ledger = Ledger(path / "ledger.sqlite", is_read_only=True)
+    try:
+        spent = ledger.sum_spend()
+    finally:
+        ledger.close()
+    domains: dict[str, dict[str, int]] = {name: {"pool": count} for name, count in state["domains"].items()}
+    kept = 0
+    stages = []
+    for index in range(state["stages"]):
+        quotas = path / f"stage_{index}" / "quotas.json"
+        if quotas.exists():
+            facts = read_json(quotas)["domains"]
+            stages.append({"stage": index, "is_done": folder.stage(index).is_done, "domains": facts})
+            for name, entry in facts.items():
+                counts = {key: entry[key] for key in ("quota", "real", "synthesized", "duplicates")}
+                kept += counts["real"] + counts["synthesized"] + counts["duplicates"]
+                target = domains.setdefault(name, {"pool": sum(state["domains"].values())})
+                for key, count in counts.items():
+                    target[key] = target.get(key, 0) + count
+    return {
+        "state": state["status"],
+        "stage": state.get("stage"),
+        "step": state.get("step"),
+        "stages": stages,
+        "spend": {
+            "examples": {"spent": kept, "cap": caps["max_examples"]},
+            "requests": {"spent": spent.requests, "cap": caps["max_requests"]},
+            "tokens": {"spent": spent.tokens, "cap": caps["max_tokens"]},
+            "cost_usd": {"spent": spent.cost_usd, "cap": caps["max_cost_usd"]},
+        },
+        "domains": domains,
+        "error": state.get("error"),
+    }

@@ -1,0 +1,274 @@
+"""The command line as a user meets it: exit codes, one clear line for bad input, JSON for scripts."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.support import make_sums, write_rows
+
+Project = Callable[..., Path]
+
+
+def limbeck(*arguments: object, cwd: Path | None = None, timeout: float = 200) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "limbeck", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def assert_one_line(done: subprocess.CompletedProcess[str], code: int, *parts: str) -> None:
+    """The command ended with this code and one line of error that holds all parts, and no traceback."""
+    lines = [line for line in done.stderr.splitlines() if line.startswith("limbeck: error:")]
+    assert done.returncode == code, done.stderr
+    assert len(lines) == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    for part in parts:
+        assert part in lines[0]
+
+
+def test_help_needs_no_torch() -> None:
+    """`limbeck --help` lists all commands and loads no torch."""
+    code = """import sys
+sys.argv = ["limbeck", "--help"]
+from limbeck.cli import main
+try:
+    main()
+except SystemExit:
+    print("torch" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("False")
+    for command in ("doctor", "longtail", "run", "status", "ledger", "eval", "predict"):
+        assert command in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [("run",), ("run", "--nonsense"), ("nonsense",), ("longtail", "x.jsonl")])
+def test_wrong_usage_exits_with_two(arguments: tuple[str, ...]) -> None:
+    """A missing argument or an unknown option or command is a usage error."""
+    assert limbeck(*arguments).returncode == 2
+
+
+def break_nothing(path: Path) -> list[str]:
+    return []
+
+
+def break_file(path: Path) -> list[str]:
+    (path.parent / "train.jsonl").unlink()
+    return []
+
+
+def break_line(path: Path) -> list[str]:
+    with (path.parent / "train.jsonl").open("a") as file:
+        file.write('{"domain": "big", "question": "cut of')
+    return []
+
+
+def break_column(path: Path) -> list[str]:
+    return ["--set", "data.columns.question=qestion"]
+
+
+def break_domain(path: Path) -> list[str]:
+    write_rows(path.parent / "train.jsonl", [*make_sums({"big": 3}), {"domain": " ", "question": "1 + 1", "answer": "2"}])
+    return []
+
+
+def break_answer(path: Path) -> list[str]:
+    write_rows(path.parent / "train.jsonl", [*make_sums({"big": 3}), {"domain": "big", "question": "x", "answer": "many"}])
+    return []
+
+
+def break_key(path: Path) -> list[str]:
+    return ["--set", "budget.max_example=3"]
+
+
+def break_budget(path: Path) -> list[str]:
+    return ["--set", "budget.max_examples=2", "--set", "method.stages=1"]
+
+
+def break_student(path: Path) -> list[str]:
+    return ["--set", "student.model=/nowhere/at/all"]
+
+
+def break_teacher(path: Path) -> list[str]:
+    write_rows(path.parent / "script.jsonl", [{"match": "never in any prompt", "text": "x"}])
+    return []
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code", "parts"),
+    [
+        (break_file, 3, ("train.jsonl: No such file",)),
+        (break_line, 3, ("train.jsonl:21: not JSON at column",)),
+        (break_column, 3, ("train.jsonl:1: no column 'qestion'", "'question'")),
+        (break_domain, 3, ("train.jsonl:4: column 'domain' is empty",)),
+        (break_answer, 3, ("train.jsonl:4: answer 'many' is not a number",)),
+        (break_key, 2, ("budget.max_example: unknown key; did you mean 'max_examples'?",)),
+        (break_budget, 2, ("max_examples = 2 is less than the number of domains, 3",)),
+        (break_student, 2, ("student '/nowhere/at/all' can't be loaded",)),
+        (break_teacher, 4, ("requests failed", "no row of")),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else None,
+)
+def test_bad_input_is_one_line_and_its_code(
+    project: Project, spoil: Callable[[Path], list[str]], code: int, parts: tuple[str, ...]
+) -> None:
+    """Each kind of bad input ends with one clear line and the documented exit code."""
+    path = project()
+    sets = spoil(path)
+    assert_one_line(limbeck("run", path, "--out", path.parent / "run", *sets), code, *parts)
+
+
+def test_missing_config_is_two(tmp_path: Path) -> None:
+    """A config that is not there is a config error."""
+    assert_one_line(limbeck("run", tmp_path / "none.yaml"), 2, "none.yaml: No such file")
+
+
+def test_unreadable_run_folders_are_three(tmp_path: Path) -> None:
+    """`status` and `ledger` of a folder without a run are data errors that name it."""
+    assert_one_line(limbeck("status", tmp_path), 3, "no run here")
+    assert_one_line(limbeck("ledger", tmp_path), 3, "no ledger here")
+
+
+def test_a_foreign_folder_is_left_alone(project: Project) -> None:
+    """A non-empty folder that holds no run is refused, and nothing is written into it but the lock."""
+    path = project()
+    other = path.parent / "precious"
+    other.mkdir()
+    (other / "thesis.txt").write_text("years of work")
+    assert_one_line(limbeck("run", path, "--out", other), 2, "holds files but no run")
+    assert sorted(p.name for p in other.iterdir()) == ["lock", "thesis.txt"]
+
+
+def test_from_longtail_to_predict(tmp_path: Path, tiny_folder: Path) -> None:
+    """The whole walk by commands: data, run, status, ledger, eval and predict, each with JSON where it reads."""
+    pytest.importorskip("reasoning_gym", reason="the tutor extra is not installed")
+    made = limbeck(
+        "longtail", "tutor:quickstart", "--out", tmp_path / "data", "--test-per-domain", 2, "--dev-per-domain", 1, "--json"
+    )
+    assert made.returncode == 0, made.stderr
+    assert json.loads(made.stdout)["test"] == 16
+    config = tmp_path / "c.yaml"
+    config.write_text(
+        f"name: walk\ndata: {{train: data/train.jsonl, test: data/test.jsonl}}\ntask: {{answer: number}}\n"
+        f"budget: {{max_examples: 16}}\nstudent: {{model: {tiny_folder}}}\ntraining: {{epochs: 1, lora: {{rank: 2}}}}\n"
+        "method: {preset: baldistill-a, stages: 2, score_max_new_tokens: 4}\nevaluation: {max_new_tokens: 6}\n"
+    )
+    done = limbeck("run", config, "--out", tmp_path / "run", "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["metrics"]["examples"] == 16
+
+    status = json.loads(limbeck("status", tmp_path / "run", "--json").stdout)
+    assert status["state"] == "done"
+    assert status["spend"]["examples"] == {"spent": 16, "cap": 16}
+    assert status["spend"]["requests"]["spent"] == sum(
+        row["requests"] for row in json.loads(limbeck("ledger", tmp_path / "run", "--json").stdout)
+    )
+    assert json.loads(limbeck("ledger", tmp_path / "run", "--state", "unknown", "--json").stdout) == []
+    assert len(json.loads(limbeck("ledger", tmp_path / "run", "--state", "done", "--json").stdout)) == 16
+    for text in (limbeck("status", tmp_path / "run").stdout, limbeck("ledger", tmp_path / "run").stdout):
+        assert "chain_sum" in text
+
+    measured = limbeck(
+        "eval", tmp_path / "run" / "student", "--config", config, "--set", f"data.test={tmp_path / 'data/dev.jsonl'}", "--json"
+    )
+    assert measured.returncode == 0, measured.stderr
+    assert json.loads(measured.stdout)["examples"] == 8
+    again = json.loads(limbeck("eval", tmp_path / "run" / "student", "--config", config, "--json").stdout)
+    assert again["accuracy_micro"] == result["metrics"]["accuracy_micro"]
+
+    rows = write_rows(tmp_path / "new.jsonl", [{"question": "Calculate 1 + 1.", "note": "kept"}])
+    assert limbeck("predict", tmp_path / "run" / "student", rows, "--out", tmp_path / "out.jsonl").returncode == 0
+    (row,) = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert set(row) == {"question", "note", "prediction", "text"}
+    card = (tmp_path / "run" / "README.md").read_text()
+    assert "simulated teacher" in card
+    assert "| chain_sum | 2 |" in card
+
+
+def test_a_spent_cap_exits_with_five_and_keeps_its_results(project: Project) -> None:
+    """A run that a cap ends prints its metrics, names cap and remedy in one line, and exits with 5."""
+    path = project()
+    done = limbeck("run", path, "--out", path.parent / "run", "--set", "budget.max_requests=4", "--json")
+    assert_one_line(done, 5, "budget.max_requests = 4 is spent", "Raise budget.max_requests")
+    assert json.loads(done.stdout)["metrics"]["examples"] == 9
+    assert (path.parent / "run" / "student" / "model.safetensors").exists()
+
+
+def test_doctor_checks_the_teacher(project: Project) -> None:
+    """`doctor` reports versions and device, asks the teacher of a config, and exits with 4 where it fails."""
+    path = project()
+    report = json.loads(limbeck("doctor", "--json").stdout)
+    assert report["versions"]["torch"]
+    assert report["device"]["type"] in ("cpu", "cuda", "mps")
+    broken = limbeck("doctor", path, "--json")
+    assert broken.returncode == 4
+    assert "no row of" in json.loads(broken.stdout)["teacher"]["detail"]
+
+
+def test_two_processes_on_one_folder(project: Project) -> None:
+    """While one process runs in a folder a second is refused with the holder's pid."""
+    path = project()
+    run = path.parent / "run"
+    first = subprocess.Popen([sys.executable, "-m", "limbeck", "run", str(path), "--out", str(run)], stderr=subprocess.PIPE)
+    try:
+        wait_for(run / "run.json")
+        assert_one_line(limbeck("run", path, "--out", run), 2, f"is in use by pid {first.pid}")
+    finally:
+        first.kill()
+        first.communicate()
+
+
+def wait_for(path: Path, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < end, f"{path} did not appear"
+        time.sleep(0.01)
+
+
+def start(path: Path, run: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", "limbeck", "run", str(path), "--out", str(run)], stderr=subprocess.PIPE)
+
+
+def test_interruption_exits_with_130_and_goes_on(project: Project) -> None:
+    """Ctrl-C ends a run with 130, says so in its state, and the same command finishes it."""
+    path = project(training__epochs=200)
+    run = path.parent / "run"
+    process = start(path, run)
+    wait_for(run / "stage_0" / "examples.jsonl")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
+
+
+@pytest.mark.parametrize("landmark", ["ledger.sqlite", "stage_0/examples.jsonl", "stage_1/scores.jsonl", "stage_1/student"])
+def test_killed_inside_a_stage_resumes_to_the_same_bytes(project: Project, landmark: str) -> None:
+    """A run killed with SIGKILL inside a stage is finished by the same command with byte-equal examples."""
+    path = project()
+    whole, killed = path.parent / "whole", path.parent / "killed"
+    process = start(path, killed)
+    wait_for(killed / landmark)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert limbeck("run", path, "--out", killed).returncode == 0
+    assert limbeck("run", path, "--out", whole).returncode == 0
+    for stage in range(3):
+        name = f"stage_{stage}/examples.jsonl"
+        assert (killed / name).read_bytes() == (whole / name).read_bytes()
+    assert (killed / "train.jsonl").read_bytes() == (whole / "train.jsonl").read_bytes()
+    rows = json.loads(limbeck("ledger", killed, "--state", "all", "--json").stdout)
+    keys = [row["key"] for row in rows if row["state"] == "done"]
+    assert len(keys) == len(set(keys)) == 9

@@ -78,8 +78,10 @@ def make_sums(counts: dict[str, int], start: int = 0) -> list[dict[str, Any]]:
 
 
 def script_rows() -> list[dict[str, str]]:
-    """A script that solves every sum of `make_sums` whose prompt shows its answer, and invents a few in order."""
-    rows = []
-    for value in range(6000):
-        rows.append({"match": f"The correct answer is {value}.", "text": f"One adds them up.\nThe answer is: {value}"})
-    return rows
+    """A script that solves every sum of `make_sums` whose prompt shows its answer, and can invent one new sum."""
+    solved = [
+        {"match": f"The correct answer is {value}.", "text": f"One adds them up.\nThe answer is: {value}"}
+        for value in range(1000)
+    ]
+    invented = "Question: Calculate 70001 + 1.\nRationale: One more than 70001.\nThe answer is: 70002"
+    return [*solved, {"match": "You write new exercises", "text": invented}]

@@ -220,7 +220,7 @@ def test_doctor_checks_the_teacher(project: Project) -> None:
 
 def test_two_processes_on_one_folder(project: Project) -> None:
     """While one process runs in a folder a second is refused with the holder's pid."""
-    path = project()
+    path = project(training__epochs=500)
     run = path.parent / "run"
     first = subprocess.Popen([sys.executable, "-m", "limbeck", "run", str(path), "--out", str(run)], stderr=subprocess.PIPE)
     try:
@@ -254,21 +254,24 @@ def test_interruption_exits_with_130_and_goes_on(project: Project) -> None:
     assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
 
 
-@pytest.mark.parametrize("landmark", ["ledger.sqlite", "stage_0/examples.jsonl", "stage_1/scores.jsonl", "stage_1/student"])
-def test_killed_inside_a_stage_resumes_to_the_same_bytes(project: Project, landmark: str) -> None:
-    """A run killed with SIGKILL inside a stage is finished by the same command with byte-equal examples."""
+LANDMARKS = ("ledger.sqlite", "stage_1/scores.jsonl", "stage_2/student")
+
+
+def test_killed_inside_a_stage_resumes_to_the_same_bytes(project: Project) -> None:
+    """A run killed with SIGKILL inside a stage is finished by the same command, byte-equal and paying nothing twice."""
     path = project()
-    whole, killed = path.parent / "whole", path.parent / "killed"
-    process = start(path, killed)
-    wait_for(killed / landmark)
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
-    assert limbeck("run", path, "--out", killed).returncode == 0
+    whole = path.parent / "whole"
     assert limbeck("run", path, "--out", whole).returncode == 0
-    for stage in range(3):
-        name = f"stage_{stage}/examples.jsonl"
-        assert (killed / name).read_bytes() == (whole / name).read_bytes()
-    assert (killed / "train.jsonl").read_bytes() == (whole / "train.jsonl").read_bytes()
-    rows = json.loads(limbeck("ledger", killed, "--state", "all", "--json").stdout)
-    keys = [row["key"] for row in rows if row["state"] == "done"]
-    assert len(keys) == len(set(keys)) == 9
+    for place, landmark in enumerate(LANDMARKS):
+        killed = path.parent / f"killed_{place}"
+        process = start(path, killed)
+        wait_for(killed / landmark)
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+        assert json.loads(limbeck("status", killed, "--json").stdout)["state"] == "stopped"
+        assert limbeck("run", path, "--out", killed).returncode == 0
+        for name in (*(f"stage_{stage}/examples.jsonl" for stage in range(3)), "train.jsonl", "metrics.json"):
+            assert (killed / name).read_bytes() == (whole / name).read_bytes(), (landmark, name)
+        rows = json.loads(limbeck("ledger", killed, "--state", "all", "--json").stdout)
+        done = [row["key"] for row in rows if row["state"] == "done"]
+        assert len(done) == len(set(done)) == 9, landmark

@@ -183,3 +183,9 @@ def test_shipped_examples_load() -> None:
     """Every shipped example config is valid."""
     for path in (Path(__file__).parent.parent / "examples").glob("*.yaml"):
         load_config(path)
+
+
+def test_the_schema_for_editors_is_current() -> None:
+    """`docs/config.schema.json` is what the settings classes say; `python docs/make_schema.py` renews it."""
+    written = json.loads((Path(__file__).parent.parent / "docs" / "config.schema.json").read_text("utf-8"))
+    assert written == json.loads(json.dumps(Config.model_json_schema()))

@@ -19,14 +19,16 @@ ALLOWED = {
     "selection": {"errors", "data"},
     "teacher": {"errors", "data"},
     "student": {"errors", "data", "storage"},
-    "run_folder": {"errors", "storage"},
+    "run_folder": {"errors", "data", "storage"},
     "evaluation": {"errors", "data", "student", "selection"},
     "methods": {"errors", "data", "selection", "teacher", "student", "run_folder", "storage", "evaluation"},
     "config": {"errors", "data", "teacher", "student", "evaluation", "methods"},
     "status": {"errors", "data", "selection", "teacher", "run_folder", "storage"},
     "console": {"errors", "config", "progress"},
     "run": {"errors", "data", "selection", "teacher", "student", "run_folder", "storage", "evaluation", "methods", "config",
-            "progress"},
+            "progress", "run_data", "card"},
+    "run_data": {"errors", "data", "config"},
+    "card": {"errors", "data", "config", "methods"},
     "doctor": {"errors", "data", "teacher", "student", "config", "console", "run"},
 }  # fmt: skip
 

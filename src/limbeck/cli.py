@@ -120,15 +120,17 @@ def run(
     """Run a config, or go on where the same config stopped in that folder."""
     from limbeck.config import load_config
     from limbeck.console import ConsoleProgress, print_metrics
+    from limbeck.run_data import read_data
 
     settings = load_config(config, sets or [], preset=preset)
+    data = read_data(settings)  # before torch is loaded, so that bad input is said at once
     with ConsoleProgress(settings) as progress:
         progress.note("loading torch and the student")
         from limbeck.run import run as run_config
         from limbeck.student.model import quiet_libraries
 
         quiet_libraries()
-        result = run_config(settings, out or Path("runs") / settings.name, progress)
+        result = run_config(settings, out or Path("runs") / settings.name, progress, data)
     if as_json:
         _print_json({"folder": str(result.folder), "student": str(result.student) if result.student else None,
                      "metrics": result.metrics})  # fmt: skip

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -21,9 +22,6 @@ from rich.table import Table
 
 from limbeck.config import Config
 from limbeck.progress import Progress as RunProgress
-
-_METRICS = (("micro", "all rows"), ("macro", "mean of domains"), ("head", "head domains"), ("tail", "tail domains"),
-            ("worst", "worst domain"))  # fmt: skip
 
 
 class ConsoleProgress(RunProgress):
@@ -65,12 +63,14 @@ class ConsoleProgress(RunProgress):
             self._shown = place
         self._bars.update(self._task, completed=done, total=total or None, spend=self._spend)
 
-    def spend(self, requests: int, tokens: int, cost_usd: float) -> None:
-        """Keep the spend for the next step's line."""
+    def spend(self, domain: str | None, requests: int, tokens: int, cost_usd: float) -> None:
+        """Show the spend and the domain asked about beside the step."""
         cap = self._caps.max_requests
         self._spend = f"{requests}{f'/{cap}' if cap is not None else ''} requests"
         if cost_usd or self._caps.max_cost_usd is not None:
             self._spend += f", {cost_usd:.4f} USD"
+        if domain is not None:
+            self._spend += f", last {clean(domain)}"
         if self._task is not None:
             self._bars.update(self._task, spend=self._spend)
 
@@ -85,59 +85,53 @@ def clean(text: object) -> str:
     return escape(shown)
 
 
+def make_console() -> Console:
+    """Standard output; wide enough for the tables where it is no terminal."""
+    console = Console()
+    return console if console.is_terminal else Console(width=120)
+
+
 def print_metrics(metrics: dict[str, Any]) -> None:
     """Accuracy by domain and in sum, with 95% intervals; beside the untouched student where it was measured."""
-    baseline, gain = metrics.get("baseline"), metrics.get("gain")
+    parts = [part for part in (metrics.get("baseline"), metrics, metrics.get("gain")) if part is not None]
+    names = ["before", "after", "gain"] if len(parts) == 3 else ["accuracy"]
     tail = set(metrics.get("tail_domains", ()))
-    table = Table(title=f"accuracy on {metrics['examples']} test rows, 95% intervals in brackets")
-    table.add_column("domain")
-    table.add_column("n", justify="right")
-    if baseline:
-        table.add_column("before", justify="right")
-    table.add_column("after" if baseline else "accuracy", justify="right")
-    if gain:
-        table.add_column("gain", justify="right")
+    table = Table(title=f"{metrics['examples']} test rows, 95% intervals in brackets", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in ("domain (* tail)", "n", *names):
+        table.add_column(name, justify="left" if name.startswith("domain") else "right", no_wrap=not name.startswith("domain"))
     for domain, entry in metrics["domains"].items():
-        row = [clean(domain) + (" (tail)" if domain in tail else ""), str(entry["count"])]
-        table.add_row(*row, *_cells(metrics, baseline, gain, lambda part, d=domain: (part["domains"][d], "accuracy")))
+        cells = [
+            _show_metric(part["domains"][domain], "accuracy", name == "gain") for part, name in zip(parts, names, strict=True)
+        ]
+        table.add_row(clean(domain) + (" *" if domain in tail else ""), str(entry["count"]), *cells)
     table.add_section()
-    for key, meaning in _METRICS:
-        if metrics[f"accuracy_{key}"] is not None:
-            table.add_row(
-                f"{key} ({meaning})", "", *_cells(metrics, baseline, gain, lambda part, k=key: (part, f"accuracy_{k}"))
-            )
-    for key in ("f1_macro", "f1_micro"):
-        if key in metrics:
-            table.add_row(key, "", *_cells(metrics, baseline, None, lambda part, k=key: (part, k)), *([""] if gain else []))
-    Console().print(table)
+    for key in ("accuracy_micro", "accuracy_macro", "accuracy_head", "accuracy_tail", "accuracy_worst", "f1_macro", "f1_micro"):
+        if metrics.get(key) is not None:
+            table.add_row(key, "", *(_show_metric(part, key, name == "gain") for part, name in zip(parts, names, strict=True)))
+    make_console().print(table)
 
 
-def _cells(metrics: dict[str, Any], baseline: dict[str, Any] | None, gain: dict[str, Any] | None, find: Any) -> list[str]:  # noqa: ANN401 (picks a number)
-    cells = []
-    for part, is_signed in ((baseline, False), (metrics, False), (gain, True)):
-        if part is not None:
-            where, key = find(part)
-            low, high = where[f"{key}_ci95"]
-            cells.append(
-                f"{where[key]:+.3f} [{low:+.3f}, {high:+.3f}]" if is_signed else f"{where[key]:.3f} [{low:.3f}, {high:.3f}]"
-            )
-    return [escape(cell) for cell in cells]
+def _show_metric(part: dict[str, Any], key: str, is_signed: bool) -> str:
+    if part.get(key) is None:
+        return ""
+    low, high = part[f"{key}_ci95"]
+    return escape(f"{part[key]:{'+' if is_signed else ''}.3f} [{low:.2f}, {high:.2f}]")
 
 
 def print_status(facts: dict[str, Any]) -> None:
     """State, step, spend and domains of a run."""
-    console = Console()
+    console = make_console()
     step = f", stage {facts['stage'] + 1}" if facts["stage"] is not None else ""
     console.print(f"{facts['state']}{step}{': ' + clean(facts['step']) if facts['step'] else ''}", highlight=False)
     if facts["error"]:
         console.print(clean(facts["error"]), highlight=False)
-    table = Table(title="spend")
+    table = Table(title="spend", box=SIMPLE_HEAD)
     for column in ("what", "spent", "cap"):
         table.add_column(column, justify="left" if column == "what" else "right")
     for name, entry in facts["spend"].items():
         table.add_row(name, f"{entry['spent']:g}", "–" if entry["cap"] is None else f"{entry['cap']:g}")
     console.print(table)
-    domains = Table(title="domains")
+    domains = Table(title="domains", box=SIMPLE_HEAD)
     columns = ("pool", "quota", "real", "synthesized", "duplicates")
     for column in ("domain", *columns):
         domains.add_column(column, justify="left" if column == "domain" else "right")
@@ -151,15 +145,16 @@ def print_ledger(rows: Sequence[dict[str, Any]], *, is_summary: bool) -> None:
     summed = ("requests", "done", "failed", "unknown", "prompt_tokens", "completion_tokens", "cost_usd")
     listed = ("sent_at", "state", "attempt", "purpose", "stage", "domain", "finish_reason", "model", "key", "error")
     columns = ("purpose", "stage", "domain", *summed) if is_summary else listed
-    table = Table(title="teacher requests")
+    headings = {"prompt_tokens": "prompt", "completion_tokens": "completion", "cost_usd": "USD", "finish_reason": "finish"}
+    table = Table(title="teacher requests, tokens and money", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in columns:
-        table.add_column(column, justify="right" if column in summed else "left")
+        table.add_column(headings.get(column, column), justify="right" if column in summed else "left")
     for row in rows:
         table.add_row(*(_show(row[column]) for column in columns))
     if is_summary and rows:
         table.add_section()
         table.add_row("all", "", "", *(_show(sum(row[column] for row in rows)) for column in summed))
-    Console().print(table)
+    make_console().print(table)
 
 
 def _show(value: object) -> str:

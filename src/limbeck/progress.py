@@ -9,8 +9,8 @@ class Progress:
     def step(self, stage: int | None, text: str, done: int, total: int) -> None:
         """`done` of `total` of a step (total 0: unknown) in a stage (None: outside of stages)."""
 
-    def spend(self, requests: int, tokens: int, cost_usd: float) -> None:
-        """All that was spent so far."""
+    def spend(self, domain: str | None, requests: int, tokens: int, cost_usd: float) -> None:
+        """All that was spent so far, and the domain of the request that was settled last (None: none yet)."""
 
     def note(self, text: str) -> None:
         """Something the user should know."""

@@ -6,12 +6,13 @@ import fcntl
 import os
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from limbeck.data.example import Example
 from limbeck.errors import ConfigError
 from limbeck.storage import explain_storage, read_json, read_json_lines, write_json, write_text
 
@@ -88,6 +89,26 @@ class RunFolder:
             lock.write(f"pid {os.getpid()} on {socket.gethostname()}")
             lock.flush()
             yield cls(path)
+
+    def is_student_final(self, training_set: Sequence[Example]) -> bool:
+        """Whether ``student/`` is there and was trained on just these examples, by ``train.jsonl``, written after it."""
+        path = self.path / "train.jsonl"
+        if not path.exists() or not (self.path / "student").exists():
+            return False
+        return [row["id"] for row in read_json_lines(path)] == [example.id for example in training_set]
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a process is running in the folder now."""
+        path = self.path / "lock"
+        if not path.exists():
+            return False
+        with path.open(encoding="utf-8") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
 
     def stage(self, index: int) -> StageFolder:
         """The folder of one stage."""

@@ -44,7 +44,7 @@ def read_status(path: Path) -> dict[str, Any]:
                 for key, count in counts.items():
                     target[key] = target.get(key, 0) + count
     return {
-        "state": state["status"],
+        "state": "stopped" if state["status"] == "running" and not folder.is_held else state["status"],
         "stage": state.get("stage"),
         "step": state.get("step"),
         "stages": stages,

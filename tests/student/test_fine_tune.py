@@ -11,8 +11,9 @@ from tests.support import make_example
 
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError
+from limbeck.student import fine_tune as fine_tune_module
 from limbeck.student.encode import IGNORED, Encoded, Encoder
-from limbeck.student.fine_tune import fine_tune, load_for_training
+from limbeck.student.fine_tune import CompletionTrainer, fine_tune, load_for_training
 from limbeck.student.forward import compute_token_nll, find_labelled, project_only
 from limbeck.student.losses import sum_cross_entropy
 from limbeck.student.model import Student, load_student, read_card, save_student
@@ -81,6 +82,26 @@ def test_training_lowers_the_loss_and_reports_steps(tiny_folder: Path) -> None:
     after = sum(float(nll.sum()) for nll in compute_token_nll(trained, rows))
     assert after < 0.8 * before
     assert steps == [(step, 16) for step in range(1, 17)]
+
+
+def test_the_loss_of_a_step_is_the_mean_over_its_tokens(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The micro-batches of an accumulated step add up to the mean loss a completion token of the whole step, not more."""
+    losses: list[float] = []
+
+    class Recording(CompletionTrainer):
+        def compute_loss(self, *arguments: object, **options: object) -> torch.Tensor:
+            loss = super().compute_loss(*arguments, **options)
+            losses.append(float(loss.detach()))
+            return loss
+
+    monkeypatch.setattr(fine_tune_module, "CompletionTrainer", Recording)
+    student = load_student(StudentSettings(model=str(tiny_folder), dtype="float32"))
+    rows = encode_sums(student, 0, 4)
+    nll = torch.cat(compute_token_nll(student, rows))
+    still = {"epochs": 1, "gradient_accumulation": 2, "batch_size": 2, "learning_rate": 1e-12}
+    fine_tune(student, rows, TRAINING.model_copy(update=still), seed=1)
+    assert len(losses) == 2
+    assert sum(losses) == pytest.approx(float(nll.mean()), rel=1e-5)
 
 
 def test_accumulated_steps_equal_one_large_batch(tmp_path: Path, tiny_folder: Path) -> None:

@@ -170,6 +170,16 @@ def test_a_teacher_that_fails_everything_is_an_error(tmp_path: Path) -> None:
         teacher.ask_many(make_requests(teacher, ["a", "b"]))
 
 
+def test_a_few_failures_after_replies_are_no_end(tmp_path: Path) -> None:
+    """A teacher that has answered before may fail a small batch without ending the run, but not a large one."""
+    script = lambda request: BackendError("no", is_transient=False) if "bad" in request.messages[0]["content"] else "x"  # noqa: E731
+    teacher, _ = make_teacher(tmp_path / "ledger.sqlite", script)
+    teacher.ask_many(make_requests(teacher, ["good"]))
+    assert [outcome.reason for outcome in teacher.ask_many(make_requests(teacher, ["bad"]))] == ["failed"]
+    with pytest.raises(TeacherError, match="all 8 requests failed"):
+        teacher.ask_many(make_requests(teacher, [f"bad {n}" for n in range(8)]))
+
+
 def test_request_cap_holds(tmp_path: Path) -> None:
     """With a cap of three requests, five are asked, three leave, and two come back with the reason `budget`."""
     teacher, backend = make_teacher(tmp_path / "ledger.sqlite", lambda request: "x", max_requests=3)

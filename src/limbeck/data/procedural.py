@@ -9,9 +9,7 @@ de-duplicated stream per domain, and the tutor's own inventions come from a far 
 
 from __future__ import annotations
 
-import math
 import random
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,20 +17,23 @@ from typing import Any
 
 from limbeck.data.longtail import LongTail, choose_without_leaks, compute_zipf_sizes
 from limbeck.data.overlap import normalise_question
+from limbeck.data.solutions import (
+    Solution,
+    solve_chain_sum,
+    solve_gcd,
+    solve_leg_counting,
+    solve_letter_counting,
+    solve_prime_factorization,
+    solve_products,
+    solve_spell_backward,
+    solve_word_sorting,
+)
 from limbeck.errors import ConfigError, DataError
 
 STREAM_LENGTH = 2_000_000
 SYNTHESIS_OFFSET = 1_000_000
 _MAX_REPEATS_IN_A_ROW = 20_000
 _SPARE = 25  # rows beyond the training set that may replace leaking ones
-
-
-@dataclass(frozen=True)
-class Solution:
-    """Steps in plain sentences, and the answer they end in (which the steps do not repeat)."""
-
-    rationale: str
-    answer: str
 
 
 @dataclass(frozen=True)
@@ -60,128 +61,9 @@ class ProceduralDomain:
     solve: Callable[[str, random.Random | None], Solution]
 
 
-def _numbers(text: str) -> list[int]:
-    return [int(number) for number in re.findall(r"-?\d+", text)]
-
-
-def _off_by_one(slip: random.Random | None, step_count: int) -> list[int]:
-    """An error for each step: all 0, or with `slip` one of them +1 or −1."""
-    errors = [0] * step_count
-    if slip is not None and step_count:
-        errors[slip.randrange(step_count)] = slip.choice((-1, 1))
-    return errors
-
-
-def _swap_neighbours(items: list[str], slip: random.Random | None) -> None:
-    """With `slip`, exchange two neighbours that differ, in place; where all are alike, drop the last."""
-    if slip is None:
-        return
-    places = [place for place in range(len(items) - 1) if items[place].casefold() != items[place + 1].casefold()]
-    if not places:
-        items.pop()
-        return
-    place = slip.choice(places)
-    items[place], items[place + 1] = items[place + 1], items[place]
-
-
-def _solve_chain_sum(question: str, slip: random.Random | None) -> Solution:
-    expression = question.removeprefix("Calculate ").removesuffix(".")
-    first, *rest = re.findall(r"[+-]?\s*\d+", expression)
-    total, steps = int(first), []
-    for term, error in zip(rest, _off_by_one(slip, len(rest)), strict=True):
-        value = int(term.replace(" ", ""))
-        result = total + value + error
-        steps.append(f"{total} {'-' if value < 0 else '+'} {abs(value)} = {result}.")
-        total = result
-    return Solution(" ".join(steps), str(total))
-
-
-def _solve_letter_counting(question: str, slip: random.Random | None) -> Solution:
-    letter, text = re.findall(r'"([^"]*)"', question)
-    words = text.split()
-    counts = [abs(word.lower().count(letter.lower()) + error)  # below zero would hide the slip
-              for word, error in zip(words, _off_by_one(slip, len(words)), strict=True)]  # fmt: skip
-    steps = ", ".join(f"{word} {count}" for word, count in zip(words, counts, strict=True))
-    return Solution(f"{steps}. {' + '.join(map(str, counts))} = {sum(counts)}.", str(sum(counts)))
-
-
-def _solve_prime_factorization(question: str, slip: random.Random | None) -> Solution:
-    number = rest = _numbers(question)[0]
-    factors: list[int] = []
-    steps = [str(number)]
-    divisor = 2
-    while divisor * divisor <= rest:
-        if rest % divisor == 0:
-            factors.append(divisor)
-            rest //= divisor
-            steps.append(" × ".join(map(str, [*factors, rest])))
-        else:
-            divisor += 1
-    if slip is not None:
-        rest += slip.choice((1, 2))
-        steps.append(" × ".join(map(str, [*factors, rest])))
-    return Solution(
-        f"{' = '.join(steps)}." if len(steps) > 1 else f"{number} is prime.", " × ".join(map(str, [*factors, rest]))
-    )
-
-
-def _solve_word_sorting(question: str, slip: random.Random | None) -> Solution:
-    words = question.rstrip(".").split(": ")[1].split(", ")
-    length = next(n for n in range(1, 100) if len({word[:n] for word in words}) == len(set(words)))
-    ordered = sorted(words, reverse="descending" in question)
-    _swap_neighbours(ordered, slip)
-    starts = ", ".join(word[:length] for word in words)
-    return Solution(f"{starts} become {', '.join(word[:length] for word in ordered)}.", ", ".join(ordered))
-
-
-def _solve_leg_counting(question: str, slip: random.Random | None) -> Solution:
-    animals = re.findall(r"(\d+) ([a-z ]+?)(?:,| have)", question)
-    products = []
-    steps = []
-    for (count, name), error in zip(animals, _off_by_one(slip, len(animals)), strict=True):
-        legs = _legs()[name.removesuffix("s")]
-        products.append(int(count) * legs + error)
-        steps.append(f"{count} {name}: {count} × {legs} = {products[-1]}.")
-    return Solution(" ".join([*steps, f"{' + '.join(map(str, products))} = {sum(products)}."]), str(sum(products)))
-
-
-def _solve_products(question: str, slip: random.Random | None) -> Solution:
-    first, second = _numbers(question)
-    large, small = max(first, second), min(first, second)
-    digits = str(large)
-    parts = [int(digit) * 10 ** (len(digits) - place) for place, digit in enumerate(digits, 1) if digit != "0"] or [0]
-    values = [part * small + error for part, error in zip(parts, _off_by_one(slip, len(parts)), strict=True)]
-    steps = [f"{part} × {small} = {value}." for part, value in zip(parts, values, strict=True)]
-    if len(values) > 1:
-        steps.append(f"{' + '.join(map(str, values))} = {sum(values)}.")
-    return Solution(" ".join(steps), str(sum(values)))
-
-
-def _solve_gcd(question: str, slip: random.Random | None) -> Solution:
-    first, second = _numbers(question)
-    divisor = math.gcd(first, second)
-    if slip is not None:
-        divisor += slip.choice((1, 2))
-    return Solution(f"{first} = {divisor} × {first // divisor}. {second} = {divisor} × {second // divisor}.", str(divisor))
-
-
-def _solve_spell_backward(question: str, slip: random.Random | None) -> Solution:
-    word = question.rstrip(".").split(": ")[1]
-    letters = list(reversed(word))
-    _swap_neighbours(letters, slip)
-    return Solution(f"{' '.join(word)} becomes {' '.join(letters)}.", "".join(letters))
-
-
 def _ask_leg_counting(item: Mapping[str, Any]) -> str:
     listed = ", ".join(f"{count} {name}s" for name, count in item["animals"].items())
     return f"How many legs do {listed} have in total?"
-
-
-@lru_cache(maxsize=1)
-def _legs() -> dict[str, int]:
-    from reasoning_gym.arithmetic.leg_counting import ANIMALS
-
-    return dict(ANIMALS)
 
 
 DOMAINS: Mapping[str, ProceduralDomain] = {
@@ -189,49 +71,49 @@ DOMAINS: Mapping[str, ProceduralDomain] = {
         {"min_terms": 2, "max_terms": 3, "min_digits": 1, "max_digits": 2},
         "number",
         lambda item: f"Calculate {item['expression']}.",
-        _solve_chain_sum,
+        solve_chain_sum,
     ),
     "letter_counting": ProceduralDomain(
         {"min_words": 3, "max_words": 3},
         "number",
         lambda item: f'How often does the letter "{item["target_letter"]}" occur in "{" ".join(item["span"])}"?',
-        _solve_letter_counting,
+        solve_letter_counting,
     ),
     "prime_factorization": ProceduralDomain(
         {"min_value": 4, "max_value": 130},
         "text",
         lambda item: f"Write {item['number']} as a product of primes in ascending order.",
-        _solve_prime_factorization,
+        solve_prime_factorization,
     ),
     "word_sorting": ProceduralDomain(
         {"min_words": 3, "max_words": 3, "min_word_length": 4, "max_word_length": 6, "transformation": "lowercase"},
         "text",
         lambda item: f"Sort these words in {item['direction']} order: {', '.join(item['transformed_words'])}.",
-        _solve_word_sorting,
+        solve_word_sorting,
     ),
     "leg_counting": ProceduralDomain(
         {"min_animals": 2, "max_animals": 2, "min_instances": 1, "max_instances": 4},
         "number",
         _ask_leg_counting,
-        _solve_leg_counting,
+        solve_leg_counting,
     ),
     "products": ProceduralDomain(
         {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 2},
         "number",
         lambda item: f"Multiply {item['expression'].replace('*', 'by')}.",
-        _solve_products,
+        solve_products,
     ),
     "gcd": ProceduralDomain(
         {"min_numbers": 2, "max_numbers": 2, "min_value": 2, "max_value": 24},
         "number",
         lambda item: "Of {} and {}, find the greatest common divisor.".format(*item["numbers"]),
-        _solve_gcd,
+        solve_gcd,
     ),
     "spell_backward": ProceduralDomain(
         {"min_word_len": 3, "max_word_len": 4},
         "text",
         lambda item: f"Spell this word backward: {item['word']}.",
-        _solve_spell_backward,
+        solve_spell_backward,
     ),
 }
 

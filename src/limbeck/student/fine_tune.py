@@ -81,6 +81,10 @@ def load_for_training(settings: StudentSettings, training: TrainingSettings) -> 
         ConfigError: QLoRA without CUDA or bitsandbytes, or without adapters.
     """
     if training.quantize == "none":
+        if training.lora is None and settings.dtype == "auto":
+            # All weights are trained: the optimiser needs them in float32, whatever the arithmetic is done in.
+            full = load_student(settings.model_copy(update={"dtype": "float32"}))
+            return Student(full.model, full.tokenizer, settings)
         return load_student(settings)
     if training.lora is None:
         raise ConfigError("training.quantize: 4bit trains adapters only; set training.lora")

@@ -20,6 +20,7 @@ from limbeck.teacher.request import About, Backend, BackendError, Reply, Teacher
 
 MAX_ATTEMPTS = 4
 FIRST_BACKOFF_S = 0.5
+MANY_FAILURES = 8
 
 
 class Prices(Settings):
@@ -96,7 +97,7 @@ class Teacher:
         budget: Budget,
         settings: TeacherSettings,
         *,
-        on_settled: Callable[[], None] = lambda: None,
+        on_settled: Callable[[TeacherRequest], None] = lambda request: None,
     ) -> None:
         if budget.settings.max_cost_usd is not None and settings.prices is None:
             raise ConfigError(
@@ -105,6 +106,7 @@ class Teacher:
             )
         self.backend, self.ledger, self.budget, self.settings = backend, ledger, budget, settings
         self._on_settled = on_settled
+        self._has_answered = False
 
     def make_request(self, prompt: str, about: About, *, sample: int = 0) -> TeacherRequest:
         """A request with one user message and this teacher's sampling settings."""
@@ -118,11 +120,15 @@ class Teacher:
         follow come back with the reason ``budget`` and without being sent.
 
         Raises:
-            TeacherError: every request that was sent failed, so going on would only cost more.
+            TeacherError: every request failed, and either nothing was ever answered or many failed at once; going on
+                would only cost more.
         """
         outcomes = asyncio.run(self._ask_all(requests))
         failed = [outcome for outcome in outcomes if outcome.reason == "failed"]
-        if failed and not any(outcome.reply for outcome in outcomes):
+        replies = [outcome for outcome in outcomes if outcome.reply]
+        is_hopeless = not self._has_answered or len(failed) >= MANY_FAILURES
+        self._has_answered = self._has_answered or bool(replies)
+        if failed and not replies and is_hopeless:
             raise TeacherError(
                 f"teacher {self.settings.model!r} ({self.settings.backend}): all {len(failed)} requests failed; the "
                 f"last said: {failed[-1].detail}"
@@ -190,7 +196,7 @@ class Teacher:
             self.budget.settle(most, real)
             async with self._settled:
                 self._settled.notify_all()
-            self._on_settled()
+            self._on_settled(request)
 
     async def _reserve(self, most: Spend) -> None:
         """Reserve, waiting while requests in flight may still give back what they reserved too much."""

@@ -10,7 +10,8 @@ import random
 import re
 
 from limbeck.data.example import hash_text
-from limbeck.data.procedural import DOMAINS, STREAM_LENGTH, SYNTHESIS_OFFSET, Problem, Solution, draw_problem
+from limbeck.data.procedural import DOMAINS, STREAM_LENGTH, SYNTHESIS_OFFSET, Problem, draw_problem
+from limbeck.data.solutions import Solution
 from limbeck.errors import TeacherError
 from limbeck.teacher.request import Reply, TeacherRequest
 from limbeck.teacher.teacher import TeacherSettings, TutorSettings

@@ -1,0 +1,89 @@
+"""Greedy generation: limbeck's loop, which drops finished rows, against `model.generate` on the same prompts and batches.
+
+Output lengths decide the ratio, so the stop token of each prompt is the model's own at the length a trained student would
+have: stop ids are chosen so that rows end at different times. Both sides must produce the same ids.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import statistics
+import time
+from pathlib import Path
+
+import torch
+from transformers import GenerationConfig
+
+from limbeck.data.procedural import DOMAINS, draw_distinct
+from limbeck.data.task import Task
+from limbeck.student.encode import Encoder
+from limbeck.student.generate import generate
+from limbeck.student.model import load_student, quiet_libraries
+from limbeck.student.settings import StudentSettings
+
+REPEATS = 3
+BATCH_SIZE = 32
+MAX_NEW_TOKENS = 48
+
+
+def main() -> None:
+    """Time both sides alternately and write ``benchmarks/results/generation.json``."""
+    quiet_libraries()
+    student = load_student(StudentSettings())
+    encoder = Encoder(student.tokenizer, Task(answer="number"))
+    questions = [problem.question for domain in DOMAINS for problem in draw_distinct(domain, 3, 8)][:BATCH_SIZE]
+    prompts = sorted((encoder.encode_prompt(question, "number") for question in questions), key=len, reverse=True)
+    # The full stop ends these outputs after differing numbers of tokens.
+    stop_ids = encoder.find_stop_ids() | set(student.tokenizer(".", add_special_tokens=False)["input_ids"])
+    ours: list[float] = []
+    theirs: list[float] = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        outputs = generate(student, prompts, stop_ids=frozenset(stop_ids), max_new_tokens=MAX_NEW_TOKENS, batch_size=BATCH_SIZE)
+        ours.append(time.perf_counter() - start)
+        start = time.perf_counter()
+        reference = generate_by_library(student, prompts, stop_ids)
+        theirs.append(time.perf_counter() - start)
+        same = [output.ids == ids for output, ids in zip(outputs, reference, strict=True)]
+    lengths = [len(output.ids) for output in outputs]
+    result = {
+        "what": "greedy generation, seconds for one batch",
+        "alternative": "transformers model.generate, same prompts, batch and stop ids",
+        "prompts": len(prompts),
+        "tokens_generated": sum(lengths),
+        "length_min_median_max": [min(lengths), statistics.median(lengths), max(lengths)],
+        "rows_with_equal_ids": sum(same),
+        "limbeck_s": ours,
+        "alternative_s": theirs,
+        "ratio": statistics.median(theirs) / statistics.median(ours),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "machine": platform.machine(),
+    }
+    path = Path(__file__).parent / "results" / "generation.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
+    print(json.dumps(result, indent=2))
+
+
+def generate_by_library(student, prompts: list[list[int]], stop_ids: set[int]) -> list[list[int]]:  # noqa: ANN001
+    """The same greedy outputs from `model.generate`."""
+    width = max(map(len, prompts))
+    pad = student.tokenizer.pad_token_id
+    ids = torch.tensor([[pad] * (width - len(row)) + row for row in prompts])
+    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in prompts])
+    config = GenerationConfig(
+        do_sample=False, max_new_tokens=MAX_NEW_TOKENS, eos_token_id=sorted(stop_ids), pad_token_id=pad, use_cache=True
+    )
+    with torch.inference_mode():
+        out = student.model.generate(input_ids=ids, attention_mask=mask, generation_config=config)
+    rows = []
+    for row in out[:, width:].tolist():
+        end = next((place for place, token in enumerate(row) if token in stop_ids), len(row))
+        rows.append(row[:end])
+    return rows
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""Training: `compute_loss` with the vocabulary projected at labelled positions, against TRL's own loss on the same rows."""
+
+from __future__ import annotations
+
+import json
+import platform
+import statistics
+import time
+from pathlib import Path
+
+import torch
+from trl import SFTTrainer
+
+from limbeck.data.example import Example, make_example_id
+from limbeck.data.procedural import DOMAINS, draw_distinct
+from limbeck.data.task import Task
+from limbeck.student import fine_tune as module
+from limbeck.student.encode import Encoded, Encoder
+from limbeck.student.model import quiet_libraries
+from limbeck.student.settings import StudentSettings, TrainingSettings
+
+REPEATS = 3
+ROWS = 24
+
+
+class LibraryTrainer(SFTTrainer):
+    """TRL's trainer as it is; takes the attribute that limbeck's sets."""
+
+    loss_name = "cross_entropy"
+
+
+def main() -> None:
+    """Time both sides alternately and write ``benchmarks/results/training.json``."""
+    quiet_libraries()
+    settings = TrainingSettings(epochs=1, batch_size=4)
+    ours, theirs = [], []
+    for _ in range(REPEATS):
+        ours.append(time_training(settings, module.CompletionTrainer))
+        theirs.append(time_training(settings, LibraryTrainer))
+    rows = make_rows(module.load_for_training(StudentSettings(), settings).tokenizer)
+    tokens = sum(len(row.ids) for row in rows)
+    result = {
+        "what": "one epoch of LoRA training, seconds",
+        "alternative": "TRL SFTTrainer.compute_loss, same rows, settings and seed",
+        "rows": ROWS,
+        "tokens": tokens,
+        "completion_tokens": sum(len(row.ids) - row.prompt_length for row in rows),
+        "limbeck_s": ours,
+        "alternative_s": theirs,
+        "limbeck_tokens_per_s": tokens / statistics.median(ours),
+        "ratio": statistics.median(theirs) / statistics.median(ours),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "machine": platform.machine(),
+    }
+    path = Path(__file__).parent / "results" / "training.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
+    print(json.dumps(result, indent=2))
+
+
+def make_rows(tokenizer) -> list[Encoded]:  # noqa: ANN001
+    """Solved problems of all domains in turn."""
+    encoder = Encoder(tokenizer, Task(answer="text"))
+    streams = {domain: draw_distinct(domain, 3, ROWS) for domain in DOMAINS}
+    rows = []
+    for place in range(ROWS):
+        domain = list(DOMAINS)[place % len(DOMAINS)]
+        problem = next(streams[domain])
+        fields = {"question": problem.question}
+        solution = DOMAINS[domain].solve(problem.question, None)
+        example = Example(make_example_id(domain, fields), domain, fields, problem.question, solution.answer, "text")
+        rows.append(encoder.encode(example.but(rationale=solution.rationale)))
+    return rows
+
+
+def time_training(settings: TrainingSettings, trainer: type[SFTTrainer]) -> float:
+    """Seconds of `fine_tune` with this trainer class, loading left out."""
+    student = module.load_for_training(StudentSettings(), settings)
+    rows = make_rows(student.tokenizer)
+    original = module.CompletionTrainer
+    module.CompletionTrainer = trainer  # type: ignore[misc]
+    try:
+        start = time.perf_counter()
+        module.fine_tune(student, rows, settings, seed=1)
+        return time.perf_counter() - start
+    finally:
+        module.CompletionTrainer = original  # type: ignore[misc]
+
+
+if __name__ == "__main__":
+    main()

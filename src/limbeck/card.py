@@ -1,0 +1,37 @@
+"""The model card of a run: what the student is, what it was trained on, and how good it is where."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from limbeck.config import Config
+from limbeck.data.task import Task
+from limbeck.methods.baldistill import Distillation
+
+
+def write_card(config: Config, task: Task, distillation: Distillation, metrics: Mapping[str, Any] | None) -> str:
+    """The card as Markdown."""
+    kinds = {"real": 0, "synthesized": 0, "duplicates": 0}
+    for example in distillation.training_set:
+        kinds["duplicates" if example.provenance.copy else example.provenance.kind] += 1
+    lines = [
+        f"# {config.name}",
+        "",
+        f"A student distilled with limbeck from `{config.teacher.model}` ({config.teacher.backend}"
+        + (", a simulated teacher)" if config.teacher.backend == "tutor" else ")")
+        + f" into `{config.student.model}`.",
+        "",
+        f"- Task: {task.instruction}",
+        f"- Method: {config.method.name}, {config.method.stages} stages, quota {config.method.quota}, selection "
+        f"{config.method.selection}, tail {config.method.tail}, seed {config.seed}",
+        f"- Training set: {len(distillation.training_set)} examples ({', '.join(f'{n} {k}' for k, n in kinds.items())})",
+    ]  # fmt: skip
+    if metrics is not None:
+        lines += ["", "| domain | n | before | after |", "|---|---|---|---|"]
+        for domain, entry in metrics["domains"].items():
+            before = metrics["baseline"]["domains"][domain]["accuracy"]
+            lines.append(f"| {domain} | {entry['count']} | {before:.3f} | {entry['accuracy']:.3f} |")
+        before = metrics["baseline"]["accuracy_macro"]
+        lines.append(f"| **macro** | {metrics['examples']} | {before:.3f} | {metrics['accuracy_macro']:.3f} |")
+    return "\n".join([*lines, ""])

@@ -1,0 +1,97 @@
+"""The data of a run behind its guards: repeats collapsed, leaks kept out of the pool, budgets that can be spent."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from limbeck.config import Config
+from limbeck.data.example import Example
+from limbeck.data.overlap import LeakGuard
+from limbeck.data.sources import Reading, collect_labels, read_examples
+from limbeck.data.task import Task
+from limbeck.errors import ConfigError, DataError
+
+
+@dataclass(frozen=True)
+class RunData:
+    """The data of a run after the guards."""
+
+    task: Task
+    train: Sequence[Example]
+    dev: Sequence[Example]
+    test: Sequence[Example]
+    leaks: LeakGuard
+    counts: Mapping[str, int]
+    hashes: Mapping[str, str]
+    notes: Sequence[str]
+
+
+def read_data(config: Config) -> RunData:
+    """Read the splits, collapse repeats, and keep what leaks into dev or test out of the pool.
+
+    Raises:
+        ConfigError: no ``data.train``, or a budget that can't be spent as the method wants.
+        DataError: as `read_examples`; or leaks under ``on_leak: error``; or a pool of which nothing is left.
+    """
+    if config.data.train is None:
+        raise ConfigError("data.train is not set: the pool that examples are chosen from")
+    task = collect_labels(config.task, config.data)
+    train, dev, test = (
+        read_examples(path, task, config.data) if path else None
+        for path in (config.data.train, config.data.dev, config.data.test)
+    )
+    if train is None:
+        raise DataError(f"{config.data.train}: no rows")
+    held_out = [example for reading in (dev, test) if reading for example in reading.examples]
+    leaks = LeakGuard(((e.id, e.question) for e in held_out), [e.question for e in train.examples])
+    kept: list[Example] = []
+    leaking: list[Example] = []
+    for example in train.examples:
+        row = leaks.find_leak(example.question)
+        (kept if row is None else leaking).append(example)
+    notes = [
+        f"{reading.path.name}: {reading.repeat_count} exact repeats collapsed"
+        for reading in (train, dev, test)
+        if reading and reading.repeat_count
+    ]
+    if leaking:
+        first = leaking[0].question[:80]
+        text = f"{len(leaking)} of {len(train.examples)} training rows are also in dev or test (first: {first!r})"
+        if config.data.on_leak == "error" or not kept:
+            raise DataError(f"{train.path}: {text}; remove them, or set data.on_leak: drop")
+        notes.append(f"{text}; they are left out")
+    counts: dict[str, int] = {}
+    for example in kept:
+        counts[example.domain] = counts.get(example.domain, 0) + 1
+    emptied = sorted(set(train.domains) - set(counts))
+    if emptied:
+        raise DataError(f"{train.path}: domain(s) {emptied} are empty once the rows that leak into dev or test are left out")
+    check_budget(config, counts)
+    return RunData(
+        task, kept, _examples(dev), _examples(test), leaks, counts,
+        {r.path.name: hashlib.sha256(r.path.read_bytes()).hexdigest() for r in (train, dev, test) if r}, notes,
+    )  # fmt: skip
+
+
+def _examples(reading: Reading | None) -> Sequence[Example]:
+    return reading.examples if reading else ()
+
+
+def check_budget(config: Config, counts: Mapping[str, int]) -> None:
+    """Refuse budgets that can't be spent as the method wants.
+
+    Raises:
+        ConfigError: fewer examples than stages, or than domains where the quotas balance domains.
+    """
+    wanted = config.budget.max_examples
+    if wanted < config.method.stages:
+        raise ConfigError(
+            f"budget.max_examples = {wanted} is less than method.stages = {config.method.stages}; a stage would get none"
+        )
+    if config.method.stages and config.method.quota in ("uniform", "adaptive") and wanted < len(counts):
+        raise ConfigError(
+            f"budget.max_examples = {wanted} is less than the number of domains, {len(counts)}: quota "
+            f"{config.method.quota!r} can't give each a share. Raise the budget, merge domains, or use quota: natural."
+        )

@@ -189,10 +189,20 @@ def test_from_longtail_to_predict(tmp_path: Path, tiny_folder: Path) -> None:
     again = json.loads(limbeck("eval", tmp_path / "run" / "student", "--config", config, "--json").stdout)
     assert again["accuracy_micro"] == result["metrics"]["accuracy_micro"]
 
-    rows = write_rows(tmp_path / "new.jsonl", [{"question": "Calculate 1 + 1.", "note": "kept"}])
-    assert limbeck("predict", tmp_path / "run" / "student", rows, "--out", tmp_path / "out.jsonl").returncode == 0
-    (row,) = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
-    assert set(row) == {"question", "note", "prediction", "text"}
+    rows = write_rows(tmp_path / "new.jsonl", [{"q": "Calculate 1 + 1.", "note": "kept", "answer_type": "latex"}])
+    command = (
+        "predict",
+        tmp_path / "run" / "student",
+        rows,
+        "--out",
+        tmp_path / "out.jsonl",
+        "--set",
+        "data.columns.question=q",
+    )
+    done = limbeck(*command)
+    assert done.returncode == 0, done.stderr
+    (row,) = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().split("\n") if line]
+    assert set(row) == {"q", "note", "answer_type", "prediction", "text"}
     card = (tmp_path / "run" / "README.md").read_text()
     assert "simulated teacher" in card
     assert "| chain_sum | 2 |" in card
@@ -205,6 +215,20 @@ def test_a_spent_cap_exits_with_five_and_keeps_its_results(project: Project) -> 
     assert_one_line(done, 5, "budget.max_requests = 4 is spent", "Raise budget.max_requests")
     assert json.loads(done.stdout)["metrics"]["examples"] == 9
     assert (path.parent / "run" / "student" / "model.safetensors").exists()
+
+
+def test_a_full_disk_is_three_and_loses_nothing(project: Project, small_disk: Path) -> None:
+    """A run whose disk fills up ends with one line and code 3, and goes on from there once there is space."""
+    path = project()
+    (small_disk / "ballast").write_bytes(b"x" * 850_000)
+    done = limbeck("run", path, "--out", small_disk / "run")
+    assert_one_line(done, 3, "make space", "run the same command again")
+    (small_disk / "ballast").unlink()
+    subprocess.run(["mount", "-o", "remount,size=50m", str(small_disk)], check=True)
+    done = limbeck("run", path, "--out", small_disk / "run")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(limbeck("ledger", small_disk / "run", "--state", "done", "--json").stdout)
+    assert len({row["key"] for row in rows}) == len(rows) == 9
 
 
 def test_doctor_checks_the_teacher(project: Project) -> None:
@@ -244,7 +268,7 @@ def start(path: Path, run: Path) -> subprocess.Popen[bytes]:
 
 def test_interruption_exits_with_130_and_goes_on(project: Project) -> None:
     """Ctrl-C ends a run with 130, says so in its state, and the same command finishes it."""
-    path = project(training__epochs=200)
+    path = project(training__epochs=20)
     run = path.parent / "run"
     process = start(path, run)
     wait_for(run / "stage_0" / "examples.jsonl")
@@ -252,6 +276,9 @@ def test_interruption_exits_with_130_and_goes_on(project: Project) -> None:
     process.communicate(timeout=60)
     assert process.returncode == 130
     assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
+    done = limbeck("run", path, "--out", run)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((run / "run.json").read_text())["status"] == "done"
 
 
 LANDMARKS = ("ledger.sqlite", "stage_1/scores.jsonl", "stage_2/student")

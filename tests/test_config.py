@@ -118,7 +118,8 @@ def test_layers_of_defaults(tmp_path: Path) -> None:
         "constant",
         400,
     )
-    assert load_config(write(tmp_path, "profile: paper"), preset="balance-cot").method.stages == 1
+    assert load_config(write(tmp_path, "method: {stages: 3, quota: adaptive}"), preset="balance-cot").method.stages == 1
+    assert load_config(write(tmp_path, "method:"), preset="zero-shot").method.stages == 0
 
 
 def test_paper_profile_is_the_released_codes() -> None:

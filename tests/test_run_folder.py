@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
-import subprocess
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from limbeck.errors import ConfigError, StorageError
-from limbeck.run_folder import RunFolder
-from limbeck.storage import read_json, write_folder, write_json, write_jsonl, write_text
+from limbeck.data.example import Example
+from limbeck.errors import ConfigError, DataError, StorageError
+from limbeck.run_folder import RunFolder, StageFolder
+from limbeck.storage import read_json, read_json_lines, read_records, write_folder, write_json, write_jsonl, write_text
 from limbeck.teacher.budget import Spend
 from limbeck.teacher.ledger import Ledger
 from limbeck.teacher.request import About, TeacherRequest
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of one MiB, where this process may mount one."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if (
-        os.geteuid() != 0
-        or subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], check=False, capture_output=True
-        ).returncode
-    ):
-        pytest.skip("mounting a small file system needs root")
-    yield disk
-    subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
 def test_full_disk_keeps_the_old_file(small_disk: Path) -> None:
@@ -109,3 +95,49 @@ def test_the_lock_holds_and_ends_with_its_holder(tmp_path: Path) -> None:
         pass
     with RunFolder.open(tmp_path / "run"):
         pass
+
+
+def test_lines_end_at_newlines_only(tmp_path: Path) -> None:
+    """Text with Unicode line separators is read back as it was written."""
+    rows = [{"text": "one\u2028two\u2029three\u0085four\x0bfive"}, {"text": "next"}]
+    write_jsonl(tmp_path / "a.jsonl", rows)
+    assert read_json_lines(tmp_path / "a.jsonl") == rows
+
+
+def test_records_of_another_form_are_a_data_error(tmp_path: Path) -> None:
+    """A damaged record file of a run folder is a data error that names it."""
+    write_jsonl(tmp_path / "examples.jsonl", [{"id": "x"}])
+    with pytest.raises(DataError, match=r"examples\.jsonl: a row is not of the form"):
+        read_records(tmp_path / "examples.jsonl", Example.from_json)
+
+
+def die_at_zero(delete: Callable[..., None], left: Iterator[int]) -> Callable[..., None]:
+    """The deletion, or an interruption in its place where the countdown has come to zero."""
+
+    def maybe(*arguments: object) -> None:
+        if next(left, 1) == 0:
+            raise KeyboardInterrupt
+        delete(*arguments)
+
+    return maybe
+
+
+def test_an_interrupted_restart_is_still_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A restart of a cut-short stage that dies at any deletion leaves a stage that restarts, never a stale student."""
+    for deaths in range(1, 6):
+        folder = tmp_path / f"stage_{deaths}"
+        (folder / "student").mkdir(parents=True)
+        write_jsonl(folder / "scores.jsonl", [])
+        write_jsonl(folder / "rejected.jsonl", [])
+        write_jsonl(folder / "examples.jsonl", [])
+        write_json(folder / "quotas.json", {"is_cut_short": True})
+        left = iter(range(deaths - 1, -1, -1))  # the last deletion that is let begin finds 0
+        with monkeypatch.context() as patch:
+            for owner, name in ((Path, "unlink"), (shutil, "rmtree")):
+                patch.setattr(owner, name, die_at_zero(getattr(owner, name), left))
+            with contextlib.suppress(KeyboardInterrupt):
+                StageFolder(folder).restart()
+        stage = StageFolder(folder)
+        assert not stage.is_collected
+        assert stage.is_cut_short or not stage.student.exists()
+        assert (folder / "scores.jsonl").exists()

@@ -88,13 +88,14 @@ def longtail(
             test_per_domain=test_per_domain,
         )  # fmt: skip
     else:
+        rows = ((f"{source}:{number}", row) for number, row in read_jsonl(Path(source)))
+        columns = [name.strip() for name in question_columns.split(",")]
         made = make_longtail(
-            (row for _, row in read_jsonl(Path(source))), domain_column=domain_column,
-            question_columns=question_columns.split(","), exponent=exponent, seed=seed, dev_per_domain=dev_per_domain,
-            test_per_domain=test_per_domain, is_small_dropped=drop_small,
+            rows, domain_column=domain_column, question_columns=columns, exponent=exponent, seed=seed,
+            dev_per_domain=dev_per_domain, test_per_domain=test_per_domain, is_small_dropped=drop_small,
         )  # fmt: skip
-    for name, rows in (("train", made.train), ("dev", made.dev), ("test", made.test)):
-        write_jsonl(out / f"{name}.jsonl", rows)
+    for name, split in (("train", made.train), ("dev", made.dev), ("test", made.test)):
+        write_jsonl(out / f"{name}.jsonl", split)
     facts = {
         "source": source, "exponent": exponent, "seed": seed, "train": len(made.train), "dev": len(made.dev),
         "test": len(made.test), "domains": [{"rank": rank, "domain": domain, "train": count}
@@ -226,11 +227,11 @@ def predict(
     sets: Sets = None,
 ) -> None:
     """Write a student's answers for unlabelled rows."""
-    from limbeck.config import load_config, make_config
+    from limbeck.config import load_config
     from limbeck.console import ConsoleProgress
     from limbeck.storage import write_jsonl
 
-    settings = load_config(config, sets or []) if config else make_config({})
+    settings = load_config(config, sets or [])
     with ConsoleProgress(settings) as progress:
         progress.note("loading torch and the student")
         from limbeck.evaluation.measure import predict_file

@@ -42,7 +42,8 @@ PROFILES: Mapping[str, dict[str, Any]] = {
 # What may differ between a run folder and the config that resumes it: it changes no example and no weight.
 CHANGEABLE = (
     "budget.max_requests", "budget.max_tokens", "budget.max_cost_usd", "teacher.max_concurrency", "teacher.prices",
-    "evaluation.batch_size", "data.train", "data.dev", "data.test", "teacher.path",
+    "evaluation.batch_size", "data.train", "data.dev", "data.test", "teacher.path", "teacher.templates.annotate",
+    "teacher.templates.synthesize",
 )  # fmt: skip
 _PATH_KEYS = ("data.train", "data.dev", "data.test", "teacher.path", "teacher.templates.annotate",
               "teacher.templates.synthesize")  # fmt: skip
@@ -65,24 +66,26 @@ class Config(Settings):
     evaluation: EvaluationSettings = EvaluationSettings()
 
 
-def load_config(path: Path, overrides: Sequence[str] = (), *, preset: str | None = None) -> Config:
+def load_config(path: Path | None, overrides: Sequence[str] = (), *, preset: str | None = None) -> Config:
     """Read a YAML config, lay it over its profile and preset, and put `--set` values on top.
 
     Args:
-        path: the YAML file; relative paths in it are relative to its folder.
+        path: the YAML file; relative paths in it are relative to its folder. None: no file, overrides only.
         overrides: ``a.b=value`` each; relative paths in them are relative to the working folder.
-        preset: a preset's name, as ``method.preset`` in the file.
+        preset: a preset's name; its settings win over the file's, where those of a ``method.preset`` in the file yield
+            to the file's others.
 
     Raises:
         ConfigError: unreadable file, unknown key (with the nearest known one), wrong value, unset ``${VARIABLE}``.
     """
-    values = _expand(_read_yaml(path), path)
-    _make_absolute(values, path.parent)
+    values = _expand(_read_yaml(path), path) if path else {}
+    _make_absolute(values, path.parent if path else Path())
     for override in overrides:
         _set_value(values, override)
     if preset is not None:
-        values.setdefault("method", {})["preset"] = preset
-    return make_config(values, str(path))
+        wanted = {"method": {"preset": preset}}
+        values = _merge(_merge(values, wanted), _preset_values(wanted, "--preset"))
+    return make_config(values, str(path or "--set"))
 
 
 def make_config(values: Mapping[str, Any], place: str = "config") -> Config:

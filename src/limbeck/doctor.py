@@ -43,7 +43,8 @@ def examine(config: Path | None, overrides: Sequence[str]) -> dict[str, Any]:
         },
         "teacher": _ask_teacher(config, overrides) if config else {},
     }
-    report["ok"] = report["disk"]["ok"] and report["teacher"].get("ok", True)
+    parts = [report["disk"], report["tutor"], *report["packaged"].values()]
+    report["ok"] = all(report["versions"].values()) and all(part["ok"] for part in parts) and report["teacher"].get("ok", True)
     return report
 
 

@@ -23,8 +23,7 @@ from limbeck.methods.job import Job
 from limbeck.progress import Progress
 from limbeck.run_data import RunData, read_data
 from limbeck.run_folder import RunFolder
-from limbeck.selection.quotas import find_tail_domains
-from limbeck.storage import read_json_lines, write_json, write_jsonl, write_text
+from limbeck.storage import read_records, write_json, write_jsonl, write_text
 from limbeck.student.encode import Encoder
 from limbeck.student.model import load_student, load_tokenizer, save_student
 from limbeck.teacher.backends import BACKENDS
@@ -121,7 +120,7 @@ def _run_in(folder: RunFolder, config: Config, data: RunData, ledger: Ledger, pr
     encoder = Encoder(load_tokenizer(config.student), data.task, config.method.annotation != "none", config.student.system)
     job = Job(
         name=config.name, seed=config.seed, task=data.task, examples=data.train, dev=data.dev,
-        tail=frozenset(find_tail_domains(data.counts, config.budget.max_examples)), leaks=data.leaks,
+        tail=data.tail, leaks=data.leaks,
         is_domain_answer=config.data.domain == "answer", max_examples=config.budget.max_examples, teacher=teacher,
         student=config.student, training=config.training, evaluation=config.evaluation, encoder=encoder, folder=folder,
         say=reporter.say, begin_stage=reporter.begin_stage,
@@ -143,17 +142,18 @@ def claim_folder(folder: RunFolder, config: Config, data: RunData) -> None:
     plain = config.model_dump(mode="json")
     state = folder.state
     if state:
-        made_by = yaml.safe_load((folder.path / "config.yaml").read_text("utf-8"))
-        different = find_differences(made_by, plain)
+        different = find_differences(folder.config, plain)
         if different:
             raise ConfigError(
                 f"{folder.path} was made by another config: {', '.join(different)} differ(s). Choose another --out, or "
                 "give the old values to go on there."
             )
-        if state["data"] != dict(data.hashes):
-            changed = sorted(k for k in {*state["data"], *data.hashes} if state["data"].get(k) != data.hashes.get(k))
-            raise ConfigError(f"{folder.path} was made with other data: {', '.join(changed)} changed. Choose another --out.")
-    elif any(path.name != "lock" for path in folder.path.iterdir()):
+        before = state.get("data", {})
+        changed = [f"data.{name}" for name in data.hashes if name in before and before[name] != data.hashes[name]]
+        if changed or set(before) != set(data.hashes):
+            what = ", ".join(changed) or "the set of files"
+            raise ConfigError(f"{folder.path} was made with other data: {what} changed. Choose another --out.")
+    elif any(path.name not in ("lock", "config.yaml") and not path.name.endswith(".tmp") for path in folder.path.iterdir()):
         raise ConfigError(f"{folder.path} holds files but no run; choose an empty or new folder as --out")
     write_text(folder.path / "config.yaml", yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
     folder.update_state(
@@ -190,7 +190,7 @@ def measure_once(
         return None
     path = folder / "predictions.jsonl"
     if path.exists():
-        return [Prediction(**row) for row in read_json_lines(path)]
+        return read_records(path, lambda row: Prediction(**row))
     chosen = choose_examples(examples, job.evaluation.max_examples, job.seed)
     predictions = job.measure(load_student(job.student, student), chosen, f"{what} on {len(chosen)} test rows")
     write_jsonl(path, predictions)

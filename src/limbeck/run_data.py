@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from limbeck.config import Config
 from limbeck.data.example import Example
@@ -12,6 +13,7 @@ from limbeck.data.overlap import LeakGuard
 from limbeck.data.sources import Reading, collect_labels, read_examples
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError, DataError
+from limbeck.selection.quotas import GLOBAL, find_tail_domains
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class RunData:
     test: Sequence[Example]
     leaks: LeakGuard
     counts: Mapping[str, int]
+    tail: frozenset[str]
     hashes: Mapping[str, str]
     notes: Sequence[str]
 
@@ -38,12 +41,11 @@ def read_data(config: Config) -> RunData:
     if config.data.train is None:
         raise ConfigError("data.train is not set: the pool that examples are chosen from")
     task = collect_labels(config.task, config.data)
-    train, dev, test = (
-        read_examples(path, task, config.data) if path else None
-        for path in (config.data.train, config.data.dev, config.data.test)
+    train = read_examples(config.data.train, task, config.data)
+    # Labels that were collected are those of the pool; a held-out row with another one is read, and can't be got right.
+    dev, test = (
+        read_examples(path, config.task, config.data) if path else None for path in (config.data.dev, config.data.test)
     )
-    if train is None:
-        raise DataError(f"{config.data.train}: no rows")
     held_out = [example for reading in (dev, test) if reading for example in reading.examples]
     leaks = LeakGuard(((e.id, e.question) for e in held_out), [e.question for e in train.examples])
     kept: list[Example] = []
@@ -68,11 +70,21 @@ def read_data(config: Config) -> RunData:
     emptied = sorted(set(train.domains) - set(counts))
     if emptied:
         raise DataError(f"{train.path}: domain(s) {emptied} are empty once the rows that leak into dev or test are left out")
+    if GLOBAL in counts:
+        raise DataError(f"{train.path}: a domain is called {GLOBAL!r}, which stands for all domains; rename it")
     check_budget(config, counts)
-    return RunData(
-        task, kept, _examples(dev), _examples(test), leaks, counts,
-        {r.path.name: hashlib.sha256(r.path.read_bytes()).hexdigest() for r in (train, dev, test) if r}, notes,
-    )  # fmt: skip
+    hashes = {name: _hash(reading.path) for name, reading in (("train", train), ("dev", dev), ("test", test)) if reading}
+    hashes |= {f"template {name}": _hash(path) for name, path in config.teacher.templates.items()}
+    unseen = {example.domain for example in held_out} - set(counts)  # n_d = 0 of them in the pool
+    tail = frozenset(find_tail_domains(counts, config.budget.max_examples) | unseen)
+    return RunData(task, kept, _examples(dev), _examples(test), leaks, counts, tail, hashes, notes)
+
+
+def _hash(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}") from error
 
 
 def _examples(reading: Reading | None) -> Sequence[Example]:

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from limbeck.data.example import Example
-from limbeck.errors import ConfigError
+from limbeck.errors import ConfigError, DataError
 from limbeck.storage import explain_storage, read_json, read_json_lines, write_json, write_text
 
 
@@ -54,11 +56,15 @@ class StageFolder:
 
     def restart(self) -> None:
         """Throw away all that followed the scoring of a stage that was cut short; what it paid for is in the ledger."""
+        kept_back = ("scores.jsonl", "examples.jsonl", "quotas.json")
         for path in self.path.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
-            elif path.name != "scores.jsonl":
+            elif path.name not in kept_back:
                 path.unlink()
+        # These two last and in this order, so that a stage whose restart is interrupted is still one to restart.
+        (self.path / "examples.jsonl").unlink()
+        (self.path / "quotas.json").unlink()
 
 
 class RunFolder:
@@ -85,9 +91,10 @@ class RunFolder:
                 lock.seek(0)
                 holder = lock.read().strip() or "another process"
                 raise ConfigError(f"{path} is in use by {holder}; wait for it to end, or choose another --out") from error
-            lock.truncate(0)
-            lock.write(f"pid {os.getpid()} on {socket.gethostname()}")
-            lock.flush()
+            with explain_storage(path):
+                lock.truncate(0)
+                lock.write(f"pid {os.getpid()} on {socket.gethostname()}")
+                lock.flush()
             yield cls(path)
 
     def is_student_final(self, training_set: Sequence[Example]) -> bool:
@@ -119,6 +126,22 @@ class RunFolder:
         """``run.json``: status, versions, seed and what the run is doing; empty before the first write."""
         path = self.path / "run.json"
         return dict(read_json(path)) if path.exists() else {}
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """``config.yaml`` as plain values.
+
+        Raises:
+            DataError: the file is missing or broken.
+        """
+        path = self.path / "config.yaml"
+        try:
+            values = yaml.safe_load(path.read_text("utf-8"))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise DataError(f"{path}: {error}; the folder is damaged, choose another --out") from error
+        if not isinstance(values, dict):
+            raise DataError(f"{path}: no config in it; the folder is damaged, choose another --out")
+        return values
 
     def update_state(self, **facts: object) -> None:
         """Change some facts of ``run.json``."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from limbeck.errors import DataError
 from limbeck.run_folder import RunFolder
 from limbeck.storage import read_json
@@ -23,7 +21,7 @@ def read_status(path: Path) -> dict[str, Any]:
     state = folder.state
     if not state:
         raise DataError(f"{path}: no run here (run.json is missing)")
-    caps = yaml.safe_load((path / "config.yaml").read_text("utf-8"))["budget"]
+    caps = folder.config["budget"]
     ledger = Ledger(path / "ledger.sqlite", is_read_only=True)
     try:
         spent = ledger.sum_spend()

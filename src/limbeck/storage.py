@@ -10,12 +10,14 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from safetensors import SafetensorError
 
 from limbeck.data.example import canonical_json
 from limbeck.errors import DataError, StorageError
+
+T = TypeVar("T")
 
 
 class HasJson(Protocol):
@@ -112,9 +114,22 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
         DataError: the file is missing or no JSON Lines.
     """
     try:
-        return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+        return [json.loads(line) for line in path.read_text("utf-8").split("\n") if line]
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: {error}") from error
+
+
+def read_records(path: Path, make: Callable[[dict[str, Any]], T]) -> list[T]:
+    """Read what `write_jsonl` wrote as the records they were.
+
+    Raises:
+        DataError: the file is missing, no JSON Lines, or its rows are of another form.
+    """
+    rows = read_json_lines(path)
+    try:
+        return [make(row) for row in rows]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path}: a row is not of the form that limbeck writes: {error!r}") from error
 
 
 def write_folder(folder: Path, write: Callable[[Path], None]) -> None:

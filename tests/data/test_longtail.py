@@ -26,7 +26,7 @@ def split(rows: list[Row], **changes: Any) -> LongTail:  # noqa: ANN401
         "dev_per_domain": 2,
         "test_per_domain": 3,
     }
-    return make_longtail(rows, **{**values, **changes})
+    return make_longtail(((f"data.jsonl:{line}", row) for line, row in enumerate(rows, 1)), **{**values, **changes})
 
 
 def questions(rows: tuple[Row, ...]) -> list[str]:
@@ -189,7 +189,7 @@ def test_only_small_domains() -> None:
 )
 def test_incomplete_rows(row: Row, column: str) -> None:
     """A row without domain or question is an error that names the row and the column."""
-    with pytest.raises(DataError, match=f"row 7: no column '{column}', or it is empty"):
+    with pytest.raises(DataError, match=f"data.jsonl:7: no column '{column}', or it is empty"):
         split([*make_rows({"a": 6}), row])
 
 

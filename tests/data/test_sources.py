@@ -276,7 +276,7 @@ def test_every_row_is_kept_or_counted(file: Path, pairs: list[tuple[str, str]]) 
 def test_questions_need_no_answer(file: Path) -> None:
     """Unlabelled rows give their questions beside all of their columns, repeats included."""
     content = [{"question": " q1 ", "id": 7}, {"question": "q1"}]
-    assert read_questions(write_rows(file, content), NUMBER, DataSettings()) == [(content[0], "q1"), (content[1], "q1")]
+    assert read_questions(write_rows(file, content), NUMBER, DataSettings()) == [(row, "q1", "number") for row in content]
 
 
 def test_unlabelled_row_without_question(file: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from datasets import load_dataset
+from tests.support import write_rows
 
 from limbeck.config import load_config
 from limbeck.data.example import Example
@@ -192,6 +193,7 @@ def test_a_stage_that_keeps_nothing_ends_the_run(project: Project, teacher: SumT
     with pytest.raises(NothingKept, match=r"stage 0 kept none of 2 .*answer_mismatch 50%, empty 50%") as caught:
         run_config(path)
     assert caught.value.exit_code == 5
+    assert len(read_json_lines(path.parent / "run" / "stage_0" / "rejected.jsonl")) == 6
     assert not (path.parent / "run" / "student").exists()
 
 
@@ -361,11 +363,13 @@ def test_a_folder_of_another_config_is_refused(project: Project, teacher: SumTea
 
 
 def test_a_folder_of_other_data_is_refused(project: Project, teacher: SumTeacher) -> None:
-    """Changed training rows under the same config are a config error that names the file."""
+    """Changed training rows under the same config are a config error that names them; another name for them is none."""
     path = project()
     run_config(path)
+    (path.parent / "train.jsonl").rename(path.parent / "pool.jsonl")
+    run_config(path, overrides=[f"data.train={path.parent / 'pool.jsonl'}"])
     project({"big": 11, "mid": 6, "small": 2})
-    with pytest.raises(ConfigError, match=r"train\.jsonl changed"):
+    with pytest.raises(ConfigError, match=r"data\.train changed"):
         run_config(path)
 
 
@@ -389,3 +393,17 @@ def test_budget_below_the_stages_is_refused(project: Project, teacher: SumTeache
     """A budget below the number of stages would leave a stage empty and is a config error."""
     with pytest.raises(ConfigError, match=r"less than method\.stages = 12"):
         run_config(project(method__stages=12))
+
+
+def test_held_out_labels_may_be_new(project: Project, teacher: SumTeacher) -> None:
+    """A test row whose label never occurs in training is read and counts as wrong; a wrong label in training is an error."""
+    path = project()
+    rows = [{"domain": d, "question": f"{d} {n}", "answer": d} for d in ("big", "mid") for n in range(4)]
+    write_rows(path.parent / "train.jsonl", rows)
+    write_rows(path.parent / "test.jsonl", [{"domain": "big", "question": "other", "answer": "unheard-of"}])
+    label = ["task.answer=label", "budget.max_examples=3"]
+    result = run_config(path, overrides=label, preset="random-label")
+    assert result.metrics is not None
+    assert result.metrics["accuracy_micro"] == 0.0
+    with pytest.raises(DataError, match=r"test\.jsonl:1: answer 'unheard-of' is not a label \(one of: big, mid\)"):
+        run_config(path, "strict", overrides=[*label, "task.labels=[big, mid]"])

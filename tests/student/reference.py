@@ -30,11 +30,10 @@ def slow_greedy(student: Student, prompt: list[int], stop_ids: frozenset[int], m
 
 
 def slow_ifd(student: Student, prompt: list[int], stop_ids: frozenset[int], max_new_tokens: int) -> float | None:
-    """exp(mean NLL after the prompt) / exp(mean NLL after BOS) of the student's own output."""
+    """exp(mean NLL after the prompt) / exp(mean NLL after EOS) of the student's own output; neither student adds a BOS."""
     output = slow_greedy(student, prompt, stop_ids, max_new_tokens)
     if not output:
         return None
     given = slow_nll(student, prompt + output, len(prompt))
-    bos = student.tokenizer.bos_token_id
-    free = slow_nll(student, [bos, *output], 1)
+    free = slow_nll(student, [student.tokenizer.eos_token_id, *output], 1)
     return math.exp(sum(given) / len(given)) / math.exp(sum(free) / len(free))

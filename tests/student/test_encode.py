@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from datasets import load_dataset
 from tests.support import CHAT_TEMPLATES, make_example, make_tokenizer
+from tokenizers.processors import TemplateProcessing
 
 from limbeck.data.task import Task
+from limbeck.errors import ConfigError
 from limbeck.storage import write_jsonl
 from limbeck.student.encode import IGNORED, Encoder
 
@@ -46,6 +48,32 @@ def test_generation_stops_at_the_trained_end(template: str) -> None:
     """The token that ends a completion in training is among those that end a generation."""
     encoder = Encoder(make_tokenizer(template), TASK)
     assert encoder.encode(EXAMPLE).ids[-1] in encoder.find_stop_ids()
+
+
+def test_start_is_bos_only_where_texts_begin_with_it() -> None:
+    """IFD's unconditional text begins with BOS if the tokenizer begins texts with it, else with EOS, else it is refused."""
+    plain = make_tokenizer()
+    assert Encoder(plain, TASK).start_id == plain.eos_token_id
+    adding = make_tokenizer()
+    adding._tokenizer.post_processor = TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", adding.bos_token_id), ("</s>", adding.eos_token_id)]
+    )
+    assert Encoder(adding, TASK).start_id == adding.bos_token_id
+    without = make_tokenizer()
+    without.eos_token = None
+    with pytest.raises(ConfigError, match="neither a BOS nor an EOS"):
+        _ = Encoder(without, TASK).start_id
+
+
+def test_a_tokenizer_that_ends_texts_does_not_end_prompts() -> None:
+    """Without a chat template, an EOS that the tokenizer appends does not come between prompt and completion."""
+    tokenizer = make_tokenizer("none")
+    tokenizer._tokenizer.post_processor = TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", tokenizer.bos_token_id), ("</s>", tokenizer.eos_token_id)]
+    )
+    encoded = Encoder(tokenizer, TASK).encode(EXAMPLE)
+    assert encoded.ids.count(tokenizer.eos_token_id) == 1
+    assert (encoded.ids[0], encoded.ids[-1]) == (tokenizer.bos_token_id, tokenizer.eos_token_id)
 
 
 def test_label_only_students_learn_the_bare_answer() -> None:

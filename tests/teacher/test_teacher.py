@@ -101,6 +101,32 @@ def test_equal_requests_are_sent_once(tmp_path: Path) -> None:
     assert len(backend.asked) == 1
 
 
+def test_equal_requests_keep_what_they_are_about(tmp_path: Path) -> None:
+    """Two examples with the same prompt share one paid reply, and each outcome is about its own example."""
+    teacher, backend = make_teacher(tmp_path / "ledger.sqlite", lambda request: "x")
+    outcomes = teacher.ask_many([teacher.make_request("same", About("annotate", 0, domain)) for domain in ("a", "b")])
+    assert [outcome.request.about.domain for outcome in outcomes] == ["a", "b"]
+    assert len(backend.asked) == 1
+
+
+def test_ledger_paths_may_hold_any_character(tmp_path: Path) -> None:
+    """A run folder whose name holds `#`, `?` or `%` is read as it is."""
+    folder = tmp_path / "lr#2 ?50%"
+    folder.mkdir()
+    teacher, _ = make_teacher(folder / "ledger.sqlite", lambda request: "x")
+    teacher.ask_many(make_requests(teacher, ["q"]))
+    teacher.ledger.close()
+    assert [row["done"] for row in Ledger(folder / "ledger.sqlite", is_read_only=True).summarize()] == [1]
+
+
+def test_broken_characters_of_a_reply_are_marked(tmp_path: Path) -> None:
+    """A reply with half a character is stored with a mark in its place instead of ending the run."""
+    teacher, _ = make_teacher(tmp_path / "ledger.sqlite", lambda request: "a\ud800b")
+    (outcome,) = teacher.ask_many(make_requests(teacher, ["q"]))
+    assert outcome.reply is not None
+    assert outcome.reply.text == "a?b"
+
+
 def test_reply_is_durable_with_its_facts(tmp_path: Path) -> None:
     """A row of the ledger holds request, reply, model as answered, tokens, money, times and what it was about."""
     reply = Reply("ok", "m-2024", "stop", prompt_tokens=100, completion_tokens=50)

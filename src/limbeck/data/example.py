@@ -57,6 +57,10 @@ class Example:
     stage: int | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        # One order of the fields, whether the example comes from the data or from a run folder's sorted JSON.
+        object.__setattr__(self, "fields", dict(sorted(self.fields.items())))
+
     def but(self, **changes: Any) -> Example:  # noqa: ANN401 (the fields of this very class)
         """This example with some attributes changed."""
         return replace(self, **changes)

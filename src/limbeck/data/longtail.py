@@ -39,7 +39,7 @@ def compute_zipf_sizes(available: Sequence[int], exponent: float) -> list[int]:
 
 
 def make_longtail(
-    rows: Iterable[Row],
+    rows: Iterable[tuple[str, Row]],
     *,
     domain_column: str,
     question_columns: Sequence[str],
@@ -54,6 +54,14 @@ def make_longtail(
     Repeats (same normalised question, any domain) are collapsed before anything is split, so no question is in two
     splits, and rows that leak into dev or test by the rule of `LeakGuard` never become training rows. Each domain is
     shuffled by a generator of its own, so its rows do not depend on the other domains.
+
+    Args:
+        rows: each row with its place (``file:line``), which errors name.
+        domain_column, question_columns: where domain and question are.
+        exponent: of the training sizes.
+        seed: of the shuffles.
+        dev_per_domain, test_per_domain: rows of each domain that are held out.
+        is_small_dropped: leave out domains that are too small instead of failing.
 
     Raises:
         DataError: a row without domain or question, or a domain too small to give dev, test and one training row.
@@ -113,15 +121,15 @@ def _question(row: Row, question_columns: Sequence[str]) -> str:
     return "\n".join(str(row[column]) for column in question_columns)
 
 
-def _group(rows: Iterable[Row], domain_column: str, question_columns: Sequence[str]) -> dict[str, list[Row]]:
+def _group(rows: Iterable[tuple[str, Row]], domain_column: str, question_columns: Sequence[str]) -> dict[str, list[Row]]:
     by_domain: dict[str, list[Row]] = {}
     seen: set[str] = set()
-    for number, row in enumerate(rows, start=1):
+    for place, row in rows:
         for column in (domain_column, *question_columns):
             if not ("" if row.get(column) is None else str(row[column])).strip():
-                raise DataError(f"row {number}: no column {column!r}, or it is empty; the row has {sorted(row)}")
+                raise DataError(f"{place}: no column {column!r}, or it is empty; the row has {sorted(row)}")
         text = normalise_question(_question(row, question_columns))
         if text not in seen:
             seen.add(text)
-            by_domain.setdefault(str(row[domain_column]), []).append(row)
+            by_domain.setdefault(str(row[domain_column]).strip(), []).append(row)
     return by_domain

@@ -80,19 +80,19 @@ DOMAINS: Mapping[str, ProceduralDomain] = {
         solve_letter_counting,
     ),
     "prime_factorization": ProceduralDomain(
-        {"min_value": 4, "max_value": 130},
+        {"min_value": 4, "max_value": 110},
         "text",
         lambda item: f"Write {item['number']} as a product of primes in ascending order.",
         solve_prime_factorization,
     ),
     "word_sorting": ProceduralDomain(
-        {"min_words": 3, "max_words": 3, "min_word_length": 4, "max_word_length": 6, "transformation": "lowercase"},
+        {"min_words": 2, "max_words": 3, "min_word_length": 4, "max_word_length": 6, "transformation": "lowercase"},
         "text",
         lambda item: f"Sort these words in {item['direction']} order: {', '.join(item['transformed_words'])}.",
         solve_word_sorting,
     ),
     "leg_counting": ProceduralDomain(
-        {"min_animals": 2, "max_animals": 2, "min_instances": 1, "max_instances": 4},
+        {"min_animals": 1, "max_animals": 2, "min_instances": 1, "max_instances": 4},
         "number",
         _ask_leg_counting,
         solve_leg_counting,
@@ -104,13 +104,13 @@ DOMAINS: Mapping[str, ProceduralDomain] = {
         solve_products,
     ),
     "gcd": ProceduralDomain(
-        {"min_numbers": 2, "max_numbers": 2, "min_value": 2, "max_value": 24},
+        {"min_numbers": 2, "max_numbers": 2, "min_value": 2, "max_value": 16},
         "number",
         lambda item: "Of {} and {}, find the greatest common divisor.".format(*item["numbers"]),
         solve_gcd,
     ),
     "spell_backward": ProceduralDomain(
-        {"min_word_len": 3, "max_word_len": 4},
+        {"min_word_len": 3, "max_word_len": 3},
         "text",
         lambda item: f"Spell this word backward: {item['word']}.",
         solve_spell_backward,

@@ -104,7 +104,9 @@ def solve_leg_counting(question: str, slip: random.Random | None) -> Solution:
         legs = _legs()[name.removesuffix("s")]
         products.append(int(count) * legs + error)
         steps.append(f"{count} {name}: {count} × {legs} = {products[-1]}.")
-    return Solution(" ".join([*steps, f"{' + '.join(map(str, products))} = {sum(products)}."]), str(sum(products)))
+    if len(products) > 1:
+        steps.append(f"{' + '.join(map(str, products))} = {sum(products)}.")
+    return Solution(" ".join(steps), str(sum(products)))
 
 
 def solve_products(question: str, slip: random.Random | None) -> Solution:

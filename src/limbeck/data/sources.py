@@ -107,8 +107,8 @@ def read_examples(path: Path, task: Task, settings: DataSettings) -> Reading:
     return Reading(path, tuple(examples.values()), repeat_count, domains)
 
 
-def read_questions(path: Path, task: Task, settings: DataSettings) -> list[tuple[dict[str, Any], str]]:
-    """The rows of an unlabelled file, each with its rendered question (for ``limbeck predict``).
+def read_questions(path: Path, task: Task, settings: DataSettings) -> list[tuple[dict[str, Any], str, str]]:
+    """The rows of an unlabelled file, each with its rendered question and answer type (for ``limbeck predict``).
 
     Raises:
         DataError: as `read_examples`, answers apart.
@@ -116,7 +116,7 @@ def read_questions(path: Path, task: Task, settings: DataSettings) -> list[tuple
     rows = []
     for number, row in read_jsonl(path):
         fields = _read_fields(row, task, settings, f"{path}:{number}")
-        rows.append((row, task.render_question(fields)))
+        rows.append((row, task.render_question(fields), _read_answer_type(row, task, settings, f"{path}:{number}")))
     if not rows:
         raise DataError(f"{path}: no rows")
     return rows
@@ -140,13 +140,7 @@ def collect_labels(task: Task, settings: DataSettings) -> Task:
 
 def _row_to_example(row: dict[str, Any], task: Task, settings: DataSettings, place: str) -> Example:
     fields = _read_fields(row, task, settings, place)
-    answer_type = task.answer
-    override = row.get(_column(settings, "answer_type"))
-    if override is not None:
-        try:
-            answer_type = str(resolve_answer_type(override))
-        except ValueError as error:
-            raise DataError(f"{place}: {error}") from error
+    answer_type = _read_answer_type(row, task, settings, place)
     try:
         answer = task.read_gold(_read_cell(row, _column(settings, "answer"), place), answer_type)
     except DataError as error:
@@ -163,6 +157,13 @@ def _row_to_example(row: dict[str, Any], task: Task, settings: DataSettings, pla
         rationale=str(rationale) if rationale else None,
         meta={**_read_meta(row, place), **({"source": row["source"]} if "source" in row else {})},
     )
+
+
+def _read_answer_type(row: dict[str, Any], task: Task, settings: DataSettings, place: str) -> str:
+    try:
+        return str(resolve_answer_type(row.get(_column(settings, "answer_type")) or task.answer))
+    except ValueError as error:
+        raise DataError(f"{place}: {error}") from error
 
 
 def _read_fields(row: dict[str, Any], task: Task, settings: DataSettings, place: str) -> dict[str, str]:
@@ -186,4 +187,8 @@ def _read_cell(row: dict[str, Any], column: str, place: str) -> str:
     value = row[column]
     if value is None or isinstance(value, (dict, list)) or not str(value).strip():
         raise DataError(f"{place}: column {column!r} is empty or no plain value: {value!r}")
+    try:
+        str(value).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise DataError(f"{place}: column {column!r} holds half of a character (a lone surrogate)") from error
     return str(value).strip()

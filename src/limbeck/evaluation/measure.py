@@ -38,7 +38,7 @@ def measure_file(
     task, tail = _read_task(config)
     encoder_task, loaded, has_rationale = _load(student, config, task)
     examples = choose_examples(
-        read_examples(config.data.test, task, config.data).examples, config.evaluation.max_examples, config.seed
+        read_examples(config.data.test, config.task, config.data).examples, config.evaluation.max_examples, config.seed
     )
     encoder = Encoder(loaded.tokenizer, encoder_task, has_rationale, loaded.settings.system)
     predictions = evaluate(loaded, encoder, examples, config.evaluation, on_batch=on_batch)
@@ -59,11 +59,11 @@ def predict_file(student: Path, file: Path, config: Config, on_batch: Callable[[
     rows = read_questions(file, task, config.data)
     loaded = load_student(settings, student)
     encoder = Encoder(loaded.tokenizer, task, has_rationale, settings.system)
-    questions = [(question, str(row.get("answer_type") or task.answer)) for row, question in rows]
+    questions = [(question, answer_type) for _, question, answer_type in rows]
     answers = predict(loaded, encoder, questions, config.evaluation, on_batch=on_batch)
     return [
         {**row, "prediction": answer, "text": encoder.decode(output.ids)}
-        for (row, _), (answer, output) in zip(rows, answers, strict=True)
+        for (row, _, _), (answer, output) in zip(rows, answers, strict=True)
     ]
 
 

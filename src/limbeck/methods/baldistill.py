@@ -30,7 +30,7 @@ from limbeck.methods.settings import BalDistillSettings
 from limbeck.run_folder import StageFolder
 from limbeck.selection.pick import order_by_score, order_randomly
 from limbeck.selection.quotas import GLOBAL, compute_quotas, compute_synthetic_need
-from limbeck.storage import read_json, read_json_lines, write_json, write_jsonl
+from limbeck.storage import read_json, read_records, write_json, write_jsonl
 from limbeck.student.scores import SCORES
 from limbeck.teacher.annotate import annotate
 from limbeck.teacher.asking import Harvest
@@ -166,12 +166,13 @@ def collect(
         harvest.add(synthesize_for(job, settings, seeds, harvest.missing, stage, known))
     wanted = sum(quotas.values())
     if wanted and not harvest.kept and job.teacher.budget.exhausted is None:
+        write_jsonl(job.folder.stage(stage).path / "rejected.jsonl", harvest.rejected)
         reasons = count_reasons(harvest.rejected)
         shares = ", ".join(f"{reason} {count / len(harvest.rejected):.0%}" for reason, count in reasons.items())
         raise NothingKept(
             f"stage {stage} kept none of {wanted} wanted examples, so no student is trained: "
             f"{len(harvest.rejected)} rejected ({shares or 'the pool has no candidates left'}). "
-            f"The replies are in the ledger; see `limbeck ledger`."
+            f"The rejected replies are in {job.folder.stage(stage).path / 'rejected.jsonl'}."
         )
     return harvest
 
@@ -186,14 +187,31 @@ def annotate_queues(
     """Rationales for the first candidates of each queue; synthetic candidates (``premixed``) have one already, and with
     ``annotation: none`` nothing is asked."""
     if settings.annotation == "none":
-        kept = [example.but(stage=stage) for group in queues for example in queues[group][: wanted[group]]]
-        lacking = {group: wanted[group] - len(queues[group]) for group in queues if wanted[group] > len(queues[group])}
-        return Harvest(kept, [], lacking)
+        return take_as_they_are(job, queues, wanted, stage)
     return annotate(
         job.teacher, queues, wanted, task=job.task, stage=stage, is_hinted=settings.annotation == "hinted",
         on_mismatch=settings.on_mismatch, max_attempts=settings.max_attempts_per_example,
         find_reason=job.find_training_fault,
     )  # fmt: skip
+
+
+def take_as_they_are(job: Job, queues: Mapping[str, Sequence[Example]], wanted: Mapping[str, int], stage: int) -> Harvest:
+    """The first candidates of each queue without a rationale; those that are too long for training are passed over."""
+    harvest = Harvest()
+    for group, queue in queues.items():
+        missing = wanted[group]
+        for example in queue:
+            if missing == 0:
+                break
+            fault = job.find_training_fault(example)
+            if fault is None:
+                harvest.kept.append(example.but(stage=stage))
+                missing -= 1
+            else:
+                harvest.rejected.append(Rejected(stage, example.domain, fault, example.id))
+        if missing:
+            harvest.missing[group] = missing
+    return harvest
 
 
 def duplicate(harvest: Harvest, training_set: Sequence[Example]) -> None:
@@ -228,14 +246,21 @@ def synthesize_for(
 
 
 def synthesize_in_advance(job: Job, settings: BalDistillSettings, pool: Pool, known: DuplicateGuard) -> list[Example]:
-    """``premixed``: all that the domains will lack over all stages, before stage 0. A resumed run gets the very same
-    examples from the ledger."""
+    """``premixed``: all that the domains will lack over all stages, before stage 0; read again by a resumed run."""
+    path = job.folder.path / "premixed.jsonl"
+    if path.exists():
+        made = read_records(path, Example.from_json)
+        for example in made:
+            known.add(example)
+        return made
     need = compute_synthetic_need(
         settings.quota, pool.counts, budget=job.max_examples, stages=settings.stages, offset=settings.adaptive_offset
     )
     job.say(f"synthesizing {sum(need.values())} examples in advance", 0, 0)
     harvest = synthesize_for(job, settings, pool.originals, need, 0, known)
     write_jsonl(job.folder.path / "premixed_rejected.jsonl", harvest.rejected)
+    if job.teacher.budget.exhausted is None:
+        write_jsonl(path, harvest.kept)
     return harvest.kept
 
 
@@ -269,8 +294,8 @@ def write_batch(
 
 def read_batch(folder: StageFolder, known: DuplicateGuard) -> Harvest:
     """Read what `write_batch` wrote, and let the guard know the synthesized examples."""
-    kept = [Example.from_json(row) for row in read_json_lines(folder.path / "examples.jsonl")]
-    rejected = [Rejected(**row) for row in read_json_lines(folder.path / "rejected.jsonl")]
+    kept = read_records(folder.path / "examples.jsonl", Example.from_json)
+    rejected = read_records(folder.path / "rejected.jsonl", lambda row: Rejected(**row))
     domains = read_json(folder.path / "quotas.json")["domains"]
     for example in kept:
         known.add(example)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from limbeck.data.example import Example, hash_text
 from limbeck.data.overlap import LeakGuard
 from limbeck.data.task import Task
-from limbeck.evaluation.evaluate import evaluate
+from limbeck.evaluation.evaluate import choose_examples, evaluate
 from limbeck.evaluation.metrics import Prediction, compute_metrics
 from limbeck.evaluation.settings import EvaluationSettings
 from limbeck.run_folder import RunFolder, StageFolder
@@ -102,6 +102,7 @@ class Job:
         folder = self.folder.stage(stage)
         if not self.dev or (folder.path / "metrics.json").exists():
             return
-        predictions = self.measure(self.load(folder), self.dev, f"measuring on {len(self.dev)} dev rows")
+        chosen = choose_examples(self.dev, self.evaluation.max_examples, self.seed)
+        predictions = self.measure(self.load(folder), chosen, f"measuring on {len(chosen)} dev rows")
         write_jsonl(folder.path / "predictions.jsonl", predictions)
         write_json(folder.path / "metrics.json", compute_metrics(predictions, self.tail))

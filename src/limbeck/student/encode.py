@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from transformers import PreTrainedTokenizerBase
 
 from limbeck.data.example import Example
 from limbeck.data.task import Task
+from limbeck.errors import ConfigError
 
 IGNORED = -100
 _SENTINEL = "limbeck-sentinel-7c1f"
@@ -70,23 +72,26 @@ class Encoder:
         messages = self.make_messages(question, answer_type)
         if not self.tokenizer.chat_template:
             text = "\n\n".join(message["content"] for message in messages) + "\n\n"
-            return list(self.tokenizer(text)["input_ids"])
+            ids = list(self.tokenizer(text)["input_ids"])
+            # A tokenizer that ends every text must not end the prompt before its completion.
+            return ids[:-1] if ids and ids[-1] == self.tokenizer.eos_token_id else ids
         return list(self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)["input_ids"])
 
     def encode_completion(self, text: str) -> list[int]:
         """Ids of a completion, its end-of-turn token included."""
-        return [*self.tokenizer(text, add_special_tokens=False)["input_ids"], self.find_end_id()]
+        return [*self.tokenizer(text, add_special_tokens=False)["input_ids"], self.end_id]
 
     def encode(self, example: Example) -> Encoded:
         """Ids and mask of an annotated example."""
         prompt = self.encode_prompt(example.question, example.answer_type)
         return Encoded(tuple(prompt + self.encode_completion(self.make_completion(example))), len(prompt))
 
-    def find_end_id(self) -> int:
+    @cached_property
+    def end_id(self) -> int:
         """The template's end-of-turn token: the first special token it writes after an assistant message, else EOS.
 
         Raises:
-            ValueError: the tokenizer has neither.
+            ConfigError: the tokenizer has neither.
         """
         if self.tokenizer.chat_template:
             messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _SENTINEL}]
@@ -97,13 +102,29 @@ class Encoder:
             if found is not None:
                 return int(found)
         if self.tokenizer.eos_token_id is None:
-            raise ValueError("the student's tokenizer has no end-of-turn token in its chat template and no EOS token")
+            raise ConfigError("the student's tokenizer has no end-of-turn token in its chat template and no EOS token")
+        return int(self.tokenizer.eos_token_id)
+
+    @cached_property
+    def start_id(self) -> int:
+        """What stands before a text without a prompt: BOS where the tokenizer puts one there, else EOS.
+
+        SmolLM2 names its turn marker as BOS but never begins a text with it, so it has none in this sense.
+
+        Raises:
+            ConfigError: the tokenizer has neither.
+        """
+        ids = self.tokenizer("a")["input_ids"]
+        if self.tokenizer.bos_token_id is not None and ids[0] == self.tokenizer.bos_token_id:
+            return int(ids[0])
+        if self.tokenizer.eos_token_id is None:
+            raise ConfigError("the student's tokenizer has neither a BOS nor an EOS token, so IFD has no start")
         return int(self.tokenizer.eos_token_id)
 
     def find_stop_ids(self) -> frozenset[int]:
         """The ids that end a generation: the end-of-turn token and EOS."""
         eos = self.tokenizer.eos_token_id
-        return frozenset({self.find_end_id()} | ({int(eos)} if eos is not None else set()))
+        return frozenset({self.end_id} | ({int(eos)} if eos is not None else set()))
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of generated ids, special tokens left out."""

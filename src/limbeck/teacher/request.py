@@ -67,6 +67,10 @@ class Reply:
     completion_tokens: int = 0
     meta: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        # Half of a character can't be stored; what a teacher sent broken is marked as such.
+        object.__setattr__(self, "text", self.text.encode("utf-8", "replace").decode("utf-8"))
+
 
 class BackendError(Exception):
     """A request failed at the teacher. `is_transient` says whether asking again can help."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -150,7 +150,8 @@ class Teacher:
         # Two requests with one key are one request: the second waits for the first's reply.
         tasks = [in_flight.get(request.key) or start(request, ask_gated(request)) for request in requests]
         try:
-            return list(await asyncio.gather(*tasks))
+            outcomes = await asyncio.gather(*tasks)
+            return [replace(outcome, request=request) for request, outcome in zip(requests, outcomes, strict=True)]
         finally:
             for task in tasks:
                 task.cancel()

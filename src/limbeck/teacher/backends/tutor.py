@@ -13,7 +13,7 @@ from limbeck.data.example import hash_text
 from limbeck.data.procedural import DOMAINS, STREAM_LENGTH, SYNTHESIS_OFFSET, Problem, draw_problem
 from limbeck.data.solutions import Solution
 from limbeck.errors import TeacherError
-from limbeck.teacher.request import Reply, TeacherRequest
+from limbeck.teacher.request import BackendError, Reply, TeacherRequest
 from limbeck.teacher.teacher import TeacherSettings, TutorSettings
 
 CENTRE_CHOICES = 8
@@ -30,6 +30,7 @@ class TutorBackend:
 
         Raises:
             TeacherError: the domain is not one of the tutor's.
+            BackendError: the question is not in the wording of its domain.
         """
         about = request.about
         if about.domain not in DOMAINS:
@@ -38,7 +39,14 @@ class TutorBackend:
             )
         luck = random.Random(hash_text(f"tutor/{self.settings.seed}/{request.key}"))
         if about.purpose == "annotate":
-            text = self._solve(about.domain, about.examples[0].question, luck)
+            question = about.examples[0].question
+            try:
+                text = self._solve(about.domain, question, luck)
+            except (ValueError, IndexError, KeyError) as error:
+                raise BackendError(
+                    f"the tutor can't read this as a {about.domain} problem: {question[:80]!r}; it knows its own wording only",
+                    is_transient=False,
+                ) from error
         else:
             question = self._invent(about.domain, luck).question
             text = f"Question: {question}\nRationale: {self._solve(about.domain, question, luck)}"

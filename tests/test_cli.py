@@ -181,13 +181,10 @@ def test_from_longtail_to_predict(tmp_path: Path, tiny_folder: Path) -> None:
     for text in (limbeck("status", tmp_path / "run").stdout, limbeck("ledger", tmp_path / "run").stdout):
         assert "chain_sum" in text
 
-    measured = limbeck(
-        "eval", tmp_path / "run" / "student", "--config", config, "--set", f"data.test={tmp_path / 'data/dev.jsonl'}", "--json"
-    )
+    test_file = f"data.test={tmp_path / 'data/test.jsonl'}"
+    measured = limbeck("eval", tmp_path / "run" / "student", "--config", config, "--set", test_file, "--json")
     assert measured.returncode == 0, measured.stderr
-    assert json.loads(measured.stdout)["examples"] == 8
-    again = json.loads(limbeck("eval", tmp_path / "run" / "student", "--config", config, "--json").stdout)
-    assert again["accuracy_micro"] == result["metrics"]["accuracy_micro"]
+    assert json.loads(measured.stdout)["accuracy_micro"] == result["metrics"]["accuracy_micro"]
 
     rows = write_rows(tmp_path / "new.jsonl", [{"q": "Calculate 1 + 1.", "note": "kept", "answer_type": "latex"}])
     command = (
@@ -234,12 +231,12 @@ def test_a_full_disk_is_three_and_loses_nothing(project: Project, small_disk: Pa
 def test_doctor_checks_the_teacher(project: Project) -> None:
     """`doctor` reports versions and device, asks the teacher of a config, and exits with 4 where it fails."""
     path = project()
-    report = json.loads(limbeck("doctor", "--json").stdout)
+    broken = limbeck("doctor", path, "--json")
+    report = json.loads(broken.stdout)
     assert report["versions"]["torch"]
     assert report["device"]["type"] in ("cpu", "cuda", "mps")
-    broken = limbeck("doctor", path, "--json")
     assert broken.returncode == 4
-    assert "no row of" in json.loads(broken.stdout)["teacher"]["detail"]
+    assert "no row of" in report["teacher"]["detail"]
 
 
 def test_two_processes_on_one_folder(project: Project) -> None:
@@ -281,7 +278,7 @@ def test_interruption_exits_with_130_and_goes_on(project: Project) -> None:
     assert json.loads((run / "run.json").read_text())["status"] == "done"
 
 
-LANDMARKS = ("ledger.sqlite", "stage_1/scores.jsonl", "stage_2/student")
+LANDMARKS = ("ledger.sqlite", "stage_1/scores.jsonl")
 
 
 def test_killed_inside_a_stage_resumes_to_the_same_bytes(project: Project) -> None:

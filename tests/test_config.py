@@ -102,6 +102,16 @@ def test_bad_overrides_are_refused(tmp_path: Path, override: str) -> None:
         load_config(write(tmp_path, "name: x"), [override])
 
 
+def test_the_template_may_stand_beside_the_columns(tmp_path: Path) -> None:
+    """`data.template` and `data.fields` are the task's; giving one in both places is an error."""
+    text = 'data: {template: "P: {premise}\\nH: {hypothesis}", fields: [premise, hypothesis]}'
+    config = load_config(write(tmp_path, text))
+    assert config.task.fields == ("premise", "hypothesis")
+    assert config.task.render_question({"premise": "a", "hypothesis": "b"}) == "P: a\nH: b"
+    with pytest.raises(ConfigError, match="fields given both in data and in task"):
+        load_config(write(tmp_path, text + "\ntask: {fields: [premise]}"))
+
+
 def test_environment_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`${NAME}` takes the environment's value and `${NAME:-other}` falls back where it is not set."""
     monkeypatch.setenv("LIMBECK_TEST_NAME", "from-outside")

@@ -99,9 +99,22 @@ def make_config(values: Mapping[str, Any], place: str = "config") -> Config:
         raise ConfigError(f"{place}: profile: {profile!r} is none of {', '.join(PROFILES)}")
     merged = _merge(PROFILES[profile], _preset_values(values, place))
     try:
-        return Config.model_validate(_merge(merged, values))
+        return Config.model_validate(_merge(merged, _move_template(values, place)))
     except ValidationError as error:
         raise ConfigError(_explain(error, place)) from error
+
+
+def _move_template(values: Mapping[str, Any], place: str) -> dict[str, Any]:
+    """The values with ``data.template`` and ``data.fields``, which stand beside the columns, where the task has them."""
+    data, task = values.get("data"), values.get("task") or {}
+    if not isinstance(data, dict) or not isinstance(task, dict):
+        return dict(values)
+    moved = {key: data[key] for key in ("template", "fields") if key in data}
+    twice = sorted(set(moved) & set(task))
+    if twice:
+        raise ConfigError(f"{place}: {', '.join(twice)} given both in data and in task; keep one")
+    rest = {key: value for key, value in data.items() if key not in moved}
+    return {**values, "data": rest, "task": {**task, **moved}} if moved else dict(values)
 
 
 def find_differences(first: Mapping[str, Any], second: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -171,7 +171,9 @@ def _version(package: str) -> str | None:
 
 
 def _commit() -> str | None:
-    """The commit of limbeck's own source, where it runs from a checkout."""
+    """The commit of limbeck's own source, where it runs from a checkout; never that of a project it is installed in."""
+    if not (Path(__file__).parents[2] / ".git").exists():
+        return None
     try:
         done = subprocess.run(  # noqa: S603
             ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],  # noqa: S607

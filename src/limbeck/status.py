@@ -8,6 +8,7 @@ from typing import Any
 from limbeck.errors import DataError
 from limbeck.run_folder import RunFolder
 from limbeck.storage import read_json
+from limbeck.teacher.budget import Spend
 from limbeck.teacher.ledger import Ledger
 
 
@@ -22,11 +23,7 @@ def read_status(path: Path) -> dict[str, Any]:
     if not state:
         raise DataError(f"{path}: no run here (run.json is missing)")
     caps = folder.config["budget"]
-    ledger = Ledger(path / "ledger.sqlite", is_read_only=True)
-    try:
-        spent = ledger.sum_spend()
-    finally:
-        ledger.close()
+    spent = _sum_spend(path / "ledger.sqlite")
     domains: dict[str, dict[str, int]] = {name: {"pool": count} for name, count in state["domains"].items()}
     kept = 0
     stages = []
@@ -55,3 +52,13 @@ def read_status(path: Path) -> dict[str, Any]:
         "domains": domains,
         "error": state.get("error"),
     }
+
+
+def _sum_spend(path: Path) -> Spend:
+    if not path.exists():
+        return Spend()  # the run ended before it opened its ledger
+    ledger = Ledger(path, is_read_only=True)
+    try:
+        return ledger.sum_spend()
+    finally:
+        ledger.close()

@@ -295,6 +295,14 @@ def test_ledger_summary_by_purpose_stage_and_domain(tmp_path: Path) -> None:
     ]
 
 
+def test_a_ledger_without_a_table_is_empty(tmp_path: Path) -> None:
+    """A ledger whose process died before it made the table reads as one in which nothing was asked."""
+    (tmp_path / "ledger.sqlite").touch()
+    ledger = Ledger(tmp_path / "ledger.sqlite", is_read_only=True)
+    assert ledger.sum_spend() == Spend()
+    assert ledger.summarize() == list(ledger.list_requests()) == []
+
+
 def test_missing_and_broken_ledgers_are_said(tmp_path: Path) -> None:
     """A missing ledger is a data error, and a file that is no database a storage error that names it."""
     with pytest.raises(DataError, match="no ledger here"):

@@ -64,6 +64,10 @@ class Ledger:
                 if not path.exists():
                     raise DataError(f"{path}: no ledger here")
                 self._db = sqlite3.connect(path.resolve().as_uri() + "?mode=ro", uri=True, isolation_level=None)
+                if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'requests'").fetchone():
+                    # Its process ended between making the file and making the table: nothing was asked yet.
+                    self._db = sqlite3.connect(":memory:", isolation_level=None)
+                    self._db.execute(_SCHEMA)
             else:
                 self._db = sqlite3.connect(path, isolation_level=None)
                 self._db.execute("PRAGMA journal_mode=WAL")

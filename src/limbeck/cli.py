@@ -30,6 +30,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 def main() -> None:
     """Entry point: an error that carries a message is one line on stderr and its exit code; a bug is a traceback."""
+    os.environ.setdefault("TQDM_DISABLE", "1")  # the libraries' bars; a command has a progress of its own
     try:
         app()
     except LimbeckError as error:

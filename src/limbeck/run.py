@@ -119,7 +119,7 @@ def _run_in(folder: RunFolder, config: Config, data: RunData, ledger: Ledger, pr
     reporter.report_spend(None)
     encoder = Encoder(load_tokenizer(config.student), data.task, config.method.annotation != "none", config.student.system)
     job = Job(
-        name=config.name, seed=config.seed, task=data.task, examples=data.train, dev=data.dev,
+        seed=config.seed, task=data.task, examples=data.train, dev=data.dev,
         tail=data.tail, leaks=data.leaks,
         is_domain_answer=config.data.domain == "answer", max_examples=config.budget.max_examples, teacher=teacher,
         student=config.student, training=config.training, evaluation=config.evaluation, encoder=encoder, folder=folder,

@@ -34,7 +34,6 @@ class Job:
         is_domain_answer: whether the domain of an example is its answer.
     """
 
-    name: str
     seed: int
     task: Task
     examples: Sequence[Example]

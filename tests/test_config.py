@@ -45,7 +45,7 @@ def test_the_contracts_example_loads(tmp_path: Path) -> None:
     config = load_config(write(tmp_path, CONTRACT))
     assert config.budget.max_examples == 2100
     assert config.teacher.prices is not None
-    assert config.data.train == tmp_path / "train.jsonl"
+    assert config.data.train == str(tmp_path / "train.jsonl")
     assert config.training.lora is not None
     assert config.training.lora.rank == 16
 
@@ -92,7 +92,7 @@ def test_set_overrides_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     sets = ["budget.max_examples=7", "evaluation.max_examples=null", "data.test=mine.jsonl", "training.lora=null"]
     config = load_config(write(tmp_path, "name: x"), sets)
     assert (config.budget.max_examples, config.evaluation.max_examples, config.training.lora) == (7, None, None)
-    assert config.data.test == elsewhere / "mine.jsonl"
+    assert config.data.test == str(elsewhere / "mine.jsonl")
 
 
 @pytest.mark.parametrize("override", ["budget", "=3", "name.x=3", "budget.max_examples=[", "budgt.max_examples=3"])

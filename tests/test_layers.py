@@ -27,7 +27,7 @@ ALLOWED = {
     "console": {"errors", "config", "progress"},
     "run": {"errors", "data", "selection", "teacher", "student", "run_folder", "storage", "evaluation", "methods", "config",
             "progress", "run_data", "card"},
-    "run_data": {"errors", "data", "selection", "config"},
+    "run_data": {"errors", "data", "selection", "config", "teacher"},
     "card": {"errors", "data", "config", "methods"},
     "doctor": {"errors", "data", "teacher", "student", "config", "console", "run"},
 }  # fmt: skip

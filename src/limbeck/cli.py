@@ -66,7 +66,7 @@ def doctor(
 
 @app.command()
 def longtail(
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A JSONL file, or tutor:quickstart.")],
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Rows with a column of domains, or tutor:quickstart.")],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for train, dev and test JSONL.")],
     exponent: Annotated[float, typer.Option(min=0.0, help="Zipf exponent of the training sizes.")] = 1.1,
     seed: Annotated[int, typer.Option(help="Seed of the splits.")] = 13,
@@ -80,7 +80,7 @@ def longtail(
     """Make a long-tailed data set: Zipf-sized training domains, balanced dev and test, no leakage."""
     from limbeck.data.longtail import make_longtail
     from limbeck.data.procedural import make_procedural_longtail
-    from limbeck.data.sources import read_jsonl
+    from limbeck.data.readers import read_rows
     from limbeck.storage import write_json, write_jsonl
 
     if source.startswith("tutor:"):
@@ -89,10 +89,9 @@ def longtail(
             test_per_domain=test_per_domain,
         )  # fmt: skip
     else:
-        rows = ((f"{source}:{number}", row) for number, row in read_jsonl(Path(source)))
         columns = [name.strip() for name in question_columns.split(",")]
         made = make_longtail(
-            rows, domain_column=domain_column, question_columns=columns, exponent=exponent, seed=seed,
+            read_rows(source), domain_column=domain_column, question_columns=columns, exponent=exponent, seed=seed,
             dev_per_domain=dev_per_domain, test_per_domain=test_per_domain, is_small_dropped=drop_small,
         )  # fmt: skip
     for name, split in (("train", made.train), ("dev", made.dev), ("test", made.test)):

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from limbeck.data.readers import find_hub_id
 from limbeck.data.sources import DataSettings
 from limbeck.data.task import Settings, Task
 from limbeck.errors import ConfigError
@@ -42,11 +43,15 @@ PROFILES: Mapping[str, dict[str, Any]] = {
 # What may differ between a run folder and the config that resumes it: it changes no example and no weight.
 CHANGEABLE = (
     "budget.max_requests", "budget.max_tokens", "budget.max_cost_usd", "teacher.max_concurrency", "teacher.prices",
-    "evaluation.batch_size", "data.train", "data.dev", "data.test", "teacher.path", "teacher.templates.annotate",
-    "teacher.templates.synthesize",
+    "evaluation.batch_size", "data.root", "data.train", "data.dev", "data.test", "teacher.path",
+    "teacher.templates.annotate", "teacher.templates.synthesize", "teacher.recorded.annotations",
+    "teacher.recorded.synthesized", "teacher.tokenizer", "teacher.timeout_s", "teacher.deadline_s", "teacher.max_attempts",
+    "teacher.api_key_env", "teacher.api_key_file", "teacher.base_url",
 )  # fmt: skip
-_PATH_KEYS = ("data.train", "data.dev", "data.test", "teacher.path", "teacher.templates.annotate",
-              "teacher.templates.synthesize")  # fmt: skip
+# Files that a config names. Those of the data begin in `data.root`, the others in the folder of the config.
+_DATA_KEYS = ("data.train", "data.dev", "data.test", "teacher.recorded.annotations", "teacher.recorded.synthesized")
+_PATH_KEYS = ("data.root", "teacher.path", "teacher.templates.annotate", "teacher.templates.synthesize",
+              "teacher.tokenizer", "teacher.api_key_file")  # fmt: skip
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
@@ -79,9 +84,12 @@ def load_config(path: Path | None, overrides: Sequence[str] = (), *, preset: str
         ConfigError: unreadable file, unknown key (with the nearest known one), wrong value, unset ``${VARIABLE}``.
     """
     values = _expand(_read_yaml(path), path) if path else {}
-    _make_absolute(values, path.parent if path else Path())
+    folder = path.parent if path else Path()
+    _make_absolute(values, _PATH_KEYS, folder)
     for override in overrides:
         _set_value(values, override)
+    root = values["data"].get("root") if isinstance(values.get("data"), dict) else None
+    _make_absolute(values, _DATA_KEYS, Path(root) if isinstance(root, str) else folder)
     if preset is not None:
         wanted = {"method": {"preset": preset}}
         values = _merge(_merge(values, wanted), _preset_values(wanted, "--preset"))
@@ -162,14 +170,23 @@ def _expand(value: Any, path: Path) -> Any:  # noqa: ANN401 (any YAML value)
     return _VARIABLE.sub(look_up, value)
 
 
-def _make_absolute(values: dict[str, Any], folder: Path) -> None:
-    for dotted in _PATH_KEYS:
+def _make_absolute(values: dict[str, Any], keys: Sequence[str], folder: Path) -> None:
+    for dotted in keys:
         *parents, last = dotted.split(".")
         place: Any = values
         for parent in parents:
             place = place.get(parent) if isinstance(place, dict) else None
         if isinstance(place, dict) and isinstance(place.get(last), str):
-            place[last] = str((folder / Path(place[last]).expanduser()).resolve())
+            place[last] = _find_source(place[last], folder)
+
+
+def _find_source(source: str, folder: Path) -> str:
+    """The absolute path of a source in a folder; or the source itself where it can only be a Hub id."""
+    path, colon, split = source.partition(":")
+    absolute = (folder / Path(path).expanduser()).resolve()
+    if not absolute.exists() and not source.startswith((".", "~", "/")) and find_hub_id(source):
+        return source
+    return f"{absolute}{colon}{split}"
 
 
 def _set_value(values: dict[str, Any], override: str) -> None:
@@ -188,7 +205,8 @@ def _set_value(values: dict[str, Any], override: str) -> None:
         place = place[parent]
         if not isinstance(place, dict):
             raise ConfigError(f"--set {override}: {parent} is no group of settings")
-    place[last] = str(Path(value).expanduser().resolve()) if dotted in _PATH_KEYS and isinstance(value, str) else value
+    is_path = dotted in (*_PATH_KEYS, *_DATA_KEYS) and isinstance(value, str)
+    place[last] = _find_source(value, Path()) if is_path else value
 
 
 def _preset_values(values: Mapping[str, Any], place: str) -> dict[str, Any]:

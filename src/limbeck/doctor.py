@@ -19,8 +19,8 @@ from limbeck.data.sources import collect_labels, read_examples
 from limbeck.errors import ConfigError, LimbeckError
 from limbeck.run import PACKAGES
 from limbeck.student.model import PACKAGED, choose_device, find_cache, find_packaged, has_bfloat16
-from limbeck.teacher.backends import BACKENDS
-from limbeck.teacher.request import About, BackendError, TeacherRequest
+from limbeck.teacher.backends import open_backend
+from limbeck.teacher.request import About, Backend, BackendError, Reply, TeacherRequest
 
 MIN_FREE_BYTES = 4 * 2**30
 
@@ -72,14 +72,21 @@ def _ask_teacher(config: Path, overrides: Sequence[str]) -> dict[str, Any]:
     request = TeacherRequest(
         settings.teacher.model,
         ({"role": "user", "content": f"{task.instruction}\n\n{example.question}"},),
-        {"temperature": 0.0, "max_tokens": 64},
-        About("evaluate", 0, example.domain, (example,)),
+        {settings.teacher.max_tokens_field: 64},
+        About("annotate", 0, example.domain, (example,)),
     )
     try:
-        reply = asyncio.run(BACKENDS[settings.teacher.backend](settings.teacher).send(request))
+        remark, reply = asyncio.run(_ask_once(open_backend(settings.teacher, task), request))
     except (BackendError, LimbeckError) as error:
         return {"ok": False, "detail": str(error)}
-    return {"ok": True, "model": reply.model, "detail": reply.text[:200]}
+    return {"ok": True, "model": reply.model, "remark": remark, "detail": reply.text[:200]}
+
+
+async def _ask_once(backend: Backend, request: TeacherRequest) -> tuple[str, Reply]:
+    try:
+        return await backend.check(), await backend.send(request)
+    finally:
+        await backend.close()
 
 
 def render(report: dict[str, Any]) -> None:

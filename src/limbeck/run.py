@@ -26,7 +26,6 @@ from limbeck.run_folder import RunFolder
 from limbeck.storage import read_records, write_json, write_jsonl, write_text
 from limbeck.student.encode import Encoder
 from limbeck.student.model import load_student, load_tokenizer, save_student
-from limbeck.teacher.backends import BACKENDS
 from limbeck.teacher.budget import Budget
 from limbeck.teacher.ledger import Ledger
 from limbeck.teacher.request import TeacherRequest
@@ -114,12 +113,21 @@ class _Reporter:
 def _run_in(folder: RunFolder, config: Config, data: RunData, ledger: Ledger, progress: Progress) -> RunResult:
     budget = Budget(config.budget, ledger.sum_spend())
     reporter = _Reporter(folder, progress, budget)
-    backend = BACKENDS[config.teacher.backend](config.teacher)
-    teacher = Teacher(backend, ledger, budget, config.teacher, on_settled=reporter.report_spend)
-    reporter.report_spend(None)
+    with Teacher(data.backend, ledger, budget, config.teacher, on_settled=reporter.report_spend) as teacher:
+        if not ledger.count_models() and config.method.annotation != "none":
+            # Before anything is trained or measured; a run that has replies may go on while its teacher is away.
+            remark = teacher.check()
+            progress.note(remark) if remark else None
+        reporter.report_spend(None)
+        return _distil(folder, config, data, teacher, reporter, progress)
+
+
+def _distil(
+    folder: RunFolder, config: Config, data: RunData, teacher: Teacher, reporter: _Reporter, progress: Progress
+) -> RunResult:
     encoder = Encoder(load_tokenizer(config.student), data.task, config.method.annotation != "none", config.student.system)
     job = Job(
-        seed=config.seed, task=data.task, examples=data.train, dev=data.dev,
+        seed=config.seed, task=data.task, examples=data.train, unavailable=data.unavailable, dev=data.dev,
         tail=data.tail, leaks=data.leaks,
         is_domain_answer=config.data.domain == "answer", max_examples=config.budget.max_examples, teacher=teacher,
         student=config.student, training=config.training, evaluation=config.evaluation, encoder=encoder, folder=folder,
@@ -128,8 +136,8 @@ def _run_in(folder: RunFolder, config: Config, data: RunData, ledger: Ledger, pr
     baseline = measure_once(job, folder.path / "baseline", data.test, None, "measuring the untouched student")
     distillation = run_baldistill(job, config.method)
     reporter.begin_stage(None)
-    if distillation.is_cut_short and distillation.last_stage is None and budget.exhausted is not None:
-        raise budget.exhausted  # before a first example was kept, so there is nothing to train on
+    if distillation.is_cut_short and distillation.last_stage is None and teacher.budget.exhausted is not None:
+        raise teacher.budget.exhausted  # before a first example was kept, so there is nothing to train on
     return finish(job, config, data, baseline, distillation, progress)
 
 

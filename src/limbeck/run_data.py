@@ -14,14 +14,27 @@ from limbeck.data.sources import Reading, collect_labels, read_examples
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError, DataError
 from limbeck.selection.quotas import GLOBAL, find_tail_domains
+from limbeck.teacher.backends import open_backend
+from limbeck.teacher.request import About, Backend
 
 
 @dataclass(frozen=True)
 class RunData:
-    """The data of a run after the guards."""
+    """The data of a run after the guards.
+
+    Attributes:
+        train: the original pool.
+        unavailable: ids of those rows of it that the teacher can't annotate; they count in quotas, and are never chosen.
+        counts: n_d of each domain of the pool.
+        tail: the tail domains of the metrics.
+        hashes: of each file, by what it is for.
+        notes: what the user should know.
+        backend: the teacher's backend, opened.
+    """
 
     task: Task
     train: Sequence[Example]
+    unavailable: frozenset[str]
     dev: Sequence[Example]
     test: Sequence[Example]
     leaks: LeakGuard
@@ -29,6 +42,7 @@ class RunData:
     tail: frozenset[str]
     hashes: Mapping[str, str]
     notes: Sequence[str]
+    backend: Backend
 
 
 def read_data(config: Config) -> RunData:
@@ -41,10 +55,11 @@ def read_data(config: Config) -> RunData:
     if config.data.train is None:
         raise ConfigError("data.train is not set: the pool that examples are chosen from")
     task = collect_labels(config.task, config.data)
-    train = read_examples(config.data.train, task, config.data)
+    train = read_examples(config.data.train, task, config.data, "train")
     # Labels that were collected are those of the pool; a held-out row with another one is read, and can't be got right.
     dev, test = (
-        read_examples(path, config.task, config.data) if path else None for path in (config.data.dev, config.data.test)
+        read_examples(source, config.task, config.data, wanted) if source else None
+        for source, wanted in ((config.data.dev, "dev"), (config.data.test, "test"))
     )
     held_out = [example for reading in (dev, test) if reading for example in reading.examples]
     leaks = LeakGuard(((e.id, e.question) for e in held_out), [e.question for e in train.examples])
@@ -54,7 +69,7 @@ def read_data(config: Config) -> RunData:
         row = leaks.find_leak(example.question)
         (kept if row is None else leaking).append(example)
     notes = [
-        f"{reading.path.name}: {reading.repeat_count} exact repeats collapsed"
+        f"{Path(reading.source).name}: {reading.repeat_count} exact repeats collapsed"
         for reading in (train, dev, test)
         if reading and reading.repeat_count
     ]
@@ -62,22 +77,38 @@ def read_data(config: Config) -> RunData:
         first = leaking[0].question[:80]
         text = f"{len(leaking)} of {len(train.examples)} training rows are also in dev or test (first: {first!r})"
         if config.data.on_leak == "error" or not kept:
-            raise DataError(f"{train.path}: {text}; remove them, or set data.on_leak: drop")
+            raise DataError(f"{train.source}: {text}; remove them, or set data.on_leak: drop")
         notes.append(f"{text}; they are left out")
     counts: dict[str, int] = {}
     for example in kept:
         counts[example.domain] = counts.get(example.domain, 0) + 1
     emptied = sorted(set(train.domains) - set(counts))
     if emptied:
-        raise DataError(f"{train.path}: domain(s) {emptied} are empty once the rows that leak into dev or test are left out")
+        raise DataError(f"{train.source}: domain(s) {emptied} are empty once the rows that leak into dev or test are left out")
     if GLOBAL in counts:
-        raise DataError(f"{train.path}: a domain is called {GLOBAL!r}, which stands for all domains; rename it")
+        raise DataError(f"{train.source}: a domain is called {GLOBAL!r}, which stands for all domains; rename it")
     check_budget(config, counts)
-    hashes = {name: _hash(reading.path) for name, reading in (("train", train), ("dev", dev), ("test", test)) if reading}
+    backend = open_backend(config.teacher, task)
+    unavailable = frozenset(find_unavailable(config, backend, kept))
+    if unavailable:
+        text = f"{len(unavailable)} of {len(kept)} training rows can't be annotated by the {config.teacher.backend} teacher"
+        if len(unavailable) == len(kept):
+            raise DataError(f"{train.source}: {text}; do its questions stand in the teacher's files as they do here?")
+        notes.append(f"{text}; they count in the quotas and are never chosen")
+    hashes = {name: reading.digest for name, reading in (("train", train), ("dev", dev), ("test", test)) if reading}
     hashes |= {f"template {name}": _hash(path) for name, path in config.teacher.templates.items()}
     unseen = {example.domain for example in held_out} - set(counts)  # n_d = 0 of them in the pool
     tail = frozenset(find_tail_domains(counts, config.budget.max_examples) | unseen)
-    return RunData(task, kept, _examples(dev), _examples(test), leaks, counts, tail, hashes, notes)
+    return RunData(
+        task, kept, unavailable, _examples(dev), _examples(test), leaks, counts, tail, hashes, notes, backend
+    )  # fmt: skip
+
+
+def find_unavailable(config: Config, backend: Backend, examples: Sequence[Example]) -> list[str]:
+    """Ids of the examples that the teacher has no way to annotate; none where no annotation is wanted."""
+    if config.method.annotation == "none":
+        return []
+    return [e.id for e in examples if not backend.can_answer(About("annotate", 0, e.domain, (e,)))]
 
 
 def _hash(path: Path) -> str:

@@ -15,7 +15,7 @@ from limbeck.data.answers import (
     normalise_text,
     parse_number,
     resolve_answer_type,
-    text_after_marker,
+    split_at_marker,
 )
 
 MARKER = "The answer is"
@@ -586,8 +586,8 @@ def test_unknown_answer_type(name: object) -> None:
 )
 def test_marker(text: str, after: str | None) -> None:
     """The last marker counts, in any case and with or without its colon."""
-    assert (text_after_marker(text, MARKER) or "").strip() == (after or "").strip()
-    assert (text_after_marker(text, MARKER) is None) == (after is None)
+    split = split_at_marker(text, MARKER)
+    assert (split and split[1].strip()) == (after and after.strip())
 
 
 @pytest.mark.parametrize("answer_type", list(ANSWERS))

@@ -100,10 +100,10 @@ def test_labels_in_a_prompt(labels: dict[str, str], text: str) -> None:
 def test_gold_answer_is_stored_in_one_form() -> None:
     """A gold answer is stored in the form in which it is compared."""
     task = Task(labels=["Earn"])
-    assert task.read_gold("1,000.50", "number") == "1000.5"
-    assert task.read_gold("(b)", "choice") == "B"
-    assert task.read_gold("earn.", "label") == "Earn"
-    assert task.read_gold(r"$\boxed{5}$", "math") == "5"
+    assert task.read_gold("1,000.50", "number")[0] == "1000.5"
+    assert task.read_gold("(b)", "choice")[0] == "B"
+    assert task.read_gold("earn.", "label")[0] == "Earn"
+    assert task.read_gold(r"$\boxed{5}$", "math")[0] == "5"
 
 
 @pytest.mark.parametrize(

@@ -48,8 +48,7 @@ class SumTeacher(ScriptedBackend):
 def teacher(monkeypatch: pytest.MonkeyPatch) -> SumTeacher:
     """The teacher behind every `scripted` backend of the test; its `asked` counts across runs."""
     made = SumTeacher()
-    monkeypatch.setattr(backends, "BACKENDS", {"scripted": lambda settings: made})
-    monkeypatch.setattr("limbeck.run.BACKENDS", {"scripted": lambda settings: made})
+    monkeypatch.setattr(backends, "BACKENDS", {"scripted": lambda settings, task: made})
     return made
 
 

@@ -9,10 +9,9 @@ from tests.support import make_example
 
 from limbeck.data.procedural import DOMAINS, draw_distinct
 from limbeck.data.task import Task
-from limbeck.errors import TeacherError
 from limbeck.teacher.backends.tutor import TutorBackend
 from limbeck.teacher.replies import read_synthesis, split_rationale
-from limbeck.teacher.request import About, TeacherRequest
+from limbeck.teacher.request import About, BackendError, TeacherRequest
 from limbeck.teacher.teacher import TeacherSettings, TutorSettings
 
 pytest.importorskip("reasoning_gym", reason="the tutor extra is not installed")
@@ -20,7 +19,7 @@ TASK = Task(answer="number")
 
 
 def ask(purpose: str, domain: str, question: str, sample: int = 0, **settings: float) -> str:
-    tutor = TutorBackend(TeacherSettings(tutor=TutorSettings(**settings)))  # type: ignore[arg-type]
+    tutor = TutorBackend(TeacherSettings(tutor=TutorSettings(**settings)), Task())  # type: ignore[arg-type]
     about = About(purpose, 0, domain, (make_example(question, domain=domain),))
     request = TeacherRequest("tutor", ({"role": "user", "content": question},), {"max_tokens": 99}, about, sample)
     return asyncio.run(tutor.send(request)).text
@@ -97,6 +96,7 @@ def test_centre_bias_narrows_inventions() -> None:
 
 
 def test_unknown_domains_are_refused() -> None:
-    """A domain that is not the tutor's is a teacher error that lists those that are."""
-    with pytest.raises(TeacherError, match="chain_sum"):
+    """A domain that is not the tutor's is an error that ends the asking and lists those that are."""
+    with pytest.raises(BackendError, match="chain_sum") as raised:
         ask("annotate", "astrology", "What will be?")
+    assert raised.value.is_fatal

@@ -49,20 +49,20 @@ class AnswerType:
 
         The line after the marker counts first as a whole, then for the answer it begins or ends with.
         """
-        after = text_after_marker(text, marker)
-        if after is None:
+        split = split_at_marker(text, marker)
+        if split is None:
             return self.find_last(text, labels)
-        line = after.strip().split("\n", 1)[0].strip()
+        line = split[1].strip().split("\n", 1)[0].strip()
         begin = _CLAUSE_END.split(line.strip("*` "), maxsplit=1)[0]
         return self.read(line, labels) or self.read(begin, labels) or self.find_last(line, labels)
 
 
-def text_after_marker(text: str, marker: str) -> str | None:
-    """What follows the last occurrence of the marker (case ignored, an optional colon skipped), or None."""
+def split_at_marker(text: str, marker: str) -> tuple[str, str] | None:
+    """What stands before and after the last occurrence of the marker (case ignored, an optional colon skipped), or None."""
     if not marker:
         return None
     matches = list(re.finditer(re.escape(marker) + r"\s*:?", text, re.IGNORECASE))
-    return text[matches[-1].end() :] if matches else None
+    return (text[: matches[-1].start()], text[matches[-1].end() :]) if matches else None
 
 
 def resolve_answer_type(name: object) -> object:

@@ -13,7 +13,9 @@ from limbeck.data.example import Example
 
 NGRAM_WORDS = 8
 LEAK_SHARE = 0.60
+BRACKETS = frozenset("()[]{}")
 COMMON_SHARE = 0.01
+HELD_OUT_TEMPLATE_ROWS = 8  # of fewer held-out rows, a text that they share may as well be a near-repeat
 SHINGLE_WORDS = 3
 NEAR_DUPLICATE_JACCARD = 0.80
 _PERMUTATIONS = 128
@@ -21,38 +23,38 @@ _CANDIDATE_JACCARD = 0.5  # LSH misses pairs near its own threshold (64% of thos
 
 
 def normalise_question(text: str) -> str:
-    """Lower case, punctuation and spaces folded to single spaces; numbers are kept."""
+    """Lower case, punctuation and spaces folded to single spaces; numbers, signs and brackets are kept."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     # A hyphen that is a sign or subtracts is part of the problem; one that joins words is not.
     folded = re.sub(r"(?<![\w)])-(?=\s*[\d.])|(?<=[\d)])\s*-(?=\s*[\d(])|(?<=\s)-(?=\s)", " − ", folded)
-    return " ".join(re.sub(r"[^\w+*/^=<>−×÷]|_", " ", folded).split()) or folded.strip()
+    folded = re.sub(r"([()\[\]{}])", r" \1 ", folded)  # brackets may be all that tells two questions apart
+    return " ".join(re.sub(r"[^\w+*/^=<>−×÷()\[\]{}]|_", " ", folded).split()) or folded.strip()
 
 
 def find_ngrams(text: str, words: int = NGRAM_WORDS) -> set[str]:
-    """The word n-grams of a normalised text; empty where it has fewer than `words` words."""
-    tokens = text.split()
-    return {" ".join(tokens[i : i + words]) for i in range(len(tokens) - words + 1)}
+    """The word n-grams of a normalised text, brackets left out; empty where it has fewer than `words` words."""
+    parts = [part for part in text.split() if part not in BRACKETS]
+    return {" ".join(parts[i : i + words]) for i in range(len(parts) - words + 1)}
 
 
 class LeakGuard:
     """Finds rows that leak into the test (or dev) set.
 
     A row leaks if it equals a held-out row after `normalise_question`, or if at least 60% of its 8-grams are in *one*
-    held-out row. 8-grams that occur in more than 1% of the training rows are template text and are left out first; a
-    row that has no other 8-gram leaks only by equality. In the equality rule of number and math tasks the numbers are
-    part of the text, so another problem of the same form is no leak.
+    held-out row. 8-grams that occur in more than 1% of the training rows, or of the held-out rows (where the template of
+    a rare domain is not rare), are template text and are left out first; a row that has no other 8-gram leaks only by
+    equality. In the equality rule of number and math tasks the numbers are part of the text, so another problem of the
+    same form is no leak.
     """
 
     def __init__(self, held_out: Iterable[tuple[str, str]], train: Sequence[str]) -> None:
         """Take held-out rows as ``(id, question)`` and the questions of all training rows."""
-        counts: Counter[str] = Counter()
-        for question in train:
-            counts.update(find_ngrams(normalise_question(question)))
-        self._common = {ngram for ngram, count in counts.items() if count > max(1, COMMON_SHARE * len(train))}
+        rows = [(row, normalise_question(question)) for row, question in held_out]
+        self._common = _find_common([normalise_question(question) for question in train])
+        self._common |= _find_common([text for _, text in rows], at_least=HELD_OUT_TEMPLATE_ROWS)
         self._exact: dict[str, str] = {}
         self._rows_with: defaultdict[str, set[str]] = defaultdict(set)
-        for row, question in held_out:
-            text = normalise_question(question)
+        for row, text in rows:
             self._exact[text] = row
             for ngram in find_ngrams(text) - self._common:
                 self._rows_with[ngram].add(row)
@@ -70,6 +72,14 @@ class LeakGuard:
             return None
         row, count = min(hits.items(), key=lambda item: (-item[1], item[0]))
         return row if count >= LEAK_SHARE * len(ngrams) else None
+
+
+def _find_common(texts: Sequence[str], at_least: int = 2) -> set[str]:
+    """The 8-grams that occur in more than 1% of the texts, and in so many at least."""
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(find_ngrams(text))
+    return {ngram for ngram, count in counts.items() if count >= at_least and count > COMMON_SHARE * len(texts)}
 
 
 class DuplicateGuard:

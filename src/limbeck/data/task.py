@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from limbeck.data.answers import ANSWERS, resolve_answer_type
+from limbeck.data.answers import ANSWERS, resolve_answer_type, split_at_marker
 from limbeck.data.example import Example
 from limbeck.errors import DataError
 
@@ -70,17 +70,32 @@ class Task(Settings):
             return "\n".join(f"- {name}: {meaning}" if meaning else f"- {name}" for name, meaning in self.labels.items())
         return ", ".join(self.labels)
 
-    def read_gold(self, text: str, answer_type: str) -> str:
-        """The gold answer of a row, in the form in which it is compared.
+    def read_gold(self, text: str, answer_type: str, *, is_solution: bool = False) -> tuple[str, str | None]:
+        """The gold answer of a row in the form in which it is compared, and the steps before it, if there are any.
+
+        Args:
+            text: the answer; or a solution that ends in it, after `answer_prefix`, as an assistant's turn does, and
+                GSM8K's answers with ``answer_prefix: "#### "``.
+            answer_type: a key of `ANSWERS`.
+            is_solution: whether a prefix is looked for even where the whole text can be read as an answer.
 
         Raises:
             DataError: the text is no answer of this type.
         """
-        answer = ANSWERS[answer_type].read(text, tuple(self.labels))
+        read = ANSWERS[answer_type].read
+        split = split_at_marker(text, self.marker)
+        answer, steps = read(text, tuple(self.labels)), ""
+        if split is not None and (is_solution or answer is None):
+            steps, answer = split[0].strip(), read(split[1], tuple(self.labels))
         if answer is None:
             known = f" (one of: {', '.join(self.labels)})" if self.labels and answer_type == "label" else ""
-            raise DataError(f"answer {text!r} is not a {answer_type}{known}")
-        return answer
+            raise DataError(f"answer {text!r:.200} is not a {answer_type}{known}")
+        return answer, steps or None
+
+    @property
+    def marker(self) -> str:
+        """The answer prefix without its colon: what is looked for in replies, upper or lower case."""
+        return self.answer_prefix.strip().rstrip(":").strip()
 
     def read_answer(self, text: str, answer_type: str) -> str | None:
         """The final answer of a teacher's or student's text, or None where it gives none.
@@ -88,8 +103,7 @@ class Task(Settings):
         The last answer prefix wins ("The answer is", upper or lower case, colon or not); without one, the last thing of
         the text that looks like an answer of this type.
         """
-        marker = self.answer_prefix.strip().rstrip(":").strip()
-        return ANSWERS[answer_type].extract(text, tuple(self.labels), marker)
+        return ANSWERS[answer_type].extract(text, tuple(self.labels), self.marker)
 
     def is_correct(self, answer: str | None, example: Example) -> bool:
         """Whether an answer equals the gold answer of the example."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from limbeck.data.readers import is_there
 from limbeck.data.sources import DataSettings, collect_labels, read_examples, read_questions
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError
@@ -38,7 +39,7 @@ def measure_file(
     task, tail = _read_task(config)
     encoder_task, loaded, has_rationale = _load(student, config, task)
     examples = choose_examples(
-        read_examples(config.data.test, config.task, config.data).examples, config.evaluation.max_examples, config.seed
+        read_examples(config.data.test, config.task, config.data, "test").examples, config.evaluation.max_examples, config.seed
     )
     encoder = Encoder(loaded.tokenizer, encoder_task, has_rationale, loaded.settings.system)
     predictions = evaluate(loaded, encoder, examples, config.evaluation, on_batch=on_batch)
@@ -69,7 +70,7 @@ def predict_file(student: Path, file: Path, config: Config, on_batch: Callable[[
 
 def _read_task(config: Config) -> tuple[Task, frozenset[str]]:
     data = config.data
-    if data.train is None or not data.train.exists():
+    if data.train is None or not is_there(data.train):
         # Without a pool there is no head and tail, and the labels are those of the test file.
         return collect_labels(config.task, DataSettings(train=data.test, columns=data.columns)), frozenset()
     task = collect_labels(config.task, data)

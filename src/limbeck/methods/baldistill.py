@@ -59,6 +59,7 @@ def run_baldistill(job: Job, settings: BalDistillSettings) -> Distillation:
         TeacherError: the teacher failed every request.
     """
     pool = Pool(job.examples)
+    pool.remove(job.unavailable)
     known = DuplicateGuard(job.examples)
     result = Distillation()
     if settings.pooling == "premixed" and settings.tail == "synthesize":

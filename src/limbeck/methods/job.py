@@ -29,6 +29,7 @@ class Job:
 
     Attributes:
         examples: the original pool.
+        unavailable: ids of those that the teacher can't annotate; they are never chosen.
         dev: rows on which stage students are measured; empty where there are none.
         tail: the tail domains of the metrics.
         is_domain_answer: whether the domain of an example is its answer.
@@ -37,6 +38,7 @@ class Job:
     seed: int
     task: Task
     examples: Sequence[Example]
+    unavailable: frozenset[str]
     dev: Sequence[Example]
     tail: frozenset[str]
     leaks: LeakGuard

@@ -12,7 +12,7 @@ from limbeck.data.example import Example, Rejected
 from limbeck.data.task import Task
 from limbeck.teacher.asking import Harvest, ask_until_kept, reject
 from limbeck.teacher.prompts import load_template, render_prompt
-from limbeck.teacher.replies import find_fault, mentions_hint, split_rationale
+from limbeck.teacher.replies import drop_closing, find_contradiction, find_fault, mentions_hint, split_rationale
 from limbeck.teacher.request import About, TeacherRequest
 from limbeck.teacher.teacher import Outcome, Teacher
 
@@ -63,7 +63,10 @@ def annotate(
         return teacher.make_request(prompt, About("annotate", stage, example.domain, (example,)))
 
     def judge(outcome: Outcome) -> Example | Rejected:
-        verdict = read_annotation(outcome, task, is_hinted=is_hinted, on_mismatch=on_mismatch)
+        verdict = read_annotation(
+            outcome, task, is_hinted=is_hinted, on_mismatch=on_mismatch,
+            takes_reasoning=teacher.settings.reasoning == "rationale",
+        )  # fmt: skip
         if isinstance(verdict, Example) and (reason := find_reason(verdict)):
             return reject(outcome.request, reason)
         return verdict
@@ -78,11 +81,20 @@ def annotate(
     )
 
 
-def read_annotation(outcome: Outcome, task: Task, *, is_hinted: bool, on_mismatch: str) -> Example | Rejected:
+def read_annotation(
+    outcome: Outcome, task: Task, *, is_hinted: bool, on_mismatch: str, takes_reasoning: bool = False
+) -> Example | Rejected:
     """The annotated example, or why the reply can't be used.
 
+    Args:
+        outcome: what became of the request.
+        task: answer prefix and answer type.
+        is_hinted: whether the prompt showed the gold answer.
+        on_mismatch: see `annotate`.
+        takes_reasoning: whether a reasoning model's thoughts are the rationale (``teacher.reasoning: rationale``).
+
     Reasons: ``truncated``, ``filtered``, ``empty``, ``refused``, ``no_answer``, ``no_rationale``, ``mentions_hint``,
-    ``answer_mismatch``.
+    ``contradicts_itself``, ``answer_mismatch``.
     """
     request, reply = outcome.request, outcome.reply
     example = request.about.examples[0]
@@ -95,11 +107,15 @@ def read_annotation(outcome: Outcome, task: Task, *, is_hinted: bool, on_mismatc
     answer = task.read_answer(reply.text, example.answer_type) if split else None
     if split is None or answer is None:
         return reject(request, "no_answer", reply.text[-500:])
-    if not split[0]:
+    rationale = reply.reasoning.strip() if takes_reasoning and reply.reasoning.strip() else split[0]
+    if is_hinted and mentions_hint(rationale):
+        return reject(request, "mentions_hint", rationale)
+    if (other := find_contradiction(rationale, answer, task, example.answer_type)) is not None:
+        return reject(request, "contradicts_itself", f"the rationale ends in {other!r}, the reply in {answer!r}")
+    rationale = drop_closing(rationale, task)
+    if not rationale:
         return reject(request, "no_rationale", reply.text)
-    if is_hinted and mentions_hint(split[0]):
-        return reject(request, "mentions_hint", split[0])
-    annotated = example.but(rationale=split[0], teacher_answer=answer, stage=request.about.stage)
+    annotated = example.but(rationale=rationale, teacher_answer=answer, stage=request.about.stage)
     if task.is_correct(answer, example):
         return annotated
     if on_mismatch == "keep_teacher":

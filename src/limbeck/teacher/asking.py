@@ -80,6 +80,9 @@ def ask_until_kept(
             attempts_left[group] -= 1
             if outcome.reason == "budget":
                 continue
+            if outcome.reason == "unavailable":  # nor will the group's next one be: what it lacks is reported as missing
+                attempts_left[group] = 0
+                continue
             verdict = judge(outcome) if outcome.reply else reject(request, "teacher_failed", outcome.detail)
             if isinstance(verdict, Example):
                 kept[group].append(verdict)

@@ -1,7 +1,8 @@
 """The ledger: one SQLite row per request and attempt; the only journal of what was asked and paid.
 
 The intent is durable before the request leaves, the reply before it is used. A crash leaves intents behind; the next
-process finds them, marks them `unknown` (they may have been paid), counts them as spent and asks again once.
+process finds them, marks them `unknown` (they may have been paid), counts them as spent and asks again once. A request
+whose reply was lost on the way (a time-out, a dropped connection, a cut body) is `unknown` too.
 """
 
 from __future__ import annotations
@@ -119,13 +120,25 @@ class Ledger:
                  reply.completion_tokens, cost_usd, time.time(), key, attempt),
             )  # fmt: skip
 
-    def write_failure(self, key: str, attempt: int, error: str) -> None:
-        """Note durably that an attempt brought no reply."""
+    def write_failure(self, key: str, attempt: int, error: str, *, is_maybe_paid: bool) -> None:
+        """Note durably that an attempt brought no reply; one that may have been paid is `unknown`, not `failed`."""
         with self._translate_errors():
             self._db.execute(
-                "UPDATE requests SET state = 'failed', error = ?, done_at = ? WHERE key = ? AND attempt = ?",
-                (error, time.time(), key, attempt),
+                "UPDATE requests SET state = ?, error = ?, done_at = ? WHERE key = ? AND attempt = ?",
+                ("unknown" if is_maybe_paid else "failed", error, time.time(), key, attempt),
             )
+
+    def count_asked(self, purpose: str, domain: str, *, before_stage: int) -> int:
+        """How many different requests of a purpose and domain the stages before `before_stage` made."""
+        with self._translate_errors():
+            query = "SELECT COUNT(DISTINCT key) FROM requests WHERE purpose = ? AND domain = ? AND stage < ?"
+            return int(self._db.execute(query, (purpose, domain, before_stage)).fetchone()[0])
+
+    def count_models(self) -> dict[str, int]:
+        """How many replies each model gave, by the name that came back with them."""
+        with self._translate_errors():
+            query = "SELECT model, COUNT(*) FROM requests WHERE state = 'done' GROUP BY model ORDER BY COUNT(*) DESC, model"
+            return dict(self._db.execute(query).fetchall())
 
     def sum_spend(self) -> Spend:
         """All that was ever spent in this run; an unknown attempt counts with all that was reserved for it."""

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from limbeck.data.answers import text_after_marker
+from limbeck.data.answers import ANSWERS, split_at_marker
 from limbeck.data.task import Task
 from limbeck.teacher.request import Reply
 
@@ -17,8 +17,10 @@ _REFUSAL = re.compile(
     re.IGNORECASE,
 )
 _HINT = re.compile(
-    r"\b(?:the|this|that|your|our|a)\s+(?:given|provided|supplied|stated|known|indicated)\s+(?:final\s+|correct\s+)?"
-    r"(?:answer|label|solution)\b"
+    r"\bground[- ]truth\b"
+    r"|\b(?:the|this|that|your|our|a)\s+(?:given|provided|supplied|stated|known|indicated|expected)\s+"
+    r"(?:final\s+|correct\s+)?(?:answer|label|solution)\b"
+    r"|\b(?:given|provided|stated|indicated)\s+(?:in|by)\s+the\s+(?:answer|label|solution)\b"
     r"|\b(?:answer|label|solution)\s+(?:that\s+)?(?:is|was|has\s+been|you(?:\s+have|['’]ve)?)?\s*(?:given|provided|supplied)"
     r"(?!\s+by\b)\b",
     re.IGNORECASE,
@@ -43,17 +45,38 @@ def find_fault(reply: Reply) -> str | None:
         return "filtered"
     if not reply.text.strip():
         return "empty"
-    return "refused" if _REFUSAL.match(reply.text) else None
+    return "refused" if reply.finish_reason == "refusal" or _REFUSAL.match(reply.text) else None
 
 
 def split_rationale(text: str, task: Task) -> tuple[str, str] | None:
     """``(rationale, text after the last answer prefix)``, or None where the reply has no such prefix."""
-    after = text_after_marker(text, _marker(task))
-    if after is None:
+    split = split_at_marker(text, task.marker)
+    return split and (re.sub(r"[\s*#>_`]+$", "", split[0].strip()), split[1])
+
+
+def find_contradiction(rationale: str, answer: str, task: Task, answer_type: str) -> str | None:
+    """The answer in which a rationale ends by its own words, where it is another one than the final answer; else None.
+
+    Released data has such rows: "The answer is (A) Evaporation", stored with the letter E.
+    """
+    stated = _find_closing(rationale, task)
+    own = task.read_answer(task.answer_prefix + stated[1], answer_type) if stated else None
+    return None if own is None or ANSWERS[answer_type].equal(own, answer) else own
+
+
+def drop_closing(rationale: str, task: Task) -> str:
+    """The rationale without a last sentence that only states the answer: the completion states it once more anyway."""
+    stated = _find_closing(rationale, task)
+    return stated[0] if stated else rationale
+
+
+def _find_closing(rationale: str, task: Task) -> tuple[str, str] | None:
+    """``(what is before, the answer stated)`` of a rationale whose last sentence has the answer prefix, or None."""
+    split = split_at_marker(rationale, task.marker)
+    if split is None or re.search(r"[.!?]\s|\n", split[1].strip()):
         return None
-    start = len(text) - len(after)
-    before = re.sub(rf"{re.escape(_marker(task))}\s*:?\s*$", "", text[:start], flags=re.IGNORECASE)
-    return re.sub(r"[\s*#>_`]+$", "", before.strip()), after
+    begin = re.search(r"[^.!?\n]*$", split[0])
+    return split[0][: begin.start() if begin else 0].rstrip(), split[1]
 
 
 def mentions_hint(rationale: str) -> bool:
@@ -64,10 +87,6 @@ def mentions_hint(rationale: str) -> bool:
 def read_synthesis(text: str, task: Task) -> Parts:
     """The parts of a new example, from labelled lines or from one JSON object."""
     return _read_json(text, task) or _read_lines(text, task)
-
-
-def _marker(task: Task) -> str:
-    return task.answer_prefix.strip().rstrip(":").strip()
 
 
 def _read_json(text: str, task: Task) -> Parts | None:

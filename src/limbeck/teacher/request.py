@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from limbeck.data.example import Example, canonical_json, hash_text
@@ -18,12 +19,14 @@ class About:
         stage: stage that asks.
         domain: domain the reply counts for.
         examples: the example to annotate, or the seed examples of a synthesis.
+        index: how many requests of this purpose and domain the run made before this one.
     """
 
     purpose: str
     stage: int
     domain: str
     examples: tuple[Example, ...] = ()
+    index: int = 0
 
 
 @dataclass(frozen=True)
@@ -53,35 +56,90 @@ class TeacherRequest:
     def token_bound(self) -> int:
         """Upper bound of what this request can cost: prompt UTF-8 bytes + 16 a message + ``max_tokens`` of the reply."""
         prompt = sum(len(message["content"].encode("utf-8", "surrogatepass")) + 16 for message in self.messages)
-        return prompt + int(self.sampling["max_tokens"])
+        return prompt + self.reply_token_bound
+
+    @property
+    def reply_token_bound(self) -> int:
+        """The most tokens the reply may have, reasoning included; reasoning models name that limit differently."""
+        return int(self.sampling.get("max_completion_tokens") or self.sampling["max_tokens"])
+
+    def without(self, field: str) -> TeacherRequest:
+        """This request without a field of its sampling."""
+        return replace(self, sampling={name: value for name, value in self.sampling.items() if name != field})
+
+
+def estimate_tokens(text: str) -> int:
+    """About how many tokens a text has, where no tokenizer is at hand: one for four bytes of UTF-8, at least one."""
+    return max(1, -(-len(text.encode("utf-8", "replace")) // 4))
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What a teacher answered. Token counts are the teacher's own; `finish_reason` is ``stop`` or says why not."""
+    """What a teacher answered.
+
+    Attributes:
+        text: the answer, without what the teacher only thought.
+        model: the name of the model that answered, as the teacher gives it.
+        finish_reason: ``stop``, or why it is not whole or no answer: ``length``, ``content_filter``, ``refusal``.
+        prompt_tokens, completion_tokens: the teacher's own counts, reasoning included.
+        reasoning: what a reasoning model thought before it answered.
+    """
 
     text: str
     model: str
     finish_reason: str = "stop"
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    reasoning: str = ""
 
     def __post_init__(self) -> None:
         # Half of a character can't be stored; what a teacher sent broken is marked as such.
-        object.__setattr__(self, "text", self.text.encode("utf-8", "replace").decode("utf-8"))
+        for name in ("text", "reasoning", "model"):
+            object.__setattr__(self, name, getattr(self, name).encode("utf-8", "replace").decode("utf-8"))
 
 
 class BackendError(Exception):
-    """A request failed at the teacher. `is_transient` says whether asking again can help."""
+    """A request failed at the teacher.
 
-    def __init__(self, message: str, *, is_transient: bool) -> None:
+    Attributes:
+        is_transient: asking again can help.
+        is_fatal: no request can succeed as things are (a refused key, an unknown model); nothing more is asked.
+        is_maybe_paid: the request was taken and its reply lost, so the teacher may have charged for it.
+        retry_after_s: the teacher asked to be left alone for so many seconds.
+        unsupported: the field of the request that the teacher does not know.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        is_transient: bool = False,
+        is_fatal: bool = False,
+        is_maybe_paid: bool = False,
+        retry_after_s: float | None = None,
+        unsupported: str | None = None,
+    ) -> None:
         super().__init__(message)
-        self.is_transient = is_transient
+        self.is_transient, self.is_fatal, self.is_maybe_paid = is_transient, is_fatal, is_maybe_paid
+        self.retry_after_s, self.unsupported = retry_after_s, unsupported
 
 
 class Backend(Protocol):
-    """How a request reaches a teacher. One method; `BackendError` is the only error it raises."""
+    """How a request reaches a teacher. `send` is all that a backend must have; the rest is for those that need it."""
 
+    @abstractmethod
     async def send(self, request: TeacherRequest) -> Reply:
-        """Send one request and return its reply."""
+        """Send one request and return its reply; `BackendError` is the only error raised."""
         ...
+
+    def can_answer(self, about: About) -> bool:
+        """Whether such a request can be answered at all; what can't is never sent, charged or counted."""
+        return True
+
+    async def check(self) -> str:
+        """Find out, without paying, whether the teacher can be asked; a remark for the user, or `BackendError`."""
+        return ""
+
+    async def close(self) -> None:
+        """Give back what is held open."""
+        return

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from limbeck.data.example import Example, Provenance, Rejected, hash_text, make_example_id
 from limbeck.data.overlap import DuplicateGuard, LeakGuard
 from limbeck.data.task import Task
 from limbeck.teacher.asking import Harvest, ask_until_kept, reject
 from limbeck.teacher.prompts import load_template, render_prompt
-from limbeck.teacher.replies import find_fault, read_synthesis
+from limbeck.teacher.replies import drop_closing, find_contradiction, find_fault, mentions_hint, read_synthesis
 from limbeck.teacher.request import About, TeacherRequest
 from limbeck.teacher.teacher import Outcome, Teacher
 
@@ -51,6 +52,7 @@ def synthesize(
     """
     template = load_template("synthesize", teacher.settings.templates.get("synthesize"))
     indices = dict.fromkeys(wanted, 0)
+    asked_before = {domain: teacher.ledger.count_asked("synthesize", domain, before_stage=stage) for domain in wanted}
 
     def make_request(domain: str) -> TeacherRequest:
         index = indices[domain]
@@ -67,9 +69,11 @@ def synthesize(
             fields=task.fields,
             answer=domain if is_domain_answer else None,
             answer_prefix=task.answer_prefix,
+            is_json=teacher.settings.json_schema,
         )
-        about = About("synthesize", stage, domain, shown)
-        return teacher.make_request(prompt, about, sample=int(hash_text(f"{seed}/{stage}/{domain}/{index}")[:8], 16))
+        about = About("synthesize", stage, domain, shown, asked_before[domain] + index)
+        sample = int(hash_text(f"{seed}/{stage}/{domain}/{index}")[:8], 16)
+        return teacher.make_request(prompt, about, sample=sample, schema=make_schema(task, shown[0].answer_type))
 
     def judge(outcome: Outcome) -> Example | Rejected:
         verdict = read_new_example(outcome, task, is_domain_answer=is_domain_answer)
@@ -87,11 +91,20 @@ def synthesize(
     return ask_until_kept(teacher, wanted, make_request, judge, max_attempts=max_attempts)
 
 
+def make_schema(task: Task, answer_type: str) -> dict[str, Any]:
+    """The JSON schema of a new example: the task's fields, the rationale, and the answer last, after its reasons."""
+    text = {"type": "string"}
+    answer = {**text, "enum": list(task.labels)} if answer_type == "label" and task.labels else text
+    properties = {**dict.fromkeys(task.fields, text), "rationale": text, "answer": answer}
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
 def read_new_example(outcome: Outcome, task: Task, *, is_domain_answer: bool) -> Example | Rejected:
     """The new example, or why the reply can't be used.
 
     Its answer type is that of the seed examples. Reasons: ``truncated``, ``filtered``, ``empty``, ``refused``,
-    ``malformed`` (a field is missing), ``no_rationale``, ``no_answer`` (none, or of the wrong type), ``wrong_label``.
+    ``malformed`` (a field is missing), ``no_rationale``, ``no_answer`` (none, or of the wrong type), ``wrong_label``,
+    ``mentions_hint``, ``contradicts_itself``.
     """
     request, reply = outcome.request, outcome.reply
     about = request.about
@@ -111,6 +124,13 @@ def read_new_example(outcome: Outcome, task: Task, *, is_domain_answer: bool) ->
         return reject(request, "no_answer", reply.text[-500:])
     if is_domain_answer and answer != about.domain:
         return reject(request, "wrong_label", f"asked for {about.domain!r}, got {answer!r}")
+    if mentions_hint(parts.rationale):
+        return reject(request, "mentions_hint", parts.rationale)
+    if (other := find_contradiction(parts.rationale, answer, task, answer_type)) is not None:
+        return reject(request, "contradicts_itself", f"the rationale ends in {other!r}, the example in {answer!r}")
+    rationale = drop_closing(parts.rationale, task)
+    if not rationale:
+        return reject(request, "no_rationale", reply.text)
     return Example(
         id=make_example_id(about.domain, parts.fields),
         domain=about.domain,
@@ -118,7 +138,7 @@ def read_new_example(outcome: Outcome, task: Task, *, is_domain_answer: bool) ->
         question=task.render_question(parts.fields),
         answer=answer,
         answer_type=answer_type,
-        rationale=parts.rationale,
+        rationale=rationale,
         teacher_answer=answer,
         provenance=Provenance("synthesized", request.key, tuple(example.id for example in about.examples)),
         stage=about.stage,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine, Sequence
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from limbeck.data.example import hash_text
 from limbeck.data.task import Settings
@@ -18,8 +20,8 @@ from limbeck.teacher.budget import Budget, Spend
 from limbeck.teacher.ledger import Ledger
 from limbeck.teacher.request import About, Backend, BackendError, Reply, TeacherRequest
 
-MAX_ATTEMPTS = 4
 FIRST_BACKOFF_S = 0.5
+MAX_BACKOFF_S = 60.0
 MANY_FAILURES = 8
 
 
@@ -49,37 +51,90 @@ class TutorSettings(Settings):
     seed: int = 0
 
 
+class RecordedSettings(Settings):
+    """What the ``recorded`` backend replays.
+
+    Attributes:
+        annotations: rows with the task's fields, ``rationale`` and ``teacher_answer``, found by their question.
+        synthesized: rows with ``domain``, the task's fields, ``rationale`` and ``teacher_answer`` (or ``answer``), given
+            by domain in the order of the file, each once.
+        columns: ``{our name: column in the files}``.
+    """
+
+    annotations: str | None = None
+    synthesized: str | None = None
+    columns: dict[str, str] = Field(default_factory=dict)
+
+
 class TeacherSettings(Settings):
     """Which teacher, and how it is asked.
 
     Attributes:
-        backend: how requests are sent. ``tutor`` simulates a teacher for procedural domains; ``scripted`` answers from a
-            JSONL file.
+        backend: how requests are sent. ``openai_compatible`` speaks the OpenAI chat protocol over HTTP; ``recorded``
+            replays replies from files; ``tutor`` simulates a teacher for procedural domains; ``scripted`` answers from
+            a JSONL file.
         model: the teacher's model name, part of every request.
+        base_url: where the API is, such as ``http://127.0.0.1:8000/v1``; the endpoint ``/chat/completions`` is added.
+        api_key_env: the environment variable that holds the key. A key is never written anywhere.
+        api_key_file: a file that holds the key in place of the variable; only its owner may be able to read it.
         max_concurrency: requests in flight at once.
-        temperature, max_tokens: sampling, part of every request.
+        timeout_s: how long one attempt may take, in seconds.
+        deadline_s: how long one request may take with all its attempts and waits, in seconds.
+        max_attempts: how often one request is sent at most; only failures that may pass are sent again.
+        temperature, max_tokens: sampling, part of every request; a null temperature is not sent.
+        max_tokens_field: what the limit is called in a request; OpenAI's reasoning models want ``max_completion_tokens``.
+        extra_body: further fields of every request, such as ``{reasoning_effort: low}``.
+        json_schema: ask for synthesized examples as JSON by schema; a server that refuses it is asked without.
+        reasoning: what becomes of a reasoning model's thoughts (``reasoning_content``, ``<think>``): ``drop`` them, or
+            take them as the ``rationale`` of an annotation.
+        tokenizer: a folder or ``tokenizer.json`` with which `limbeck plan` counts prompt tokens.
         prices: for `max_cost_usd` and the ledger's money column.
         templates: ``{annotate: file, synthesize: file}`` to replace the prompts (Jinja, sandboxed).
         seed_examples: how many real examples of the domain a synthesis prompt shows.
         path: the ``scripted`` backend's replies.
+        recorded: the ``recorded`` backend's files.
         tutor: the ``tutor`` backend's settings.
     """
 
-    backend: Literal["tutor", "scripted"] = "tutor"
+    backend: Literal["openai_compatible", "recorded", "tutor", "scripted"] = "tutor"
     model: str = "tutor"
+    base_url: str | None = None
+    api_key_env: str = "OPENAI_API_KEY"
+    api_key_file: Path | None = None
     max_concurrency: int = Field(default=64, gt=0)
-    temperature: float = Field(default=0.7, ge=0)
+    timeout_s: float = Field(default=180.0, gt=0)
+    deadline_s: float = Field(default=900.0, gt=0)
+    max_attempts: int = Field(default=6, gt=0)
+    temperature: float | None = Field(default=0.7, ge=0)
     max_tokens: int = Field(default=512, gt=0)
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    extra_body: dict[str, Any] = Field(default_factory=dict)
+    json_schema: bool = False
+    reasoning: Literal["drop", "rationale"] = "drop"
+    tokenizer: Path | None = None
     prices: Prices | None = None
     templates: dict[Literal["annotate", "synthesize"], Path] = Field(default_factory=dict)
     seed_examples: int = Field(default=3, gt=0)
     path: Path | None = None
+    recorded: RecordedSettings = RecordedSettings()
     tutor: TutorSettings = TutorSettings()
+
+    @field_validator("extra_body")
+    @classmethod
+    def _check_extra_body(cls, extra: dict[str, Any]) -> dict[str, Any]:
+        ours = sorted({"model", "messages", "temperature", "max_tokens", "max_completion_tokens", "n", "stream"} & set(extra))
+        if ours:
+            raise ValueError(f"{', '.join(ours)} can't be set here: limbeck sends it itself, or relies on its default")
+        return extra
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one request: a reply, or the reason why there is none (``failed`` or ``budget``)."""
+    """What became of one request: a reply, or the reason why there is none.
+
+    The reasons are ``failed`` (all attempts did), ``budget`` (a cap does not allow it), and ``unavailable`` (the backend
+    can't answer it); the last two were never sent.
+    """
 
     request: TeacherRequest
     reply: Reply | None
@@ -107,11 +162,47 @@ class Teacher:
         self.backend, self.ledger, self.budget, self.settings = backend, ledger, budget, settings
         self._on_settled = on_settled
         self._has_answered = False
+        self._fatal: BackendError | None = None
+        self._unsupported: set[str] = set()
+        self._runner = asyncio.Runner()  # one loop for all calls, so that a backend's connections live on
 
-    def make_request(self, prompt: str, about: About, *, sample: int = 0) -> TeacherRequest:
-        """A request with one user message and this teacher's sampling settings."""
-        sampling = {"temperature": self.settings.temperature, "max_tokens": self.settings.max_tokens}
-        return TeacherRequest(self.settings.model, ({"role": "user", "content": prompt},), sampling, about, sample)
+    def __enter__(self) -> Teacher:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._runner.run(self.backend.close())
+        self._runner.close()
+
+    def check(self) -> str:
+        """Find out, without paying, whether the teacher can be asked; a remark for the user, or an empty text.
+
+        Raises:
+            TeacherError: it can't.
+        """
+        try:
+            return self._runner.run(self.backend.check())
+        except BackendError as failure:
+            raise TeacherError(f"teacher {self.settings.model!r} ({self.settings.backend}): {failure}") from failure
+
+    def make_request(
+        self, prompt: str, about: About, *, sample: int = 0, schema: Mapping[str, Any] | None = None
+    ) -> TeacherRequest:
+        """A request with one user message and this teacher's sampling settings.
+
+        Args:
+            prompt: the message.
+            about: what it is for.
+            sample: tells apart requests with the same prompt.
+            schema: the JSON schema of the reply, sent where ``teacher.json_schema`` says so.
+        """
+        settings = self.settings
+        sampling: dict[str, Any] = {settings.max_tokens_field: settings.max_tokens, **settings.extra_body}
+        if settings.temperature is not None:
+            sampling["temperature"] = settings.temperature
+        if schema is not None and settings.json_schema:
+            form = {"name": "example", "strict": True, "schema": schema}
+            sampling["response_format"] = {"type": "json_schema", "json_schema": form}
+        return TeacherRequest(settings.model, ({"role": "user", "content": prompt},), sampling, about, sample)
 
     def ask_many(self, requests: Sequence[TeacherRequest]) -> list[Outcome]:
         """Ask all requests, at most `max_concurrency` at once; outcomes come in the order of the requests.
@@ -120,10 +211,12 @@ class Teacher:
         follow come back with the reason ``budget`` and without being sent.
 
         Raises:
-            TeacherError: every request failed, and either nothing was ever answered or many failed at once; going on
-                would only cost more.
+            TeacherError: no request can succeed; or every request failed, and either nothing was ever answered or many
+                failed at once. Going on would only cost more.
         """
-        outcomes = asyncio.run(self._ask_all(requests))
+        outcomes = self._runner.run(self._ask_all(requests))
+        if self._fatal is not None:
+            raise TeacherError(f"teacher {self.settings.model!r} ({self.settings.backend}): {self._fatal}")
         failed = [outcome for outcome in outcomes if outcome.reason == "failed"]
         replies = [outcome for outcome in outcomes if outcome.reply]
         is_hopeless = not self._has_answered or len(failed) >= MANY_FAILURES
@@ -151,7 +244,8 @@ class Teacher:
         tasks = [in_flight.get(request.key) or start(request, ask_gated(request)) for request in requests]
         try:
             outcomes = await asyncio.gather(*tasks)
-            return [replace(outcome, request=request) for request, outcome in zip(requests, outcomes, strict=True)]
+            return [replace(outcome, request=replace(outcome.request, about=request.about))
+                    for request, outcome in zip(requests, outcomes, strict=True)]  # fmt: skip
         finally:
             for task in tasks:
                 task.cancel()
@@ -160,22 +254,42 @@ class Teacher:
         stored = self.ledger.find_reply(request.key)
         if stored is not None:
             return Outcome(request, stored)
+        for field in self._unsupported & set(request.sampling):
+            return await self._ask(request.without(field))
+        if not self.backend.can_answer(request.about):
+            return Outcome(request, None, "unavailable")
         if self.budget.exhausted is not None:
             return Outcome(request, None, "budget", str(self.budget.exhausted))
-        error = ""
-        for attempt in range(MAX_ATTEMPTS):
-            if attempt:
-                jitter = random.Random(hash_text(f"{request.key}/{attempt}")).uniform(0.5, 1.5)
-                await asyncio.sleep(FIRST_BACKOFF_S * 2 ** (attempt - 1) * jitter)
+        deadline = time.monotonic() + self.settings.deadline_s
+        for attempt in range(1, self.settings.max_attempts + 1):
+            if self._fatal is not None:
+                return Outcome(request, None, "failed", str(self._fatal))
             try:
                 return Outcome(request, await self._attempt(request))
             except BudgetExhausted as exhausted:
                 return Outcome(request, None, "budget", str(exhausted))
             except BackendError as failure:
-                error = str(failure)
-                if not failure.is_transient:
-                    break
-        return Outcome(request, None, "failed", error)
+                error = failure
+            if error.is_fatal:
+                self._fatal = error
+            elif error.unsupported is not None and error.unsupported in request.sampling:
+                self._unsupported.add(error.unsupported)
+                return await self._ask(request.without(error.unsupported))
+            elif not error.is_transient:
+                break
+            else:
+                pause_s = self._find_pause_s(request, attempt, error)
+                if time.monotonic() + pause_s >= deadline:
+                    return Outcome(request, None, "failed", f"{error} (gave up before the deadline of "
+                                   f"{self.settings.deadline_s:g} s: the next attempt was due in {pause_s:.1f} s)")  # fmt: skip
+                await asyncio.sleep(pause_s if attempt < self.settings.max_attempts else 0)
+        return Outcome(request, None, "failed", str(error))
+
+    def _find_pause_s(self, request: TeacherRequest, attempt: int, error: BackendError) -> float:
+        """How long to wait after a failed attempt: what the teacher asks for, or exponential back-off; with jitter."""
+        jitter = random.Random(hash_text(f"{request.key}/{attempt}")).uniform(0.5, 1.5)
+        backoff_s = min(FIRST_BACKOFF_S * 2 ** (attempt - 1) * jitter, MAX_BACKOFF_S)
+        return backoff_s if error.retry_after_s is None else max(error.retry_after_s, 0) + FIRST_BACKOFF_S * (jitter - 0.5)
 
     async def _attempt(self, request: TeacherRequest) -> Reply:
         most = self._bound(request)
@@ -186,8 +300,8 @@ class Teacher:
             try:
                 reply = await self.backend.send(request)
             except BackendError as failure:
-                self.ledger.write_failure(request.key, number, str(failure))
-                real = Spend(requests=1)
+                self.ledger.write_failure(request.key, number, str(failure), is_maybe_paid=failure.is_maybe_paid)
+                real = most if failure.is_maybe_paid else Spend(requests=1)
                 raise
             cost = self._cost(reply.prompt_tokens, reply.completion_tokens)
             self.ledger.write_reply(request.key, number, reply, cost)
@@ -212,7 +326,7 @@ class Teacher:
                 await self._settled.wait()
 
     def _bound(self, request: TeacherRequest) -> Spend:
-        reply_tokens = int(request.sampling["max_tokens"])
+        reply_tokens = request.reply_token_bound
         return Spend(1, request.token_bound, self._cost(request.token_bound - reply_tokens, reply_tokens) or 0.0)
 
     def _cost(self, prompt_tokens: int, completion_tokens: int) -> float | None:

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from limbeck.data.task import Task
+from limbeck.teacher.backends.openai_compatible import OpenAIBackend
+from limbeck.teacher.backends.recorded import RecordedBackend
 from limbeck.teacher.backends.scripted import ScriptedBackend
 from limbeck.teacher.backends.tutor import TutorBackend
 from limbeck.teacher.request import Backend
 from limbeck.teacher.teacher import TeacherSettings
 
-BACKENDS: Mapping[str, Callable[[TeacherSettings], Backend]] = {
+BACKENDS: Mapping[str, Callable[[TeacherSettings, Task], Backend]] = {
+    "openai_compatible": lambda settings, task: OpenAIBackend(settings),
+    "recorded": RecordedBackend,
     "tutor": TutorBackend,
-    "scripted": ScriptedBackend.from_settings,
+    "scripted": lambda settings, task: ScriptedBackend.from_settings(settings),
 }
+
+
+def open_backend(settings: TeacherSettings, task: Task) -> Backend:
+    """The backend of the settings; files are read, nothing is sent.
+
+    Raises:
+        ConfigError, DataError: a setting is missing, or a file can't be read.
+    """
+    return BACKENDS[settings.backend](settings, task)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from limbeck.data.sources import read_jsonl
+from limbeck.data.readers import read_jsonl
 from limbeck.errors import ConfigError, DataError
-from limbeck.teacher.request import BackendError, Reply, TeacherRequest
+from limbeck.teacher.request import Backend, BackendError, Reply, TeacherRequest
 from limbeck.teacher.teacher import TeacherSettings
 
 
-class ScriptedBackend:
+class ScriptedBackend(Backend):
     """Answers with what a function gives for the request: a text, a reply, or an exception to raise.
 
     `asked` keeps every request that arrived, in order of arrival.
@@ -33,15 +33,15 @@ class ScriptedBackend:
         if settings.path is None:
             raise ConfigError("teacher.backend: scripted needs teacher.path, a JSONL file of {match, text} rows")
         rows = []
-        for number, row in read_jsonl(settings.path):
+        for place, row in read_jsonl(settings.path):
             if not isinstance(row.get("text"), str):
-                raise DataError(f"{settings.path}:{number}: no column 'text'; the row has {sorted(row)}")
+                raise DataError(f"{place}: no column 'text'; the row has {sorted(row)}")
             rows.append((str(row.get("match", "")), Reply(row["text"], settings.model, row.get("finish_reason", "stop"))))
 
         def script(request: TeacherRequest) -> Reply | BaseException:
             prompt = "\n".join(message["content"] for message in request.messages)
             fit = (reply for match, reply in rows if match in prompt)
-            return next(fit, None) or BackendError(f"no row of {settings.path} matches the prompt", is_transient=False)
+            return next(fit, None) or BackendError(f"no row of {settings.path} matches the prompt")
 
         return cls(script)
 

@@ -12,30 +12,31 @@ import re
 from limbeck.data.example import hash_text
 from limbeck.data.procedural import DOMAINS, STREAM_LENGTH, SYNTHESIS_OFFSET, Problem, draw_problem
 from limbeck.data.solutions import Solution
-from limbeck.errors import TeacherError
-from limbeck.teacher.request import BackendError, Reply, TeacherRequest
+from limbeck.data.task import Task
+from limbeck.teacher.request import Backend, BackendError, Reply, TeacherRequest
 from limbeck.teacher.teacher import TeacherSettings, TutorSettings
 
 CENTRE_CHOICES = 8
 
 
-class TutorBackend:
+class TutorBackend(Backend):
     """Simulated teacher; see the module."""
 
-    def __init__(self, settings: TeacherSettings) -> None:
+    def __init__(self, settings: TeacherSettings, task: Task) -> None:
         self.settings: TutorSettings = settings.tutor
+        self._answer_prefix = task.answer_prefix
 
     async def send(self, request: TeacherRequest) -> Reply:
         """Answer an ``annotate`` or ``synthesize`` request.
 
         Raises:
-            TeacherError: the domain is not one of the tutor's.
-            BackendError: the question is not in the wording of its domain.
+            BackendError: the domain is not one of the tutor's, or the question is not in the wording of its domain.
         """
         about = request.about
         if about.domain not in DOMAINS:
-            raise TeacherError(
-                f"the tutor knows no domain {about.domain!r}, only {', '.join(DOMAINS)}; use another teacher.backend"
+            raise BackendError(
+                f"the tutor knows no domain {about.domain!r}, only {', '.join(DOMAINS)}; use another teacher.backend",
+                is_fatal=True,
             )
         luck = random.Random(hash_text(f"tutor/{self.settings.seed}/{request.key}"))
         if about.purpose == "annotate":
@@ -44,8 +45,7 @@ class TutorBackend:
                 text = self._solve(about.domain, question, luck)
             except (ValueError, IndexError, KeyError) as error:
                 raise BackendError(
-                    f"the tutor can't read this as a {about.domain} problem: {question[:80]!r}; it knows its own wording only",
-                    is_transient=False,
+                    f"the tutor can't read this as a {about.domain} problem: {question[:80]!r}; it knows its own wording only"
                 ) from error
         else:
             question = self._invent(about.domain, luck).question
@@ -58,7 +58,7 @@ class TutorBackend:
         is_slip, is_misstated = luck.random() < self.settings.slip_rate, luck.random() < self.settings.misstate_rate
         solution = DOMAINS[domain].solve(question, luck if is_slip else None)
         stated = _misstate(solution, luck) if is_misstated else solution.answer
-        return f"{solution.rationale}\nThe answer is: {stated}"
+        return f"{solution.rationale}\n{self._answer_prefix}{stated}"
 
     def _invent(self, domain: str, luck: random.Random) -> Problem:
         is_centred = luck.random() < self.settings.centre_bias

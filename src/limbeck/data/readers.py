@@ -1,0 +1,229 @@
+"""From files to rows: JSON Lines, CSV, Parquet, data sets saved by `datasets`, Hub ids. Complaints name file and line."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date, time
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from limbeck.errors import DataError
+
+Row = dict[str, Any]
+Rows = Iterator[tuple[str, Row]]
+"""Rows, each with its place: the file and line of a text file, the number of the row elsewhere (both from 1)."""
+
+MAX_CELL_CHARS = 16 * 2**20
+# What a split is called, by what it is wanted for; the first that a data set has is taken.
+SPLITS: Mapping[str, tuple[str, ...]] = {
+    "train": ("train",),
+    "dev": ("validation", "dev", "valid", "val"),
+    "test": ("test",),
+}
+_HUB_ID = re.compile(r"(?P<name>[\w-][\w.-]*/[\w-][\w.-]*)(?:/(?P<config>[\w.-]+))?(?::(?P<split>\w[\w.-]*))?")
+
+
+def read_rows(source: str | Path, wanted: str = "train") -> Rows:
+    """The rows of a source with their places.
+
+    Args:
+        source: a ``.jsonl``, ``.csv``, ``.tsv`` or ``.parquet`` file; a folder that `datasets` saved; or a Hub id
+            ``ORG/NAME``, ``ORG/NAME/CONFIG``. Folder and Hub id may end in ``:SPLIT``.
+        wanted: ``train``, ``dev`` or ``test``: which split of a folder or Hub data set is meant where it names none.
+
+    Raises:
+        DataError: no such source, or a row that can't be read; the message names file and line.
+    """
+    text = str(source)
+    folder, _, split = (text, "", "") if Path(text).exists() else text.partition(":")
+    if Path(folder).is_dir():
+        return _read_saved(Path(folder), split, wanted)
+    reader = FORMATS.get(Path(text).suffix.lower())
+    if reader is not None:
+        return reader(Path(text))
+    hub = find_hub_id(text)
+    if hub is not None:
+        return _read_hub(hub, wanted)
+    raise DataError(
+        f"{text}: {'a file of no known format' if Path(text).is_file() else 'no such file or folder'}; read are "
+        f"{', '.join(FORMATS)} files, folders saved by `datasets`, and Hub ids ORG/NAME"
+    )
+
+
+def is_there(source: str) -> bool:
+    """Whether a source is a file or folder here, or may be a data set on the Hub."""
+    return Path(source.partition(":")[0]).exists() or find_hub_id(source) is not None
+
+
+def find_hub_id(source: str) -> re.Match[str] | None:
+    """The parts of a text that can be a Hub id and is no file or folder here, or None."""
+    if Path(source).exists() or Path(source).suffix.lower() in FORMATS:
+        return None
+    return _HUB_ID.fullmatch(source)
+
+
+def read_jsonl(path: Path) -> Rows:
+    """The objects of a JSONL file; blank lines are passed over.
+
+    Raises:
+        DataError: the file can't be read, or a line is no JSON object.
+    """
+    try:
+        with path.open("rb") as file:
+            for number, raw in enumerate(file, start=1):
+                if raw.strip():
+                    yield f"{path}:{number}", _parse_line(raw, f"{path}:{number}", is_first=number == 1)
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from error
+
+
+def _parse_line(raw: bytes, place: str, *, is_first: bool) -> Row:
+    try:
+        row = json.loads(raw.decode("utf-8-sig" if is_first else "utf-8").rstrip())
+    except UnicodeDecodeError as error:
+        raise DataError(f"{place}: not UTF-8 at byte {error.start} of the line") from error
+    except (ValueError, RecursionError) as error:
+        fault = f" at column {error.colno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else f": {error}"
+        raise DataError(f"{place}: not JSON{': too deep' if isinstance(error, RecursionError) else fault}") from error
+    if not isinstance(row, dict):
+        raise DataError(f"{place}: a JSON object is wanted, {type(row).__name__} found")
+    return row
+
+
+def read_csv(path: Path) -> Rows:
+    """The rows of a CSV or TSV file with a header line; a cell is text, an empty one is None.
+
+    Raises:
+        DataError: the file can't be read, a quote is broken, or a row has more or fewer cells than the header.
+    """
+    csv.field_size_limit(MAX_CELL_CHARS)
+    begin = 1
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = csv.reader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=True)
+            header = next(lines, [])
+            doubled = sorted({name for name in header if header.count(name) > 1 or not name.strip()})
+            if not header or doubled:
+                raise DataError(f"{path}:1: the header must name each column once; {doubled or 'it is empty'}")
+            begin = lines.line_num + 1
+            for cells in lines:
+                if cells and len(cells) != len(header):
+                    raise DataError(
+                        f"{path}:{begin}: {len(cells)} cells, but the header names {len(header)} columns; a text with "
+                        "the separator in it must stand in quotes"
+                    )
+                if cells:
+                    yield f"{path}:{begin}", {name: cell or None for name, cell in zip(header, cells, strict=True)}
+                begin = lines.line_num + 1
+    except csv.Error as error:
+        raise DataError(f"{path}:{begin}: the row that begins here is no CSV: {error}; look for a broken quote") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}:{begin}: not UTF-8 in or after this line, at byte {error.start} of its block") from error
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from error
+
+
+def read_parquet(path: Path) -> Rows:
+    """The rows of a Parquet file; class labels that `datasets` wrote as numbers are read as their names.
+
+    Raises:
+        DataError: the file can't be read or is no Parquet.
+    """
+    from pyarrow import ArrowException
+    from pyarrow.parquet import ParquetFile
+
+    number = 0
+    try:
+        with ParquetFile(path) as file:
+            names = _find_label_names(file.schema_arrow.metadata or {})
+            for batch in file.iter_batches(batch_size=1024):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield f"{path}: row {number}", _to_plain(_name_labels(row, names))
+    except (OSError, ArrowException) as error:
+        raise DataError(f"{path}: no readable Parquet after row {number}: {error}") from error
+
+
+def _find_label_names(metadata: Mapping[bytes, bytes]) -> dict[str, list[str]]:
+    """The names of the class labels by column, from what `datasets` writes beside the schema."""
+    try:
+        features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
+        return {name: list(kind["names"]) for name, kind in features.items() if kind.get("_type") == "ClassLabel"}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _name_labels(row: Row, names: Mapping[str, list[str]]) -> Row:
+    for column, labels in names.items():
+        value = row.get(column)
+        if isinstance(value, int):
+            row[column] = labels[value] if 0 <= value < len(labels) else None
+    return row
+
+
+def _read_saved(folder: Path, split: str, wanted: str) -> Rows:
+    """The rows of a folder written by ``Dataset.save_to_disk`` or ``DatasetDict.save_to_disk``."""
+    from datasets import DatasetDict, load_from_disk
+
+    try:
+        found = load_from_disk(str(folder))
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(
+            f"{folder}: no data set that `datasets` saved (save_to_disk) is in this folder; give a file in it, or its "
+            f"folder: {error}"
+        ) from error
+    if isinstance(found, DatasetDict):
+        found = found[_choose_split(list(found), split, wanted, str(folder))]
+    return _read_dataset(found, str(folder))
+
+
+def _read_hub(hub: re.Match[str], wanted: str) -> Rows:
+    from datasets import get_dataset_split_names, load_dataset
+
+    name, config = hub["name"], hub["config"]
+    try:
+        splits = get_dataset_split_names(name, config)
+        split = _choose_split(splits, hub["split"] or "", wanted, name)
+        found = load_dataset(name, config, split=split)
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{hub.string}: no such file or folder here, and no data set of this name could be had from the Hub: {error}. "
+            "Without a network, save it elsewhere with save_to_disk and give the folder."
+        ) from error
+    return _read_dataset(found, hub.string)
+
+
+def _choose_split(splits: list[str], split: str, wanted: str, place: str) -> str:
+    names = (split,) if split else SPLITS[wanted]
+    for name in names:
+        if name in splits:
+            return name
+    raise DataError(f"{place}: no split {' or '.join(names)}; it has {', '.join(splits)}. Name one as {place}:SPLIT")
+
+
+def _read_dataset(dataset: Any, place: str) -> Rows:  # noqa: ANN401 (a `datasets.Dataset`)
+    names = {column: feature.names for column, feature in dataset.features.items() if hasattr(feature, "names")}
+    for number, row in enumerate(dataset, start=1):
+        yield f"{place}: row {number}", _to_plain(_name_labels(dict(row), names))
+
+
+def _to_plain(value: Any) -> Any:  # noqa: ANN401 (any value of a column)
+    """The value as JSON can hold it: dates and the like as text; what is no text at all (bytes, images) as None."""
+    if isinstance(value, dict):
+        return {str(key): _to_plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_to_plain(item) for item in value]
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    return str(value) if isinstance(value, (date, time, Decimal)) else None
+
+
+FORMATS: Mapping[str, Callable[[Path], Rows]] = {
+    ".jsonl": read_jsonl, ".json": read_jsonl, ".ndjson": read_jsonl, ".csv": read_csv, ".tsv": read_csv,
+    ".parquet": read_parquet,
+}  # fmt: skip
+"""How a file is read, by the end of its name."""

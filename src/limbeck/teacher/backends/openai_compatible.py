@@ -1,0 +1,313 @@
+"""`openai_compatible`: any server that speaks the OpenAI chat protocol: OpenAI, vLLM, SGLang, llama.cpp, Ollama, proxies.
+
+A thin client of the one endpoint on aiohttp, since that took the least time and CPU of the transports measured
+(`benchmarks/transport.py`). It sends one request and says what became of it; retries, waits and money are `Teacher`'s.
+TLS is always verified, redirects are not followed (the key would go along), and the key appears in no message.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+
+from limbeck.errors import ConfigError
+from limbeck.teacher.request import Backend, BackendError, Reply, TeacherRequest
+from limbeck.teacher.teacher import TeacherSettings
+
+CONNECT_TIMEOUT_S = 20.0
+CHECK_TIMEOUT_S = 20.0
+KEEP_ALIVE_S = 3.0  # below the 5 s after which common servers drop an idle connection, maybe just as a request leaves
+MAX_BODY_BYTES = 16 * 2**20
+TRANSIENT = frozenset({408, 409, 425, 429})
+OUT_OF_MONEY = ("insufficient_quota", "billing_hard_limit_reached", "insufficient credits")
+
+
+class OpenAIBackend(Backend):
+    """The client; see the module. Its connections belong to the event loop of the first request.
+
+    Raises:
+        ConfigError: ``teacher.base_url`` is missing or no http(s) URL of an API, or the key's file can't be used.
+    """
+
+    def __init__(self, settings: TeacherSettings) -> None:
+        self._settings = settings
+        self._url = _check_base_url(settings.base_url)
+        self._key = _read_key(settings)
+        self._session: aiohttp.ClientSession | None = None
+        self._proxy = _find_proxy(self._url)
+
+    async def send(self, request: TeacherRequest) -> Reply:
+        """One attempt of one request."""
+        status, headers, body = await self._call("POST", "/chat/completions", request.body, self._settings.timeout_s)
+        if status != 200:
+            raise await self._explain(status, headers, body)
+        try:
+            answer = json.loads(body)
+        except ValueError as error:
+            if "html" in headers.get("Content-Type", ""):
+                raise self._no_api(status, headers) from error
+            raise BackendError(
+                f"{self._url}: the reply is cut or no JSON ({len(body)} bytes: {self._quote(body)})",
+                is_transient=True, is_maybe_paid=True,
+            ) from error  # fmt: skip
+        if isinstance(answer, dict) and answer.get("error") and not answer.get("choices"):
+            # Some proxies answer 200 and put the failure of what is behind them inside.
+            code = answer["error"].get("code") if isinstance(answer["error"], dict) else None
+            raise await self._explain(code if isinstance(code, int) else 502, headers, body)
+        return self._read_reply(answer, request)
+
+    async def check(self) -> str:
+        """Whether the server can be reached and takes the key: it is asked for its list of models, which costs nothing.
+
+        Returns:
+            A remark where the server lists models but not the teacher's; else an empty text.
+        """
+        status, headers, body = await self._call("GET", "/models", None, CHECK_TIMEOUT_S)
+        if status in (401, 402, 403) or status in TRANSIENT or status >= 500 or 300 <= status < 400:
+            raise await self._explain(status, headers, body)
+        names = _list_models(body)
+        if status == 200 and names is None:
+            raise self._no_api(status, headers)
+        if status != 200 and not self._url.endswith("/v1") and await self._has_models("/v1/models"):
+            raise BackendError(f"{self._url} has no API, but {self._url}/v1 has: set teacher.base_url to that", is_fatal=True)
+        if names and self._settings.model not in names:
+            return f"{self._url} lists no model {self._settings.model!r}; it lists {_join(names)}"
+        return ""
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _call(
+        self, method: str, path: str, body: Mapping[str, Any] | None, timeout_s: float
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """Status, headers and body of one HTTP exchange; failures of the connection become `BackendError`."""
+        if self._session is None:
+            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S)
+            self._session = aiohttp.ClientSession(connector=connector)
+        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        limits = aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(CONNECT_TIMEOUT_S, timeout_s))
+        try:
+            async with self._session.request(
+                method, self._url + path, json=body, headers=headers, timeout=limits, allow_redirects=False, proxy=self._proxy
+            ) as response:
+                chunks, size = [], 0
+                async for chunk in response.content.iter_chunked(65_536):
+                    chunks.append(chunk)
+                    size += len(chunk)
+                    if size > MAX_BODY_BYTES:
+                        raise BackendError(f"{self._url}: the reply exceeds {MAX_BODY_BYTES} bytes", is_maybe_paid=True)
+                return response.status, response.headers, b"".join(chunks)
+        except (aiohttp.ClientSSLError, aiohttp.ClientConnectorCertificateError) as error:
+            raise BackendError(f"{self._url}: its TLS certificate can't be verified: {error}", is_fatal=True) from error
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise BackendError(f"can't reach {self._url}: {error}; is it running?", is_transient=True) from error
+        except TimeoutError as error:
+            raise BackendError(
+                f"{self._url}: no whole reply within {timeout_s:g} s (teacher.timeout_s)", is_transient=True, is_maybe_paid=True
+            ) from error
+        except (aiohttp.ClientError, OSError) as error:
+            what = f"{type(error).__name__}: {error}"
+            raise BackendError(f"{self._url}: the connection broke ({what})", is_transient=True, is_maybe_paid=True) from error
+
+    def _read_reply(self, answer: Any, request: TeacherRequest) -> Reply:  # noqa: ANN401 (whatever JSON a server sent)
+        try:
+            choice = answer["choices"][0]
+            message = choice["message"]
+            content, refusal = _read_content(message.get("content")), message.get("refusal")
+            thoughts = message.get("reasoning_content") or message.get("reasoning")
+        except (LookupError, TypeError, AttributeError) as error:
+            raise BackendError(
+                f"{self._url}: the reply has no choices[0].message ({self._quote(json.dumps(answer))})", is_maybe_paid=True
+            ) from error
+        reasoning, text = split_thoughts(content)
+        finish = choice.get("finish_reason")
+        usage = answer.get("usage") if isinstance(answer.get("usage"), dict) else {}
+        # A server that counts nothing is charged at the upper bound, since the caps must hold.
+        return Reply(
+            text=text or str(refusal or ""),
+            model=str(answer.get("model") or request.model),
+            finish_reason="refusal" if refusal else finish if isinstance(finish, str) else "stop",
+            prompt_tokens=_read_count(usage.get("prompt_tokens"), request.token_bound - request.reply_token_bound),
+            completion_tokens=_read_count(usage.get("completion_tokens"), request.reply_token_bound),
+            reasoning="\n".join(part for part in (thoughts if isinstance(thoughts, str) else "", reasoning) if part),
+        )
+
+    async def _explain(self, status: int, headers: Mapping[str, str], body: bytes) -> BackendError:
+        """What a status other than 200 means for this request, for the run, and for the user."""
+        said = self._quote(body)
+        lower = said.lower()
+        place = f"{self._url} answered {status}"
+        if status in (401, 403):
+            source = self._settings.api_key_file or f"the environment variable {self._settings.api_key_env}"
+            state = f"the key of {source} is refused" if self._key else f"it wants a key, and {source} is not set"
+            return BackendError(f"{place}: {state} ({said})", is_fatal=True)
+        if status == 402 or any(word in lower for word in OUT_OF_MONEY):
+            return BackendError(f"{place}: the account can't pay ({said})", is_fatal=True)
+        if 300 <= status < 400:
+            target = headers.get("Location", "nowhere")
+            return BackendError(f"{place}: it redirects to {target}; set teacher.base_url to the API itself", is_fatal=True)
+        if status in TRANSIENT or status >= 500:
+            return BackendError(f"{place}: {said}", is_transient=True, retry_after_s=read_retry_after(headers))
+        if status in (404, 405):
+            return await self._explain_missing(place, said, headers)
+        for field, remedy in (("max_completion_tokens", "teacher.max_tokens_field: max_completion_tokens"),
+                              ("temperature", "teacher.temperature: null")):  # fmt: skip
+            if f"'{field}'" in lower and "unsupported" in lower:
+                return BackendError(f"{place}: {said}; set {remedy}", is_fatal=True)
+        if "response_format" in lower or "json_schema" in lower:
+            return BackendError(f"{place}: {said}", unsupported="response_format")
+        return BackendError(f"{place}: {said}")
+
+    async def _explain_missing(self, place: str, said: str, headers: Mapping[str, str]) -> BackendError:
+        try:
+            _, _, body = await self._call("GET", "/models", None, CHECK_TIMEOUT_S)
+        except BackendError:
+            body = b""
+        names = _list_models(body)
+        if names is None:
+            return self._no_api(404, headers)
+        return BackendError(
+            f"{place} for model {self._settings.model!r}: {said}. It lists {_join(names)}; set teacher.model", is_fatal=True
+        )
+
+    async def _has_models(self, path: str) -> bool:
+        try:
+            status, _, body = await self._call("GET", path, None, CHECK_TIMEOUT_S)
+        except BackendError:
+            return False
+        return status == 200 and _list_models(body) is not None
+
+    def _no_api(self, status: int, headers: Mapping[str, str]) -> BackendError:
+        kind = headers.get("Content-Type", "nothing")
+        return BackendError(
+            f"{self._url} answered {status} with {kind}: no OpenAI-compatible API; teacher.base_url usually ends in /v1",
+            is_fatal=True,
+        )
+
+    def _quote(self, body: bytes | str) -> str:
+        """What a server said, short, on one line, and without the key should it be repeated there."""
+        text = body.decode("utf-8", "replace") if isinstance(body, bytes) else body
+        try:
+            found = json.loads(text)
+            error = found.get("error", found) if isinstance(found, dict) else found
+            text = str(error.get("message") or error.get("detail") or error) if isinstance(error, dict) else str(error)
+        except ValueError:
+            pass
+        text = " ".join((text.replace(self._key, "***") if self._key else text).split())
+        return text[:300] or "nothing"
+
+
+def split_thoughts(content: str) -> tuple[str, str]:
+    """``(reasoning, text)`` of a content in which a ``<think>`` block may stand first; a block never closed is all thought.
+
+    The opening tag may be missing, since some chat templates put it into the prompt.
+    """
+    before, tag, after = content.rpartition("</think>")
+    if tag:
+        return before.strip().removeprefix("<think>").strip(), after.strip()
+    if content.lstrip().startswith("<think>"):
+        return content.strip().removeprefix("<think>").strip(), ""
+    return "", content
+
+
+def read_retry_after(headers: Mapping[str, str]) -> float | None:
+    """The seconds that a server asks to wait (``retry-after-ms``, or ``Retry-After`` as seconds or date), or None."""
+    for name, unit in (("retry-after-ms", 1e-3), ("Retry-After", 1.0)):
+        try:
+            seconds = float(headers.get(name, "")) * unit
+        except ValueError:
+            continue
+        return seconds if 0 <= seconds < float("inf") else None
+    try:
+        return max(0.0, (parsedate_to_datetime(headers.get("Retry-After", "")) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return None
+
+
+def _check_base_url(base_url: str | None) -> str:
+    if not base_url:
+        raise ConfigError(
+            "teacher.backend: openai_compatible needs teacher.base_url, such as http://127.0.0.1:8000/v1 for a local vLLM"
+        )
+    parts = urlsplit(base_url)
+    try:
+        is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        is_url = False
+    if not is_url:
+        raise ConfigError(f"teacher.base_url {base_url!r} is no http(s) URL, such as http://127.0.0.1:8000/v1")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ConfigError(
+            "teacher.base_url holds a user, a query or a fragment; only scheme, host, port and path are wanted. A key "
+            "belongs in the environment variable that teacher.api_key_env names"
+        )
+    if parts.path.rstrip("/").endswith("/chat/completions"):
+        raise ConfigError(f"teacher.base_url {base_url!r} ends in the endpoint; give the part before /chat/completions")
+    return base_url.rstrip("/")
+
+
+def _read_key(settings: TeacherSettings) -> str:
+    if settings.api_key_file is None:
+        key = os.environ.get(settings.api_key_env, "").strip()
+        source = f"the environment variable {settings.api_key_env}"
+    else:
+        key, source = _read_key_file(settings.api_key_file), str(settings.api_key_file)
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise ConfigError(f"{source} holds no key: it has spaces, line breaks or characters that no header can carry")
+    return key
+
+
+def _read_key_file(path: Path) -> str:
+    try:
+        if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise ConfigError(f"teacher.api_key_file {path} can be read by others; run chmod 600 on it")
+        return path.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"teacher.api_key_file {path}: {error}") from error
+
+
+def _find_proxy(url: str) -> str | None:
+    """The proxy that the environment names for a URL; none for this very machine, which proxies would catch too."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    try:
+        is_here = host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        is_here = False
+    return None if is_here or proxy_bypass(host) else getproxies().get(parts.scheme)
+
+
+def _list_models(body: bytes) -> list[str] | None:
+    """The names in a list of models, or None where the body is no such list."""
+    try:
+        return [str(entry["id"]) for entry in json.loads(body)["data"]]
+    except (ValueError, LookupError, TypeError):
+        return None
+
+
+def _join(names: list[str]) -> str:
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "") or "none"
+
+
+def _read_content(content: object) -> str:
+    if isinstance(content, list):  # parts, as some servers send
+        return "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
+    return content if isinstance(content, str) else ""
+
+
+def _read_count(value: object, otherwise: int) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else otherwise

@@ -1,0 +1,98 @@
+"""`recorded`: replays what a teacher wrote earlier, from files. Nothing is sent, yet all is charged as if asked.
+
+Annotations are found by the question; only recorded rows can be annotated. Synthesized rows are given by domain, in the
+order of the file and each once: request number n of a domain in the run gets row n, also when a run is resumed.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from limbeck.data.overlap import normalise_question
+from limbeck.data.readers import Row, read_rows
+from limbeck.data.task import Task
+from limbeck.errors import ConfigError, DataError
+from limbeck.teacher.request import About, Backend, BackendError, Reply, TeacherRequest, estimate_tokens
+from limbeck.teacher.teacher import TeacherSettings
+
+
+class RecordedBackend(Backend):
+    """A teacher whose replies are in ``teacher.recorded.annotations`` and ``teacher.recorded.synthesized``.
+
+    Args:
+        settings: the files and their columns.
+        task: its fields, and the prefix that replies put before the answer.
+
+    Raises:
+        ConfigError: neither file is named.
+        DataError: a file can't be read, or a row lacks its question, domain or rationale.
+    """
+
+    def __init__(self, settings: TeacherSettings, task: Task) -> None:
+        self._settings, self._task, self._columns = settings, task, settings.recorded.columns
+        recorded = settings.recorded
+        if recorded.annotations is None and recorded.synthesized is None:
+            raise ConfigError("teacher.backend: recorded needs teacher.recorded.annotations or .synthesized, a file of replies")
+        self._annotations: dict[str, str] = {}
+        for place, row in _read(recorded.annotations):
+            question = normalise_question(task.render_question(self._read_fields(row, place)))
+            self._annotations.setdefault(question, self._write_annotation(row, place))
+        self._synthesized: dict[str, list[str]] = {}
+        for place, row in _read(recorded.synthesized):
+            self._synthesized.setdefault(self._read(row, "domain", place), []).append(self._write_example(row, place))
+
+    def can_answer(self, about: About) -> bool:
+        """Whether there is a record: of the example's question, or one more of the domain."""
+        if about.purpose == "annotate":
+            return normalise_question(about.examples[0].question) in self._annotations
+        return about.purpose == "synthesize" and about.index < len(self._synthesized.get(about.domain, ()))
+
+    async def send(self, request: TeacherRequest) -> Reply:
+        """The record, with estimated token counts.
+
+        Raises:
+            BackendError: there is none.
+        """
+        about = request.about
+        if not self.can_answer(about):
+            raise BackendError(f"no record for this {about.purpose} request of {about.domain!r}")
+        if about.purpose == "annotate":
+            text = self._annotations[normalise_question(about.examples[0].question)]
+        else:
+            text = self._synthesized[about.domain][about.index]
+        prompt_tokens = sum(estimate_tokens(message["content"]) for message in request.messages)
+        return Reply(text, f"{self._settings.model} (recorded)", "stop", prompt_tokens, estimate_tokens(text))
+
+    def _write_annotation(self, row: Row, place: str) -> str:
+        rationale, column = self._read(row, "rationale", place), self._column("teacher_answer")
+        stated = "" if row.get(column) is None else f"\n{self._task.answer_prefix}{row[column]}"
+        return rationale + stated
+
+    def _write_example(self, row: Row, place: str) -> str:
+        answer = row.get(self._column("teacher_answer"))
+        parts = {
+            **self._read_fields(row, place),
+            "rationale": self._read(row, "rationale", place),
+            "answer": str(answer) if answer is not None else self._read(row, "answer", place),
+        }
+        return json.dumps(parts, ensure_ascii=False)
+
+    def _read_fields(self, row: Row, place: str) -> dict[str, str]:
+        return {name: self._read(row, name, place) for name in self._task.fields}
+
+    def _read(self, row: Row, name: str, place: str) -> str:
+        column = self._column(name)
+        if not isinstance(row.get(column), (str, int, float)):
+            raise DataError(
+                f"{place}: no text in column {column!r}; the row has {', '.join(map(repr, row))}. teacher.recorded.columns "
+                f"says what is called how, such as {{{name}: COLUMN}}"
+            )
+        return str(row[column]).strip()
+
+    def _column(self, name: str) -> str:
+        return self._columns.get(name, name)
+
+
+def _read(source: Path | str | None) -> list[tuple[str, Row]]:
+    return [] if source is None else list(read_rows(source))

@@ -1,0 +1,204 @@
+"""Specification of `limbeck.data.readers`: the same rows from JSON Lines, CSV, Parquet, saved data sets and the Hub."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import re
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.support import write_rows
+
+from limbeck.data.readers import find_hub_id, is_there, read_rows
+from limbeck.data.sources import DataSettings, collect_labels, read_examples
+from limbeck.data.task import Task
+from limbeck.errors import DataError
+
+ROWS = [
+    {"domain": "a", "question": 'He said "2, or 3"?\nWhich?', "answer": "2"},
+    {"domain": "b", "question": "1 + 1, é", "answer": "007"},
+]
+LABELLED = Features({"domain": Value("string"), "question": Value("string"), "answer": ClassLabel(names=["no", "yes"])})
+
+
+def write_csv(path: Path, rows: list[dict[str, Any]], **options: Any) -> Path:  # noqa: ANN401
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), **options)
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def rows_of(source: str | Path, wanted: str = "train") -> list[dict[str, Any]]:
+    return [row for _, row in read_rows(source, wanted)]
+
+
+def test_all_formats_give_the_same_rows(tmp_path: Path) -> None:
+    """JSON Lines, CSV, TSV, Parquet and a saved data set give the same rows; text stays text ("007")."""
+    write_rows(tmp_path / "rows.jsonl", ROWS)
+    write_csv(tmp_path / "rows.csv", ROWS)
+    write_csv(tmp_path / "rows.tsv", ROWS, delimiter="\t")
+    pq.write_table(pa.Table.from_pylist(ROWS), tmp_path / "rows.parquet")
+    Dataset.from_list(ROWS).save_to_disk(tmp_path / "saved")
+    for name in ("rows.jsonl", "rows.csv", "rows.tsv", "rows.parquet", "saved"):
+        assert rows_of(tmp_path / name) == ROWS, name
+
+
+def test_places_name_line_and_row(tmp_path: Path) -> None:
+    """A place is the line where a row begins in a text file, and the number of the row elsewhere."""
+    write_csv(tmp_path / "rows.csv", ROWS)  # the first row's question spans lines 2 and 3
+    assert [place for place, _ in read_rows(tmp_path / "rows.csv")] == [f"{tmp_path}/rows.csv:{line}" for line in (2, 4)]
+    pq.write_table(pa.Table.from_pylist(ROWS), tmp_path / "rows.parquet")
+    assert [place for place, _ in read_rows(tmp_path / "rows.parquet")] == [f"{tmp_path}/rows.parquet: row {n}" for n in (1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            'domain,question\na,fine\nb,"never closed\nc,more\n',
+            r"rows\.csv:3: the row that begins here is no CSV.*broken quote",
+        ),
+        ('domain,question\na,"closed" late\n', r"rows\.csv:2: .*broken quote"),
+        ("domain,question\na,1 + 1, and\n", r"rows\.csv:2: 3 cells, but the header names 2 columns"),
+        ("domain,question\na\n", r"rows\.csv:2: 1 cells, but the header names 2 columns"),
+        ("domain,domain\na,b\n", r"rows\.csv:1: the header must name each column once; \['domain'\]"),
+        ("domain,\na,b\n", r"rows\.csv:1: the header must name each column once"),
+        ("", r"rows\.csv:1: the header must name each column once; it is empty"),
+    ],
+)
+def test_broken_csv(tmp_path: Path, content: str, message: str) -> None:
+    """A broken quote, a wrong number of cells and a bad header are errors that name the line where the row begins."""
+    (tmp_path / "rows.csv").write_text(content, "utf-8")
+    with pytest.raises(DataError, match=message):
+        rows_of(tmp_path / "rows.csv")
+
+
+def test_csv_that_is_not_utf8(tmp_path: Path) -> None:
+    """A CSV in another encoding is an error that names the file, and a byte-order mark is no part of the header."""
+    (tmp_path / "rows.csv").write_bytes("domain\nSão\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"rows\.csv:\d: not UTF-8"):
+        rows_of(tmp_path / "rows.csv")
+    (tmp_path / "rows.csv").write_bytes(b"\xef\xbb\xbfdomain\nx\n")
+    assert rows_of(tmp_path / "rows.csv") == [{"domain": "x"}]
+
+
+def test_long_cells_and_empty_cells(tmp_path: Path) -> None:
+    """A cell of 200,000 characters is read, and an empty cell is no text."""
+    long = "x" * 200_000
+    write_csv(tmp_path / "rows.csv", [{"question": long, "answer": ""}])
+    assert rows_of(tmp_path / "rows.csv") == [{"question": long, "answer": None}]
+
+
+@given(st.binary(max_size=60) | st.text(alphabet='a,"\n\r\x00', max_size=20).map(lambda text: ("a,b\n" + text).encode()))
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_bytes_are_rows_or_a_data_error(tmp_path: Path, content: bytes) -> None:
+    """Whatever a CSV or Parquet file holds, it gives rows or an error of the data."""
+    for name in ("rows.csv", "rows.parquet"):
+        (tmp_path / name).write_bytes(content)
+        with contextlib.suppress(DataError):
+            rows_of(tmp_path / name)
+
+
+def test_parquet_with_a_missing_column(tmp_path: Path) -> None:
+    """A Parquet file without the answer's column is an error that names the row and the columns it has."""
+    pq.write_table(pa.Table.from_pylist([{"domain": "a", "question": "q"}]), tmp_path / "rows.parquet")
+    with pytest.raises(DataError, match=r"rows\.parquet: row 1: no column 'answer'; the row has 'domain', 'question'"):
+        read_examples(tmp_path / "rows.parquet", Task(), DataSettings())
+
+
+def test_parquet_that_is_cut(tmp_path: Path) -> None:
+    """A Parquet file without its end is an error that names it."""
+    pq.write_table(pa.Table.from_pylist(ROWS), tmp_path / "rows.parquet")
+    whole = (tmp_path / "rows.parquet").read_bytes()
+    (tmp_path / "rows.parquet").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match=r"rows\.parquet: no readable Parquet after row 0"):
+        rows_of(tmp_path / "rows.parquet")
+
+
+def test_values_that_json_does_not_know(tmp_path: Path) -> None:
+    """Dates and decimals are read as text; bytes are no text and count as empty."""
+    table = pa.Table.from_pylist([{"day": date(2026, 1, 2), "price": Decimal("1.50"), "image": b"\x89", "tags": ["x"], "n": 3}])
+    pq.write_table(table, tmp_path / "rows.parquet")
+    assert rows_of(tmp_path / "rows.parquet") == [{"day": "2026-01-02", "price": "1.50", "image": None, "tags": ["x"], "n": 3}]
+
+
+def test_class_labels_are_read_as_names(tmp_path: Path) -> None:
+    """Labels that `datasets` stores as numbers come back as names, from a saved folder and from its Parquet file."""
+    made = Dataset.from_list([{"domain": "a", "question": "q", "answer": 1}], features=LABELLED)
+    made.save_to_disk(tmp_path / "saved")
+    made.to_parquet(tmp_path / "rows.parquet")
+    for source in (tmp_path / "saved", tmp_path / "rows.parquet"):
+        assert [row["answer"] for row in rows_of(source)] == ["yes"]
+        task = collect_labels(Task(answer="label"), DataSettings(train=str(source)))
+        assert list(task.labels) == ["yes"]
+
+
+def test_splits_of_a_saved_data_set(tmp_path: Path) -> None:
+    """A folder with splits gives the split it is wanted for (dev is also called validation), or the one after the colon."""
+    splits = {name: Dataset.from_list([{"domain": name}]) for name in ("train", "validation", "test", "extra")}
+    DatasetDict(splits).save_to_disk(tmp_path / "saved")
+    assert [rows_of(tmp_path / "saved", wanted)[0]["domain"] for wanted in ("train", "dev", "test")] == [
+        "train", "validation", "test"]  # fmt: skip
+    assert rows_of(f"{tmp_path}/saved:extra") == [{"domain": "extra"}]
+    assert is_there(f"{tmp_path}/saved:extra")
+    with pytest.raises(DataError, match=r"no split nothing; it has train, validation, test, extra"):
+        rows_of(f"{tmp_path}/saved:nothing")
+
+
+def test_hub_data_set_while_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Hub id that can't be had is an error that says so, and what to do without a network."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
+    with pytest.raises(DataError, match=r"^org/nothing: no such file or folder here, and .*save_to_disk"):
+        rows_of("org/nothing")
+
+
+def test_hub_data_sets_are_asked_for_by_name_config_and_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ORG/NAME/CONFIG:SPLIT asks the Hub for that split of that configuration, and without a split for the one wanted."""
+    asked = []
+
+    def load(name: str, config: str | None, *, split: str) -> Dataset:
+        asked.append((name, config, split))
+        return Dataset.from_list([{"domain": "a"}])
+
+    monkeypatch.setattr("datasets.load_dataset", load)
+    monkeypatch.setattr("datasets.get_dataset_split_names", lambda name, config: ["train", "validation"])
+    assert rows_of("org/name/main:validation") == [{"domain": "a"}]
+    rows_of("org/name", "dev")
+    assert asked == [("org/name", "main", "validation"), ("org/name", None, "validation")]
+
+
+@pytest.mark.parametrize(
+    ("source", "is_hub"),
+    [("org/name", True), ("org/name/config:train", True), ("folder/rows.jsonl", False), ("../org/name", False),
+     ("/org/name", False), ("name", False), ("a/b/c/d", False), ("a b/c", False)],
+)  # fmt: skip
+def test_what_can_be_a_hub_id(source: str, *, is_hub: bool) -> None:
+    """A Hub id is ORG/NAME with an optional config and split; names of files and paths are none."""
+    assert (find_hub_id(source) is not None) == is_hub
+
+
+def test_existing_folders_are_no_hub_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text that could be a Hub id and names a folder here means the folder."""
+    (tmp_path / "org" / "name").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert find_hub_id("org/name") is None
+
+
+def test_unknown_formats(tmp_path: Path) -> None:
+    """A file of another kind, and a name that is nothing, are errors that list what is read."""
+    (tmp_path / "rows.xlsx").write_bytes(b"")
+    for name, what in (("rows.xlsx", "a file of no known format"), ("rows", "no such file or folder")):
+        with pytest.raises(DataError, match=rf"{re.escape(str(tmp_path / name))}: {what}; read are \.jsonl, .*\.parquet"):
+            rows_of(tmp_path / name)

@@ -149,7 +149,7 @@ class OpenAIBackend(Backend):
     async def _explain(self, status: int, headers: Mapping[str, str], body: bytes) -> BackendError:
         """What a status other than 200 means for this request, for the run, and for the user."""
         said = self._quote(body)
-        lower = said.lower()
+        lower = body[:4096].decode("utf-8", "replace").lower()  # with the codes that the message leaves out
         place = f"{self._url} answered {status}"
         if status in (401, 403):
             source = self._settings.api_key_file or f"the environment variable {self._settings.api_key_env}"

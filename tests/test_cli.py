@@ -11,7 +11,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from tests.loopback import Loopback, Reaction, chat, refuse
 from tests.support import make_sums, write_rows
 
 Project = Callable[..., Path]
@@ -50,7 +53,7 @@ except SystemExit:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("False")
-    for command in ("doctor", "longtail", "run", "status", "ledger", "eval", "predict"):
+    for command in ("doctor", "longtail", "plan", "run", "status", "ledger", "eval", "predict"):
         assert command in done.stdout
 
 
@@ -101,6 +104,33 @@ def break_student(path: Path) -> list[str]:
     return ["--set", "student.model=/nowhere/at/all"]
 
 
+def break_quote(path: Path) -> list[str]:
+    (path.parent / "train.csv").write_text('domain,question,answer\nbig,1 + 1,2\nbig,"2 + 2,4\n', "utf-8")
+    return ["--set", f"data.train={path.parent / 'train.csv'}"]
+
+
+def break_parquet(path: Path) -> list[str]:
+    table = pa.Table.from_pylist([{"domain": "big", "question": "1 + 1"}])
+    pq.write_table(table, path.parent / "train.parquet")
+    return ["--set", f"data.train={path.parent / 'train.parquet'}"]
+
+
+def break_hub(path: Path) -> list[str]:
+    return ["--set", "data.train=org/nothing"]
+
+
+def break_template(path: Path) -> list[str]:
+    return ["--set", "task.template='Q: {quesion}'"]
+
+
+def break_address(path: Path) -> list[str]:
+    return ["--set", "teacher.backend=openai_compatible", "--set", "teacher.base_url=http://127.0.0.1:9/v1"]
+
+
+def break_prices(path: Path) -> list[str]:
+    return ["--set", "budget.max_cost_usd=1"]
+
+
 def break_teacher(path: Path) -> list[str]:
     write_rows(path.parent / "script.jsonl", [{"match": "never in any prompt", "text": "x"}])
     return []
@@ -118,6 +148,12 @@ def break_teacher(path: Path) -> list[str]:
         (break_budget, 2, ("max_examples = 2 is less than the number of domains, 3",)),
         (break_student, 2, ("student '/nowhere/at/all' can't be loaded",)),
         (break_teacher, 4, ("requests failed", "no row of")),
+        (break_quote, 3, ("train.csv:3: the row that begins here is no CSV", "broken quote")),
+        (break_parquet, 3, ("train.parquet: row 1: no column 'answer'", "'domain', 'question'")),
+        (break_hub, 3, ("org/nothing: no such file or folder here", "save_to_disk")),
+        (break_template, 2, ("the template names unknown field(s) ['quesion']; known are ['question']",)),
+        (break_address, 4, ("can't reach http://127.0.0.1:9/v1", "is it running?")),
+        (break_prices, 2, ("budget.max_cost_usd = 1 can't be held", "prompt_usd_per_mtok")),
     ],
     ids=lambda value: value.__name__ if callable(value) else None,
 )
@@ -128,6 +164,24 @@ def test_bad_input_is_one_line_and_its_code(
     path = project()
     sets = spoil(path)
     assert_one_line(limbeck("run", path, "--out", path.parent / "run", *sets), code, *parts)
+
+
+@pytest.mark.parametrize(
+    ("listing", "part"),
+    [
+        (Reaction(refuse("Incorrect API key"), 401), "answered 401"),
+        (Reaction("<html>Welcome</html>", 200, {"Content-Type": "text/html"}), "no OpenAI-compatible API"),
+    ],
+    ids=["refused key", "no API"],
+)
+def test_a_teacher_that_refuses_is_four_before_anything_is_done(project: Project, listing: Reaction, part: str) -> None:
+    """A refused key and a base URL that is no API end the run at once with exit 4: nothing is asked or measured."""
+    path = project(teacher={"backend": "openai_compatible", "model": "served-model"})
+    with Loopback(lambda number, body: chat(), models=listing) as server:
+        done = limbeck("run", path, "--out", path.parent / "run", "--set", f"teacher.base_url={server.url}")
+        assert_one_line(done, 4, part)
+        assert not server.seen
+    assert not (path.parent / "run").exists()
 
 
 def test_missing_config_is_two(tmp_path: Path) -> None:

@@ -26,8 +26,9 @@ ALLOWED = {
     "status": {"errors", "data", "selection", "teacher", "run_folder", "storage"},
     "console": {"errors", "config", "progress"},
     "run": {"errors", "data", "selection", "teacher", "student", "run_folder", "storage", "evaluation", "methods", "config",
-            "progress", "run_data", "card"},
+            "progress", "run_data", "card", "plan"},
     "run_data": {"errors", "data", "selection", "config", "teacher"},
+    "plan": {"errors", "data", "selection", "config", "teacher", "run_data"},
     "card": {"errors", "data", "config", "methods"},
     "doctor": {"errors", "data", "teacher", "student", "config", "console", "run"},
 }  # fmt: skip
@@ -77,7 +78,7 @@ def test_only_the_student_room_imports_torch(path: Path) -> None:
 @pytest.mark.parametrize(
     "module",
     ["limbeck", "limbeck.cli", "limbeck.config", "limbeck.status", "limbeck.console", "limbeck.teacher.backends",
-     "limbeck.selection.quotas", "limbeck.data.longtail", "limbeck.evaluation.metrics", "limbeck.storage"],
+     "limbeck.selection.quotas", "limbeck.data.longtail", "limbeck.evaluation.metrics", "limbeck.storage", "limbeck.plan"],
 )  # fmt: skip
 def test_light_modules_load_no_torch(module: str) -> None:
     """Config, status, ledger, quotas and `--help` never pay for loading torch."""

@@ -111,6 +111,27 @@ def longtail(
 
 
 @app.command()
+def plan(
+    config: ConfigPath,
+    sets: Sets = None,
+    preset: Annotated[str | None, typer.Option(help="Method settings by name, such as baldistill-a.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show before spending: quotas by domain and stage, teacher calls, tokens, money and time as low, likely and high."""
+    from limbeck.config import load_config
+    from limbeck.console import print_plan
+    from limbeck.plan import make_plan
+    from limbeck.run_data import read_data
+
+    settings = load_config(config, sets or [], preset=preset)
+    made = make_plan(settings, read_data(settings))
+    if as_json:
+        _print_json(made)
+    else:
+        print_plan(made)
+
+
+@app.command()
 def run(
     config: ConfigPath,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Run folder; default runs/NAME.")] = None,
@@ -121,17 +142,18 @@ def run(
     """Run a config, or go on where the same config stopped in that folder."""
     from limbeck.config import load_config
     from limbeck.console import ConsoleProgress, print_metrics
-    from limbeck.run_data import read_data
+    from limbeck.run_data import prepare
 
     settings = load_config(config, sets or [], preset=preset)
-    data = read_data(settings)  # before torch is loaded, so that bad input is said at once
+    out = out or Path("runs") / settings.name
+    data = prepare(settings, out)  # before torch is loaded, so that bad input is said at once
     with ConsoleProgress(settings) as progress:
         progress.note("loading torch and the student")
         from limbeck.run import run as run_config
         from limbeck.student.model import quiet_libraries
 
         quiet_libraries()
-        result = run_config(settings, out or Path("runs") / settings.name, progress, data)
+        result = run_config(settings, out, progress, data)
     if as_json:
         _print_json({"folder": str(result.folder), "student": str(result.student) if result.student else None,
                      "metrics": result.metrics})  # fmt: skip

@@ -126,10 +126,12 @@ def print_status(facts: dict[str, Any]) -> None:
     if facts["error"]:
         console.print(clean(facts["error"]), highlight=False)
     table = Table(title="spend", box=SIMPLE_HEAD)
-    for column in ("what", "spent", "cap"):
+    for column in ("what", "spent", "planned", "cap"):
         table.add_column(column, justify="left" if column == "what" else "right")
     for name, entry in facts["spend"].items():
-        table.add_row(name, f"{entry['spent']:g}", "–" if entry["cap"] is None else f"{entry['cap']:g}")
+        planned = (facts["planned"] or {}).get(name)
+        likely = planned["likely"] if isinstance(planned, dict) else planned
+        table.add_row(name, *("–" if value is None else f"{value:.6g}" for value in (entry["spent"], likely, entry["cap"])))
     console.print(table)
     domains = Table(title="domains", box=SIMPLE_HEAD)
     columns = ("pool", "quota", "real", "synthesized", "duplicates")
@@ -138,6 +140,40 @@ def print_status(facts: dict[str, Any]) -> None:
     for name, entry in facts["domains"].items():
         domains.add_row(clean(name), *(str(entry.get(column, 0)) for column in columns))
     console.print(domains)
+
+
+def print_plan(plan: dict[str, Any]) -> None:
+    """Quotas by domain and stage, then requests, tokens, money and time as low, likely and high."""
+    console = make_console()
+    stages, totals = plan["stages"], plan["totals"]
+    title = "quota by stage; T tail, + to be synthesized, = repeated, ? missing"
+    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in ("domain", "pool", *(f"stage {entry['stage'] + 1}" for entry in stages)):
+        table.add_column(name, justify="left" if name == "domain" else "right")
+    for domain in stages[0]["domains"] if stages else plan["domains"]:
+        size = plan["domains"].get(domain, sum(plan["domains"].values()))
+        table.add_row(clean(domain), str(size), *(_show_share(entry["domains"][domain]) for entry in stages))
+    console.print(table)
+    for text in plan["notes"]:
+        console.print(clean(text), highlight=False)
+    kinds = {"real": "real", "synthesize": "to be synthesized", "duplicate": "repeated", "missing": "missing"}
+    counts = ", ".join(f"{totals[name]} {label}" for name, label in kinds.items() if totals[name])
+    console.print(f"{totals['examples']} examples: {counts}", highlight=False)
+    sums = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in ("", "low", "likely", "high"):
+        sums.add_column(name, justify="right" if name else "left")
+    for name, label in (("requests", "requests"), ("tokens", "tokens"), ("cost_usd", "USD"), ("seconds", "seconds (rough)")):
+        digits = 4 if name == "cost_usd" else 0
+        sums.add_row(label, *("no price" if value is None else f"{value:,.{digits}f}" for value in totals[name].values()))
+    console.print(sums)
+    for text in plan["warnings"]:
+        console.print(f"warning: {clean(text)}", highlight=False)
+
+
+def _show_share(share: dict[str, Any]) -> str:
+    marks = (("synthesize", "+"), ("duplicate", "="), ("missing", "?"))
+    extra = "".join(f" {mark}{share[name]}" for name, mark in marks if share[name])
+    return f"{'T ' if share['role'] == 'tail' else ''}{share['quota']}{extra}"
 
 
 def print_ledger(rows: Sequence[dict[str, Any]], *, is_summary: bool) -> None:

@@ -20,10 +20,11 @@ from limbeck.evaluation.evaluate import choose_examples
 from limbeck.evaluation.metrics import Prediction, compute_gain, compute_metrics
 from limbeck.methods.baldistill import Distillation, run_baldistill
 from limbeck.methods.job import Job
+from limbeck.plan import compare_with_plan, make_plan
 from limbeck.progress import Progress
-from limbeck.run_data import RunData, read_data
+from limbeck.run_data import RunData, prepare
 from limbeck.run_folder import RunFolder
-from limbeck.storage import read_records, write_json, write_jsonl, write_text
+from limbeck.storage import read_json, read_records, write_json, write_jsonl, write_text
 from limbeck.student.encode import Encoder
 from limbeck.student.model import load_student, load_tokenizer, save_student
 from limbeck.teacher.budget import Budget
@@ -57,14 +58,14 @@ def run(config: Config, out: Path, progress: Progress | None = None, data: RunDa
         config: what to run.
         out: the run folder, new, empty, or made by this config.
         progress: told what is being done.
-        data: what `read_data` gave for this config, where that was called already.
+        data: what `prepare` gave for this config and folder, where that was called already.
 
     Raises:
         ConfigError: the config can't be run, or the folder was made by another one.
         DataError, TeacherError, NothingKept, StorageError: see `limbeck.errors`.
     """
     progress = progress or Progress()
-    data = data or read_data(config)
+    data = data or prepare(config, out)
     for note in data.notes:
         progress.note(note)
     with RunFolder.open(out) as folder:
@@ -113,13 +114,25 @@ class _Reporter:
 def _run_in(folder: RunFolder, config: Config, data: RunData, ledger: Ledger, progress: Progress) -> RunResult:
     budget = Budget(config.budget, ledger.sum_spend())
     reporter = _Reporter(folder, progress, budget)
+    planned = plan_once(folder, config, data)
     with Teacher(data.backend, ledger, budget, config.teacher, on_settled=reporter.report_spend) as teacher:
-        if not ledger.count_models() and config.method.annotation != "none":
-            # Before anything is trained or measured; a run that has replies may go on while its teacher is away.
-            remark = teacher.check()
-            progress.note(remark) if remark else None
         reporter.report_spend(None)
-        return _distil(folder, config, data, teacher, reporter, progress)
+        result = _distil(folder, config, data, teacher, reporter, progress)
+    spent = budget.spent
+    folder.update_state(spent={"requests": spent.requests, "tokens": spent.tokens, "cost_usd": spent.cost_usd},
+                        models=ledger.count_models())  # fmt: skip
+    progress.note(compare_with_plan(planned, spent.requests, spent.tokens, spent.cost_usd))
+    return result
+
+
+def plan_once(folder: RunFolder, config: Config, data: RunData) -> dict[str, Any]:
+    """The totals of the plan, made before anything is spent; a resumed run keeps the one it began with."""
+    path = folder.path / "plan.json"
+    if not path.exists():
+        write_json(path, make_plan(config, data))
+    totals: dict[str, Any] = read_json(path)["totals"]
+    folder.update_state(planned=totals)
+    return totals
 
 
 def _distil(

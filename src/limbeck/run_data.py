@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from limbeck.config import Config
@@ -15,7 +15,9 @@ from limbeck.data.task import Task
 from limbeck.errors import ConfigError, DataError
 from limbeck.selection.quotas import GLOBAL, find_tail_domains
 from limbeck.teacher.backends import open_backend
+from limbeck.teacher.ledger import Ledger
 from limbeck.teacher.request import About, Backend
+from limbeck.teacher.teacher import check_prices, check_teacher
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,32 @@ class RunData:
     hashes: Mapping[str, str]
     notes: Sequence[str]
     backend: Backend
+
+
+def prepare(config: Config, out: Path) -> RunData:
+    """Read the data, and find out whether the teacher can be asked, before anything is loaded, trained or measured.
+
+    A run folder that holds replies may go on while its teacher is away, so there the teacher is not bothered.
+
+    Raises:
+        ConfigError, DataError: as `read_data`.
+        TeacherError: the teacher can't be asked.
+    """
+    data = read_data(config)
+    if config.method.annotation == "none" or config.method.stages == 0 or _has_replies(out / "ledger.sqlite"):
+        return data
+    remark = check_teacher(data.backend, config.teacher)
+    return replace(data, notes=[*data.notes, remark]) if remark else data
+
+
+def _has_replies(path: Path) -> bool:
+    if not path.exists():
+        return False
+    ledger = Ledger(path, is_read_only=True)
+    try:
+        return bool(ledger.count_models())
+    finally:
+        ledger.close()
 
 
 def read_data(config: Config) -> RunData:
@@ -88,6 +116,7 @@ def read_data(config: Config) -> RunData:
     if GLOBAL in counts:
         raise DataError(f"{train.source}: a domain is called {GLOBAL!r}, which stands for all domains; rename it")
     check_budget(config, counts)
+    check_prices(config.budget, config.teacher)
     backend = open_backend(config.teacher, task)
     unavailable = frozenset(find_unavailable(config, backend, kept))
     if unavailable:

@@ -49,6 +49,7 @@ def read_status(path: Path) -> dict[str, Any]:
             "tokens": {"spent": spent.tokens, "cap": caps["max_tokens"]},
             "cost_usd": {"spent": spent.cost_usd, "cap": caps["max_cost_usd"]},
         },
+        "planned": state.get("planned"),
         "domains": domains,
         "error": state.get("error"),
     }

@@ -590,6 +590,30 @@ def test_marker(text: str, after: str | None) -> None:
     assert (split and split[1].strip()) == (after and after.strip())
 
 
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        ("(A) or (B)", None),
+        ("(A), (B)", None),
+        ("A and C", None),
+        ("B/D.", None),
+        ("(A), and not (B)", "A"),
+        ("(A), because (B) is wrong", "A"),
+        ("(B) and that is all", "B"),
+        ("C, I think", "C"),
+    ],
+)
+def test_two_options_are_no_choice(line: str, answer: str | None) -> None:
+    """An answer that names two options chooses none; words after one option change nothing."""
+    assert extract("choice", f"So.\n{MARKER}: {line}") == answer
+
+
+@pytest.mark.parametrize(("text", "is_equal"), [(") } ]", True), (") } ].", True), (") } }", False)])
+def test_answers_of_nothing_but_signs(text: str, *, is_equal: bool) -> None:
+    """Brackets are compared as they stand, a final full stop apart."""
+    assert ANSWERS["text"].equal(text, ") } ]") is is_equal
+
+
 @pytest.mark.parametrize("answer_type", list(ANSWERS))
 @given(text=messy_texts)
 @settings(max_examples=120, deadline=None)

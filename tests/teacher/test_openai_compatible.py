@@ -27,7 +27,7 @@ from limbeck.teacher.backends.openai_compatible import OpenAIBackend, read_retry
 from limbeck.teacher.budget import Budget, BudgetSettings
 from limbeck.teacher.ledger import Ledger
 from limbeck.teacher.request import About, BackendError, Reply
-from limbeck.teacher.teacher import Outcome, Teacher, TeacherSettings
+from limbeck.teacher.teacher import Outcome, Teacher, TeacherSettings, check_teacher
 
 KEY = "sk-marked-0123456789"
 SCHEMA = {"type": "object", "properties": {"answer": {"type": "string"}}, "required": ["answer"]}
@@ -190,8 +190,9 @@ def test_a_missing_key_is_told_from_a_wrong_one(tmp_path: Path) -> None:
 def test_a_wrong_model_name(tmp_path: Path) -> None:
     """A model that the server does not have is an error that lists those it has."""
     react = lambda number, body: Reaction(refuse("The model `gpt-5o` does not exist"), 404)  # noqa: E731
-    with serve(tmp_path, react, models=("small", "large"), model="gpt-5o") as (teacher, _):
-        assert teacher.check() == f"{teacher.settings.base_url} lists no model 'gpt-5o'; it lists small, large"
+    with serve(tmp_path, react, models=("small", "large"), model="gpt-5o") as (teacher, server):
+        remark = check_teacher(teacher.backend, teacher.settings)
+        assert remark == f"{server.url} lists no model 'gpt-5o'; it lists small, large"
         with pytest.raises(TeacherError, match=r"404 for model 'gpt-5o'.*It lists small, large; set teacher\.model"):
             ask(teacher)
 
@@ -201,11 +202,11 @@ def test_a_base_url_that_is_no_api(tmp_path: Path, status: int) -> None:
     """A base URL that leads to a web page is an error that says so, before and while asking."""
     page = Reaction("<html>Welcome</html>", status, {"Content-Type": "text/html"})
     with serve(tmp_path, lambda number, body: page, models=page) as (teacher, _):
-        with pytest.raises(TeacherError, match=r"text/html.*no OpenAI-compatible API; teacher\.base_url usually ends in /v1"):
-            ask(teacher)
         if status == 200:
             with pytest.raises(TeacherError, match="no OpenAI-compatible API"):
-                teacher.check()
+                check_teacher(teacher.backend, teacher.settings)
+        with pytest.raises(TeacherError, match=r"text/html.*no OpenAI-compatible API; teacher\.base_url usually ends in /v1"):
+            ask(teacher)
 
 
 def test_a_base_url_that_lacks_its_v1(tmp_path: Path) -> None:
@@ -218,7 +219,7 @@ def test_a_base_url_that_lacks_its_v1(tmp_path: Path) -> None:
             Teacher(backend, ledger, Budget(BudgetSettings(max_examples=1)), configured) as teacher,
             pytest.raises(TeacherError, match=r"/v1 has: set teacher\.base_url to that"),
         ):
-            teacher.check()
+            check_teacher(teacher.backend, teacher.settings)
 
 
 def test_an_unreachable_teacher(tmp_path: Path) -> None:
@@ -229,7 +230,7 @@ def test_an_unreachable_teacher(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.sqlite")
     with Teacher(OpenAIBackend(gone), ledger, Budget(BudgetSettings(max_examples=1)), gone) as lonely:
         with pytest.raises(TeacherError, match=r"can't reach http://127\.0\.0\.1:\d+/v1.*is it running\?"):
-            lonely.check()
+            check_teacher(lonely.backend, lonely.settings)
         with pytest.raises(TeacherError, match=r"all 1 requests failed.*can't reach"):
             ask(lonely)
 
@@ -237,10 +238,10 @@ def test_an_unreachable_teacher(tmp_path: Path) -> None:
 def test_check_passes_where_the_model_is_served(tmp_path: Path) -> None:
     """A server that lists the teacher's model, and one that lists nothing at all, pass the check without a chat request."""
     with serve(tmp_path, lambda number, body: chat()) as (teacher, server):
-        assert teacher.check() == ""
+        assert check_teacher(teacher.backend, teacher.settings) == ""
     assert not server.seen
     with serve(tmp_path, lambda number, body: chat(), models=Reaction(refuse("no such path"), 404)) as (teacher, _):
-        assert teacher.check() == ""
+        assert check_teacher(teacher.backend, teacher.settings) == ""
 
 
 def test_an_account_that_cant_pay(tmp_path: Path) -> None:

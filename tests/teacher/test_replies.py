@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support import make_example
 
+from limbeck.data.answers import resolve_answer_type
 from limbeck.data.example import Example, Rejected
 from limbeck.data.overlap import DuplicateGuard, LeakGuard
 from limbeck.data.task import Task
@@ -88,7 +91,11 @@ def test_keep_teacher_teaches_the_teachers_answer() -> None:
         ("so the provided answer is right", True),
         ("which agrees with the answer provided", True),
         ("as the answer given is 5", True),
+        ("But the ground truth answer is 118, so there is a mistake.", True),
+        ("which is indeed 5, as given in the answer", True),
+        ("the expected answer follows", True),
         ("The correct answer is 5.", False),
+        ("The only answer choice given is -2.", False),
         ("For a given x, the answer is 5.", False),
         ("The answer is given by the sum of both.", False),
     ],
@@ -96,6 +103,108 @@ def test_keep_teacher_teaches_the_teachers_answer() -> None:
 def test_hint_leaks_are_recognised(text: str, is_hint: bool) -> None:
     """A rationale that speaks of the answer it was given is told apart from one that states its answer."""
     assert mentions_hint(text) is is_hint
+
+
+@pytest.mark.parametrize(
+    ("text", "rationale"),
+    [
+        ("2 and 3 make 5. Therefore, the answer is: 5", "2 and 3 make 5."),
+        ("2 and 3 make 5, so the answer is 5.", "2 and 3 make 5"),
+        ("2 and 3 make 5. So the answer is 5.\nThe answer is: 5", "2 and 3 make 5."),
+        ("2 and 3 make 5.The answer is 5.\nThe answer is: 5", "2 and 3 make 5."),
+        ("The answer is 5 because 2 and 3 make it. Check: 5 - 3 is 2.\nThe answer is: 5",
+         "The answer is 5 because 2 and 3 make it. Check: 5 - 3 is 2."),
+        ("Reason.\n\n## **In conclusion, the answer is: 5**", "Reason."),
+    ],
+)  # fmt: skip
+def test_rationales_do_not_end_in_the_answer(text: str, rationale: str) -> None:
+    """What only leads to the answer or states it at the end is cut off: the completion states it once more anyway."""
+    kept = judge_annotation(text)
+    assert isinstance(kept, Example)
+    assert kept.rationale == rationale
+
+
+@pytest.mark.parametrize(
+    ("text", "answer_type", "reason"),
+    [
+        ("Two and three. So the answer is 6.\nThe answer is: 5", "number", "contradicts_itself"),
+        ("Water turns to vapour. The answer is (A) Evaporation.\nThe answer is: E", "choice", "contradicts_itself"),
+        ("It is one of two. So the answer is (A) or (B).", "choice", "no_answer"),
+        ("It is (A).\nThe answer is: A and C", "choice", "no_answer"),
+        ("The answer is 5.\nThe answer is: 5", "number", "no_rationale"),
+        ("Thus, the answer is: 5", "number", "no_rationale"),
+    ],
+)
+def test_replies_that_say_two_things(text: str, answer_type: str, reason: str) -> None:
+    """A reply whose rationale ends in another answer, that names two options, or that only states, is rejected."""
+    gold = "E" if answer_type == "choice" else "5"
+    rejected = judge_annotation(text, example=make_example("q", gold, answer_type=answer_type))
+    assert isinstance(rejected, Rejected)
+    assert rejected.reason == reason
+
+
+def test_steps_that_mention_an_answer_are_no_contradiction() -> None:
+    """An intermediate answer inside the rationale, with more said after it, contradicts nothing."""
+    kept = judge_annotation("For the first part the answer is 2. Adding 3 gives the rest.\nThe answer is: 5")
+    assert isinstance(kept, Example)
+
+
+@pytest.mark.parametrize(("takes_reasoning", "rationale"), [(True, "Let me see: 2 and 3 make 5."), (False, "Added up.")])
+def test_thoughts_can_be_the_rationale(*, takes_reasoning: bool, rationale: str) -> None:
+    """What a reasoning model thought is the rationale where the setting says so; the answer is always the reply's."""
+    request = TeacherRequest("m", ({"role": "user", "content": "q"},), {"max_tokens": 9}, About("annotate", 2, "d", (SUM,)))
+    reply = Reply("Added up.\nThe answer is: 5", "m", reasoning="Let me see: 2 and 3 make 5. So the answer is 5.")
+    kept = read_annotation(Outcome(request, reply), TASK, is_hinted=True, on_mismatch="reject", takes_reasoning=takes_reasoning)
+    assert isinstance(kept, Example)
+    assert (kept.rationale, kept.teacher_answer) == (rationale, "5")
+
+
+def test_a_refusal_is_one_whatever_it_says() -> None:
+    """A reply that the server marks as a refusal is refused, in whatever words."""
+    rejected = judge_annotation("That is against my rules.\nThe answer is: 5", finish_reason="refusal")
+    assert isinstance(rejected, Rejected)
+    assert rejected.reason == "refused"
+
+
+def read_recorded(name: str) -> list[dict[str, str]]:
+    path = Path(__file__).parents[3] / "shared" / "data" / f"{name}.jsonl"
+    if not path.exists():
+        pytest.skip("the shared data is not here")
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def judge_recorded(rows: list[dict[str, str]], task: Task, rationale: str, *, is_hinted: bool) -> Counter[str]:
+    reasons: Counter[str] = Counter()
+    for row in rows:
+        answer_type = str(resolve_answer_type(row.get("answer_type") or task.answer))
+        example = make_example(row["question"], task.read_gold(row["answer"], answer_type)[0], answer_type=answer_type)
+        request = TeacherRequest("m", (), {"max_tokens": 9}, About("annotate", 0, "d", (example,)))
+        reply = Reply(f"{row[rationale]}\nThe answer is: {row.get('teacher_answer', '')}", "m")
+        verdict = read_annotation(Outcome(request, reply), task, is_hinted=is_hinted, on_mismatch="reject")
+        reasons[verdict.reason if isinstance(verdict, Rejected) else "kept"] += 1
+    return reasons
+
+
+def test_recorded_math_rationales() -> None:
+    """Of the 2,668 recorded Math rationales 440 speak of the answer they were given, and all others are kept."""
+    reasons = judge_recorded(read_recorded("math_recorded/real"), Task(answer="math"), "rationale", is_hinted=True)
+    assert reasons == {"kept": 2228, "mentions_hint": 440}
+
+
+def test_recorded_r52_rationales() -> None:
+    """Of the 3,088 recorded R52 rationales 1,180 end in another topic than the story's."""
+    rows = read_recorded("r52_recorded/real")
+    task = Task(answer="label", labels=sorted({row["answer"] for row in rows}))
+    assert judge_recorded(rows, task, "rationale", is_hinted=True) == {"kept": 1907, "answer_mismatch": 1180, "no_answer": 1}
+
+
+def test_recorded_chains_of_thought() -> None:
+    """Of the 645 recorded BIG-Bench-Hard chains, kept are those whose published verdict is right, and no other."""
+    rows = read_recorded("lt-bbh/train")
+    for verdict in (True, False):
+        judged = [row for row in rows if row["teacher_correct"] == verdict]  # type: ignore[comparison-overlap]
+        reasons = judge_recorded(judged, Task(answer="text"), "teacher_rationale", is_hinted=False)
+        assert reasons["kept"] == (len(judged) if verdict else 0), reasons
 
 
 def test_blind_prompts_hold_no_answer(tmp_path: Path) -> None:

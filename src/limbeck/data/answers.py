@@ -26,6 +26,7 @@ _CHOICE_MARKED = re.compile(r"\(([A-Z])\)")
 _CHOICE_BARE = re.compile(
     r"(?<![A-Za-z'])(?:[B-HJ-Z]|[AI](?! (?!is\b|was\b|and\b|or\b|because\b|since\b|as\b)[a-z]))(?![A-Za-z'’])"
 )
+_MANY_CHOICES = re.compile(r"\W*\(?[A-Z]\)?\s*(?:[,/&]|,?\s*\b(?:or|and)\b)\s*(?:\([A-Z]\)|[B-HJ-Z](?![A-Za-z'’]))")
 _CLAUSE_END = re.compile(r"[.;,]?(?:\s+(?=\()|(?<=[.;,])\s+)|\s+(?=because\b|since\b)")  # where what begins a line may end
 _MATH_ENDS = (".", ",", ";")
 
@@ -38,11 +39,13 @@ class AnswerType:
         read: ``(cell, labels) -> canonical answer`` or None where the cell holds none.
         find_last: ``(text, labels) -> canonical answer``: the last thing in a text that looks like one, or None.
         equal: whether two canonical answers are the same.
+        is_ambiguous: whether a line names several answers, and so gives none.
     """
 
     read: Callable[[str, Labels], str | None]
     find_last: Callable[[str, Labels], str | None]
     equal: Callable[[str, str], bool]
+    is_ambiguous: Callable[[str], bool] = lambda line: False
 
     def extract(self, text: str, labels: Labels, marker: str) -> str | None:
         """The answer after the last `marker`, or without a marker the last answer in the text, or None.
@@ -53,6 +56,8 @@ class AnswerType:
         if split is None:
             return self.find_last(text, labels)
         line = split[1].strip().split("\n", 1)[0].strip()
+        if self.is_ambiguous(line):
+            return None
         begin = _CLAUSE_END.split(line.strip("*` "), maxsplit=1)[0]
         return self.read(line, labels) or self.read(begin, labels) or self.find_last(line, labels)
 
@@ -130,7 +135,7 @@ def _equal_numbers(first: str, second: str) -> bool:
 
 def _read_choice(cell: str, labels: Labels) -> str | None:
     match = re.fullmatch(r"\(?([A-Za-z])\)?[.:]?(?:\s.*)?", cell.strip(), re.DOTALL)
-    if not match or (len(cell.strip()) > 1 and not re.match(r"\(?[A-Za-z][).:]", cell.strip())):
+    if not match or _MANY_CHOICES.match(cell) or (len(cell.strip()) > 1 and not re.match(r"\(?[A-Za-z][).:]", cell.strip())):
         return None
     return match[1].upper()
 
@@ -189,7 +194,7 @@ def compute_token_f1(prediction: str | None, gold: str) -> float:
 def _equal_texts(first: str, second: str) -> bool:
     a, b = normalise_text(first), normalise_text(second)
     # Normalising may leave nothing of an answer that is punctuation only ("*", "the"): then compare as written.
-    return a == b if a or b else first.strip() == second.strip()
+    return a == b if a or b else first.strip().rstrip(".") == second.strip().rstrip(".")
 
 
 def _read_math(cell: str, labels: Labels) -> str | None:
@@ -225,7 +230,7 @@ def find_last_boxed(text: str) -> str | None:
 
 ANSWERS: Mapping[str, AnswerType] = {
     "number": AnswerType(_read_number, _find_last_number, _equal_numbers),
-    "choice": AnswerType(_read_choice, _find_last_choice, lambda a, b: a == b),
+    "choice": AnswerType(_read_choice, _find_last_choice, lambda a, b: a == b, lambda line: bool(_MANY_CHOICES.match(line))),
     "label": AnswerType(_read_label, _find_last_label, lambda a, b: _squash(a) == _squash(b)),
     "text": AnswerType(_read_text, _find_last_line, _equal_texts),
     "math": AnswerType(_read_math, _find_last_math, is_equivalent_math),

@@ -8,6 +8,7 @@ the largest remainders decide, ties by domain name, so all quotas of all stages 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 
 GLOBAL = "*"
@@ -84,6 +85,62 @@ def compute_synthetic_need(
         for domain, quota in quotas.items():
             need[domain] += quota
     return {domain: max(0, wanted - counts[domain]) for domain, wanted in need.items()}
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one domain is to give in one stage: `real` + `synthesize` + `duplicate` + `missing` = `quota`.
+
+    `role` is ``tail`` where the quota exceeds what the domain has left, else ``head``.
+    """
+
+    role: str
+    quota: int
+    real: int
+    synthesize: int = 0
+    duplicate: int = 0
+    missing: int = 0
+
+
+def foresee_stages(
+    policy: str,
+    counts: Mapping[str, int],
+    left: Mapping[str, int],
+    *,
+    budget: int,
+    stages: int,
+    offset: int = 0,
+    tail: str = "synthesize",
+) -> list[dict[str, Share]]:
+    """The shares of all stages where every candidate that is taken is kept; largest domain first, ties by name.
+
+    Args:
+        policy: a key of `QUOTAS`.
+        counts: n_d of the original pool.
+        left: how many of them can be chosen.
+        budget, stages, offset: as in `compute_quotas`.
+        tail: what completes a domain: ``synthesize``, ``duplicate`` or ``none``.
+    """
+    if policy == "none":
+        counts, left, tail = {GLOBAL: sum(counts.values())}, {GLOBAL: sum(left.values())}, "none"
+    rest = dict(left)
+    foreseen: list[dict[str, Share]] = []
+    for stage in range(stages):
+        quotas = compute_quotas(policy, counts, budget=budget, stages=stages, stage=stage, offset=offset)
+        shares = {}
+        for domain in sorted(counts, key=lambda name: (-counts[name], name)):
+            quota = quotas[domain]
+            real = min(quota, rest[domain])
+            lack = quota - real
+            rest[domain] -= real
+            shares[domain] = Share(
+                role="tail" if lack else "head", quota=quota, real=real, synthesize=lack if tail == "synthesize" else 0,
+                # There is nothing to repeat of a domain that gave nothing.
+                duplicate=lack if tail == "duplicate" and left[domain] else 0,
+                missing=0 if tail == "synthesize" or (tail == "duplicate" and left[domain]) else lack,
+            )  # fmt: skip
+        foreseen.append(shares)
+    return foreseen
 
 
 def find_tail_domains(counts: Mapping[str, int], budget: int) -> set[str]:

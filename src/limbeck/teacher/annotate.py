@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from jinja2 import Template
+
 from limbeck.data.example import Example, Rejected
 from limbeck.data.task import Task
 from limbeck.teacher.asking import Harvest, ask_until_kept, reject
@@ -50,16 +52,7 @@ def annotate(
         example = next(candidates[group], None)
         if example is None or example.teacher_answer is not None:  # none left, or synthesized with its rationale
             return example and example.but(stage=stage)
-        prompt = render_prompt(
-            template,
-            "annotate",
-            instruction=task.instruction,
-            labels=task.describe_labels() if example.answer_type == "label" else "",
-            question=example.question,
-            answer=example.answer if is_hinted else None,
-            answer_prefix=task.answer_prefix,
-            domain=example.domain,
-        )
+        prompt = write_prompt(template, task, example, is_hinted=is_hinted)
         return teacher.make_request(prompt, About("annotate", stage, example.domain, (example,)))
 
     def judge(outcome: Outcome) -> Example | Rejected:
@@ -78,6 +71,20 @@ def annotate(
         judge,
         max_attempts=max_attempts,
         is_consuming=lambda rejected: on_mismatch == "consume" and rejected.reason == "answer_mismatch",
+    )
+
+
+def write_prompt(template: Template, task: Task, example: Example, *, is_hinted: bool) -> str:
+    """The prompt that asks for the rationale of an example."""
+    return render_prompt(
+        template,
+        "annotate",
+        instruction=task.instruction,
+        labels=task.describe_labels() if example.answer_type == "label" else "",
+        question=example.question,
+        answer=example.answer if is_hinted else None,
+        answer_prefix=task.answer_prefix,
+        domain=example.domain,
     )
 
 

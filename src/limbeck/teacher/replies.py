@@ -25,6 +25,13 @@ _HINT = re.compile(
     r"(?!\s+by\b)\b",
     re.IGNORECASE,
 )
+# "Therefore, **" before "the answer is": what leads to the answer, and is left hanging once the answer is cut off.
+_LEAD_IN = re.compile(
+    r"(?:[\s,;:*#>_`]|\b(?:and|so|thus|therefore|hence|finally|then|consequently|accordingly|overall|in conclusion|"
+    r"in summary|as a result|we (?:find|conclude|see) that)(?![\w-]))*$",
+    re.IGNORECASE,
+)
+_LEAD_IN_CHARS = 80  # looked at, so that a hostile text of nothing but such words takes no time
 _RATIONALE_NAMES = ("rationale", "solution", "explanation", "reasoning", "steps")
 
 
@@ -51,7 +58,7 @@ def find_fault(reply: Reply) -> str | None:
 def split_rationale(text: str, task: Task) -> tuple[str, str] | None:
     """``(rationale, text after the last answer prefix)``, or None where the reply has no such prefix."""
     split = split_at_marker(text, task.marker)
-    return split and (re.sub(r"[\s*#>_`]+$", "", split[0].strip()), split[1])
+    return split and (_drop_lead_in(split[0]), split[1])
 
 
 def find_contradiction(rationale: str, answer: str, task: Task, answer_type: str) -> str | None:
@@ -65,7 +72,7 @@ def find_contradiction(rationale: str, answer: str, task: Task, answer_type: str
 
 
 def drop_closing(rationale: str, task: Task) -> str:
-    """The rationale without a last sentence that only states the answer: the completion states it once more anyway."""
+    """The rationale without a statement of the answer at its end: the completion states it once more anyway."""
     stated = _find_closing(rationale, task)
     return stated[0] if stated else rationale
 
@@ -75,8 +82,12 @@ def _find_closing(rationale: str, task: Task) -> tuple[str, str] | None:
     split = split_at_marker(rationale, task.marker)
     if split is None or re.search(r"[.!?]\s|\n", split[1].strip()):
         return None
-    begin = re.search(r"[^.!?\n]*$", split[0])
-    return split[0][: begin.start() if begin else 0].rstrip(), split[1]
+    return _drop_lead_in(split[0]), split[1]
+
+
+def _drop_lead_in(text: str) -> str:
+    text = text.strip()
+    return (text[:-_LEAD_IN_CHARS] + _LEAD_IN.sub("", text[-_LEAD_IN_CHARS:])).strip()
 
 
 def mentions_hint(rationale: str) -> bool:

@@ -10,6 +10,8 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from jinja2 import Template
+
 from limbeck.data.example import Example, Provenance, Rejected, hash_text, make_example_id
 from limbeck.data.overlap import DuplicateGuard, LeakGuard
 from limbeck.data.task import Task
@@ -59,17 +61,8 @@ def synthesize(
         indices[domain] += 1
         draw = random.Random(hash_text(f"seeds/{seed}/{stage}/{domain}/{index}"))
         shown = tuple(draw.sample(list(seeds[domain]), min(teacher.settings.seed_examples, len(seeds[domain]))))
-        prompt = render_prompt(
-            template,
-            "synthesize",
-            instruction=task.instruction,
-            labels=task.describe_labels() if shown[0].answer_type == "label" else "",
-            domain=domain,
-            seeds=shown,
-            fields=task.fields,
-            answer=domain if is_domain_answer else None,
-            answer_prefix=task.answer_prefix,
-            is_json=teacher.settings.json_schema,
+        prompt = write_prompt(
+            template, task, domain, shown, is_domain_answer=is_domain_answer, is_json=teacher.settings.json_schema
         )
         about = About("synthesize", stage, domain, shown, asked_before[domain] + index)
         sample = int(hash_text(f"{seed}/{stage}/{domain}/{index}")[:8], 16)
@@ -89,6 +82,24 @@ def synthesize(
         return verdict
 
     return ask_until_kept(teacher, wanted, make_request, judge, max_attempts=max_attempts)
+
+
+def write_prompt(
+    template: Template, task: Task, domain: str, shown: Sequence[Example], *, is_domain_answer: bool, is_json: bool
+) -> str:
+    """The prompt that shows seed examples of a domain and asks for a new one."""
+    return render_prompt(
+        template,
+        "synthesize",
+        instruction=task.instruction,
+        labels=task.describe_labels() if shown[0].answer_type == "label" else "",
+        domain=domain,
+        seeds=shown,
+        fields=task.fields,
+        answer=domain if is_domain_answer else None,
+        answer_prefix=task.answer_prefix,
+        is_json=is_json,
+    )
 
 
 def make_schema(task: Task, answer_type: str) -> dict[str, Any]:

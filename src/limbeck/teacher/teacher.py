@@ -16,7 +16,7 @@ from pydantic import Field, field_validator
 from limbeck.data.example import hash_text
 from limbeck.data.task import Settings
 from limbeck.errors import BudgetExhausted, ConfigError, TeacherError
-from limbeck.teacher.budget import Budget, Spend
+from limbeck.teacher.budget import Budget, BudgetSettings, Spend
 from limbeck.teacher.ledger import Ledger
 from limbeck.teacher.request import About, Backend, BackendError, Reply, TeacherRequest
 
@@ -31,8 +31,8 @@ class Prices(Settings):
     prompt_usd_per_mtok: float = Field(ge=0)
     completion_usd_per_mtok: float = Field(ge=0)
 
-    def compute_cost_usd(self, prompt_tokens: int, completion_tokens: int) -> float:
-        """The price of one request."""
+    def compute_cost_usd(self, prompt_tokens: float, completion_tokens: float) -> float:
+        """The price of so many tokens."""
         return (prompt_tokens * self.prompt_usd_per_mtok + completion_tokens * self.completion_usd_per_mtok) / 1e6
 
 
@@ -142,6 +142,38 @@ class Outcome:
     detail: str = ""
 
 
+def check_prices(budget: BudgetSettings, settings: TeacherSettings) -> None:
+    """Refuse a money cap under which the prices are unknown.
+
+    Raises:
+        ConfigError: with both numbers that are missing.
+    """
+    if budget.max_cost_usd is not None and settings.prices is None:
+        raise ConfigError(
+            f"budget.max_cost_usd = {budget.max_cost_usd:g} can't be held: teacher.prices gives no price for "
+            f"{settings.model!r}. Set teacher.prices.prompt_usd_per_mtok and completion_usd_per_mtok."
+        )
+
+
+def check_teacher(backend: Backend, settings: TeacherSettings) -> str:
+    """Find out, without paying, whether the teacher can be asked; a remark for the user, or an empty text.
+
+    Raises:
+        TeacherError: it can't.
+    """
+
+    async def check() -> str:
+        try:
+            return await backend.check()
+        finally:
+            await backend.close()  # its connections belong to this call's event loop
+
+    try:
+        return asyncio.run(check())
+    except BackendError as failure:
+        raise TeacherError(f"teacher {settings.model!r} ({settings.backend}): {failure}") from failure
+
+
 class Teacher:
     """A backend with a ledger and a budget. The only way by which anything is asked and paid."""
 
@@ -154,11 +186,7 @@ class Teacher:
         *,
         on_settled: Callable[[TeacherRequest], None] = lambda request: None,
     ) -> None:
-        if budget.settings.max_cost_usd is not None and settings.prices is None:
-            raise ConfigError(
-                f"budget.max_cost_usd = {budget.settings.max_cost_usd:g} can't be held: teacher.prices gives no price "
-                f"for {settings.model!r}. Set teacher.prices.prompt_usd_per_mtok and completion_usd_per_mtok."
-            )
+        check_prices(budget.settings, settings)
         self.backend, self.ledger, self.budget, self.settings = backend, ledger, budget, settings
         self._on_settled = on_settled
         self._has_answered = False
@@ -172,17 +200,6 @@ class Teacher:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._runner.run(self.backend.close())
         self._runner.close()
-
-    def check(self) -> str:
-        """Find out, without paying, whether the teacher can be asked; a remark for the user, or an empty text.
-
-        Raises:
-            TeacherError: it can't.
-        """
-        try:
-            return self._runner.run(self.backend.check())
-        except BackendError as failure:
-            raise TeacherError(f"teacher {self.settings.model!r} ({self.settings.backend}): {failure}") from failure
 
     def make_request(
         self, prompt: str, about: About, *, sample: int = 0, schema: Mapping[str, Any] | None = None

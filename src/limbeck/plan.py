@@ -1,0 +1,278 @@
+"""`limbeck plan`: what a run will do and cost, before anything is asked or trained. Imports no torch.
+
+Quotas and roles are exact where every candidate is kept. Requests, tokens and money come as low, likely and high: low
+keeps every reply, high uses up all attempts and the longest replies. Seconds are rough: they rest on speeds measured once.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from limbeck.config import Config
+from limbeck.data.example import Example
+from limbeck.errors import ConfigError
+from limbeck.run_data import RunData
+from limbeck.selection.quotas import GLOBAL, Share, foresee_stages
+from limbeck.teacher import annotate, synthesize
+from limbeck.teacher.prompts import load_template
+from limbeck.teacher.request import About, estimate_tokens
+from limbeck.teacher.teacher import TeacherSettings
+
+SAMPLE = 16  # examples of a domain whose prompts are counted
+CHAT_TOKENS = 8  # what a chat template adds to a message
+# Shares of replies that are kept, where nothing is known of the teacher. Published GPT rationales kept 85% (MATH, hinted),
+# 62% (R52, label withheld or not) and 74% (BIG-Bench-Hard, blind).
+KEPT = {"hinted": 0.85, "blind": 0.75, "synthesize": 0.85}
+# Reply lengths as shares of teacher.max_tokens, and as multiples of the rationales that the data has.
+REPLY_SHARE = (0.15, 0.4, 1.0)
+REPLY_MULTIPLE = (0.5, 1.0, 2.0)
+REPLY_TOKENS_PER_S = (100.0, 50.0, 20.0)
+# Student tokens per second and billion parameters: two CPU cores, and one data-centre GPU.
+TRAIN_TOKENS_PER_S = {"cpu": 60.0, "gpu": 8_000.0}
+GENERATE_TOKENS_PER_S = {"cpu": 36.0, "gpu": 4_000.0}
+REMOTE = ("openai_compatible",)
+
+
+@dataclass(frozen=True)
+class Range:
+    """A number that is not known yet."""
+
+    low: float
+    likely: float
+    high: float
+
+    def __add__(self, other: Range) -> Range:
+        return Range(self.low + other.low, self.likely + other.likely, self.high + other.high)
+
+    def __mul__(self, other: Range | float) -> Range:
+        by = other if isinstance(other, Range) else Range(other, other, other)
+        return Range(self.low * by.low, self.likely * by.likely, self.high * by.high)
+
+
+NOTHING = Range(0, 0, 0)
+
+
+def make_plan(config: Config, data: RunData) -> dict[str, Any]:
+    """The plan in the form of ``plan --json`` (DESIGN §3): ``stages`` and ``totals``, with ``warnings`` and ``assumptions``.
+
+    ``totals.cost_usd`` holds nulls where no prices are given.
+
+    Raises:
+        ConfigError: ``teacher.tokenizer`` can't be read.
+    """
+    method = config.method
+    unavailable: dict[str, int] = {}
+    for example in data.train:
+        if example.id in data.unavailable:
+            unavailable[example.domain] = unavailable.get(example.domain, 0) + 1
+    left = {domain: count - unavailable.get(domain, 0) for domain, count in data.counts.items()}
+    stages = foresee_stages(
+        method.quota, data.counts, left, budget=config.budget.max_examples, stages=method.stages,
+        offset=method.adaptive_offset, tail=method.tail,
+    )  # fmt: skip
+    teacher = foresee_teacher(config, data, stages)
+    totals: dict[str, Any] = {
+        "examples": sum(share.quota - share.missing for shares in stages for share in shares.values()),
+        **{name: sum(getattr(share, name) for shares in stages for share in shares.values())
+           for name in ("real", "synthesize", "duplicate", "missing")},
+        "requests": asdict(teacher["requests"]),
+        "tokens": asdict(teacher["prompt_tokens"] + teacher["completion_tokens"]),
+        "cost_usd": _compute_cost(config.teacher, teacher["prompt_tokens"], teacher["completion_tokens"]),
+        "seconds": asdict(teacher["seconds"] + foresee_student_seconds(config, data, stages)),
+    }  # fmt: skip
+    return {
+        "domains": {domain: data.counts[domain] for domain in sorted(data.counts, key=lambda d: (-data.counts[d], d))},
+        "stages": [{"stage": index, "domains": {name: asdict(share) for name, share in shares.items()}}
+                   for index, shares in enumerate(stages)],
+        "totals": totals,
+        "notes": list(data.notes),
+        "warnings": find_warnings(config, data, stages, totals),
+        "assumptions": {"kept": dict(KEPT), "tokenizer": str(config.teacher.tokenizer or "4 bytes a token"),
+                        "reply_tokens": "rationales of the data" if _has_rationales(data.train) else "a share of max_tokens"},
+    }  # fmt: skip
+
+
+def foresee_teacher(config: Config, data: RunData, stages: Sequence[Mapping[str, Share]]) -> dict[str, Range]:
+    """Requests, prompt and completion tokens, and seconds of waiting, over all stages and domains."""
+    method, settings = config.method, config.teacher
+    found = dict.fromkeys(("requests", "prompt_tokens", "completion_tokens", "seconds"), NOTHING)
+    wanted: dict[str, dict[str, int]] = {"annotate": {}, "synthesize": {}}
+    for shares in stages:
+        for domain, share in shares.items():
+            wanted["annotate"][domain] = wanted["annotate"].get(domain, 0) + share.real
+            wanted["synthesize"][domain] = wanted["synthesize"].get(domain, 0) + share.synthesize
+    if method.annotation == "none":
+        wanted["annotate"] = {}
+    by_domain: dict[str, list[Example]] = {}
+    for example in data.train:
+        for group in (example.domain, GLOBAL):
+            if example.id not in data.unavailable or group not in by_domain:
+                by_domain.setdefault(group, []).append(example)
+    for purpose, counts in wanted.items():
+        kept = KEPT.get(method.annotation if purpose == "annotate" else purpose, 1.0)
+        for domain, count in counts.items():
+            if count:
+                once = method.on_mismatch == "consume" and purpose == "annotate"
+                tries = Range(1, 1 if once else min(1 / kept, method.max_attempts_per_example),
+                              1 if once else method.max_attempts_per_example)  # fmt: skip
+                prompt, reply = measure_request(config, data, purpose, domain, by_domain[domain])
+                requests = tries * count
+                found["requests"] += requests
+                found["prompt_tokens"] += prompt * requests
+                found["completion_tokens"] += reply * requests
+                if settings.backend in REMOTE:
+                    each = Range(*(0.5 + tokens / speed for tokens, speed in
+                                   zip((reply.low, reply.likely, reply.high), REPLY_TOKENS_PER_S, strict=True)))  # fmt: skip
+                    found["seconds"] += each * requests * (1 / settings.max_concurrency)
+    return found
+
+
+def measure_request(
+    config: Config, data: RunData, purpose: str, domain: str, examples: Sequence[Example]
+) -> tuple[Range, Range]:
+    """Mean tokens of the prompt and of the reply of one request, by prompts that are really written."""
+    settings, task = config.teacher, data.task
+    count = load_counter(settings)
+    shown = examples[:SAMPLE]
+    if purpose == "annotate":
+        template = load_template("annotate", settings.templates.get("annotate"))
+        hinted = config.method.annotation == "hinted"
+        prompts = [annotate.write_prompt(template, task, example, is_hinted=hinted) for example in shown]
+        lengths = [count(example.rationale) for example in shown if example.rationale]
+    else:
+        template = load_template("synthesize", settings.templates.get("synthesize"))
+        prompts = [
+            synthesize.write_prompt(
+                template, task, domain, shown[: settings.seed_examples],
+                is_domain_answer=config.data.domain == "answer", is_json=settings.json_schema,
+            )
+        ]  # fmt: skip
+        lengths = [count(f"{example.question} {example.rationale}") for example in shown if example.rationale]
+    mean = sum(map(count, prompts)) / len(prompts) + CHAT_TOKENS
+    prompt = Range(mean, mean, mean) if settings.tokenizer else Range(0.8 * mean, mean, 1.6 * mean)
+    if lengths:
+        typical = sum(lengths) / len(lengths) + CHAT_TOKENS
+        reply = Range(*(min(share * typical, settings.max_tokens) for share in REPLY_MULTIPLE))
+    else:
+        reply = Range(*(share * settings.max_tokens for share in REPLY_SHARE))
+    return prompt, reply
+
+
+def load_counter(settings: TeacherSettings) -> Callable[[str], int]:
+    """Counts the tokens of a text: by ``teacher.tokenizer`` where it is given, else by bytes.
+
+    Raises:
+        ConfigError: the tokenizer can't be read.
+    """
+    if settings.tokenizer is None:
+        return estimate_tokens
+    path = settings.tokenizer / "tokenizer.json" if settings.tokenizer.is_dir() else settings.tokenizer
+    try:
+        from tokenizers import Tokenizer
+
+        tokenizer = Tokenizer.from_buffer(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"teacher.tokenizer: {path} is no readable tokenizer.json: {error}") from error
+    return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
+
+
+def foresee_student_seconds(config: Config, data: RunData, stages: Sequence[Mapping[str, Share]]) -> Range:
+    """Seconds of training, scoring and measuring: tokens over speed, a third to three times of it; very rough."""
+    billions = guess_billions(config.student.model)
+    device = "gpu" if shutil.which("nvidia-smi") else "cpu"
+    cores = 1.0 if device == "gpu" else (os.cpu_count() or 2) / 2
+    sample = data.train[:: max(1, len(data.train) // 200)]
+    prompt = sum(estimate_tokens(e.question + data.task.instruction) for e in sample) / len(sample) + CHAT_TOKENS
+    if data.task.labels:
+        prompt += estimate_tokens(data.task.describe_labels())
+    longest = config.evaluation.max_new_tokens
+    rationale = min(REPLY_SHARE[1] * config.teacher.max_tokens, longest) if config.method.annotation != "none" else 4
+    sizes = [sum(share.quota - share.missing for share in shares.values()) for shares in stages]
+    seen = sum(sum(sizes[: stage + 1]) for stage in range(len(sizes))) * config.training.epochs
+    train = seen * (prompt + rationale)
+
+    def bound(rows: Sequence[Example]) -> int:
+        return min(len(rows), config.evaluation.max_examples or len(rows))
+
+    rows = bound(data.test) * (2 if stages else 1) + bound(data.dev) * len(stages)
+    # Reading a prompt costs about a fifth of writing as many tokens, since it is done in one step.
+    generate = rows * (prompt / 5 + min(config.evaluation.max_new_tokens, 1.5 * rationale + 8))
+    if config.method.selection != "random":
+        limit = config.method.max_candidates_per_domain
+        for shares in stages[1:]:
+            heads = [data.counts.get(name, len(data.train)) for name, share in shares.items() if share.role == "head"]
+            candidates = sum(min(size, limit or size) for size in heads)
+            written = config.method.score_max_new_tokens if config.method.selection == "ifd" else 0
+            generate += candidates * (prompt / 5 + written)
+    speed = cores / billions
+    likely = train / (TRAIN_TOKENS_PER_S[device] * speed) + generate / (GENERATE_TOKENS_PER_S[device] * speed)
+    return Range(likely / 3, likely, likely * 3)
+
+
+def guess_billions(model: str) -> float:
+    """Parameters of a model in billions, by the size in its name or by its weights; 1 where neither tells."""
+    named = re.search(r"(\d+(?:\.\d+)?)\s*([bm])(?![a-z])", Path(model).name, re.IGNORECASE)
+    if named:
+        return float(named[1]) * (1e-3 if named[2].lower() == "m" else 1.0)
+    weights = sum(path.stat().st_size for path in Path(model).glob("*.safetensors")) if Path(model).is_dir() else 0
+    return weights / 4e9 if weights else 1.0
+
+
+def find_warnings(config: Config, data: RunData, stages: Sequence[Mapping[str, Share]], totals: Mapping[str, Any]) -> list[str]:
+    """What the user may not want: stages that can't reach all domains, caps below the plan, a teacher that runs dry."""
+    warnings = []
+    method = config.method
+    smallest = min((sum(share.quota for share in shares.values()) for shares in stages), default=0)
+    if stages and method.quota != "none" and smallest < len(data.counts):
+        empty = sum(share.quota == 0 for shares in stages for share in shares.values())
+        warnings.append(
+            f"a stage has {smallest} examples for {len(data.counts)} domains, so {empty} of {len(stages) * len(data.counts)} "
+            "quotas are 0; fewer stages or a larger budget would reach every domain in every stage"
+        )
+    for name, cap in (("requests", config.budget.max_requests), ("tokens", config.budget.max_tokens),
+                      ("cost_usd", config.budget.max_cost_usd)):  # fmt: skip
+        likely = totals[name]["likely"]
+        if cap is not None and likely is not None and likely > cap:
+            warnings.append(f"budget.max_{name} = {cap:g} is below the {likely:.6g} that are likely; the run would end early")
+    if totals["missing"]:
+        warnings.append(f"{totals['missing']} examples can't be had: the pool runs short and method.tail is {method.tail}")
+    needs: dict[str, int] = {}
+    for shares in stages:
+        for domain, share in shares.items():
+            needs[domain] = needs.get(domain, 0) + share.synthesize
+    dry = [domain for domain, need in needs.items()
+           if need and not data.backend.can_answer(About("synthesize", 0, domain, (), need - 1))]  # fmt: skip
+    if dry:
+        warnings.append(
+            f"the {config.teacher.backend} teacher can't synthesize all that {len(dry)} domain(s) lack: {', '.join(dry[:8])}"
+        )
+    return warnings
+
+
+def compare_with_plan(totals: Mapping[str, Any], requests: int, tokens: int, cost_usd: float) -> str:
+    """One line that sets what the teacher was really asked beside what was planned."""
+    parts = []
+    for name, unit, real in (("requests", "requests", requests), ("tokens", "tokens", tokens), ("cost_usd", "USD", cost_usd)):
+        planned, digits = totals[name], 2 if name == "cost_usd" else 0
+        if planned["likely"] is not None:
+            low, likely, high = (f"{planned[key]:,.{digits}f}" for key in ("low", "likely", "high"))
+            parts.append(f"{real:,.{digits}f} {unit} (planned {low} to {high}, likely {likely})")
+    return "teacher: " + ", ".join(parts)
+
+
+def _compute_cost(settings: TeacherSettings, prompt: Range, completion: Range) -> dict[str, float | None]:
+    prices = settings.prices
+    return {
+        name: None if prices is None else prices.compute_cost_usd(getattr(prompt, name), getattr(completion, name))
+        for name in ("low", "likely", "high")
+    }
+
+
+def _has_rationales(examples: Sequence[Example]) -> bool:
+    return any(example.rationale for example in examples)

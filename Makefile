@@ -33,6 +33,8 @@ lint: $(STAMP)
 bench: $(STAMP)  ## ratios against a named alternative, written to benchmarks/results/
 	$(BIN)/python benchmarks/generation.py
 	$(BIN)/python benchmarks/training.py
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[bench]"
+	$(BIN)/python benchmarks/transport.py
 
 clean:
 	rm -rf .venv runs

@@ -14,7 +14,7 @@ from limbeck.errors import ConfigError
 from limbeck.student import fine_tune as fine_tune_module
 from limbeck.student.encode import IGNORED, Encoded, Encoder
 from limbeck.student.fine_tune import CompletionTrainer, fine_tune, load_for_training
-from limbeck.student.forward import compute_token_nll, find_labelled, project_only
+from limbeck.student.forward import compute_token_scores, find_labelled, project_only
 from limbeck.student.losses import sum_cross_entropy
 from limbeck.student.model import Student, load_student, read_card, save_student
 from limbeck.student.settings import LoraSettings, StudentSettings, TrainingSettings
@@ -23,6 +23,10 @@ TASK = Task(answer="number")
 TRAINING = TrainingSettings(
     epochs=2, batch_size=2, learning_rate=1e-2, lora=LoraSettings(rank=2, alpha=4, dropout=0.0), precision="float32"
 )
+
+
+def compute_nll(student: Student, rows: list[Encoded]) -> list[torch.Tensor]:
+    return [scores.nll for scores in compute_token_scores(student, rows)]
 
 
 def encode_sums(student: Student, first: int, count: int = 4) -> list[Encoded]:
@@ -75,11 +79,11 @@ def test_training_lowers_the_loss_and_reports_steps(tiny_folder: Path) -> None:
     settings = StudentSettings(model=str(tiny_folder), dtype="float32")
     student = load_student(settings)
     rows = encode_sums(student, 0)
-    before = sum(float(nll.sum()) for nll in compute_token_nll(student, rows))
+    before = sum(float(nll.sum()) for nll in compute_nll(student, rows))
     steps: list[tuple[int, int]] = []
     longer = TRAINING.model_copy(update={"epochs": 8})
     trained = fine_tune(student, rows, longer, seed=1, on_step=lambda done, total: steps.append((done, total)))
-    after = sum(float(nll.sum()) for nll in compute_token_nll(trained, rows))
+    after = sum(float(nll.sum()) for nll in compute_nll(trained, rows))
     assert after < 0.8 * before
     assert steps == [(step, 16) for step in range(1, 17)]
 
@@ -97,7 +101,7 @@ def test_the_loss_of_a_step_is_the_mean_over_its_tokens(tiny_folder: Path, monke
     monkeypatch.setattr(fine_tune_module, "CompletionTrainer", Recording)
     student = load_student(StudentSettings(model=str(tiny_folder), dtype="float32"))
     rows = encode_sums(student, 0, 4)
-    nll = torch.cat(compute_token_nll(student, rows))
+    nll = torch.cat(compute_nll(student, rows))
     still = {"epochs": 1, "gradient_accumulation": 2, "batch_size": 2, "learning_rate": 1e-12}
     fine_tune(student, rows, TRAINING.model_copy(update=still), seed=1)
     assert len(losses) == 2

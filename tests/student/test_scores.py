@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import pytest
@@ -13,11 +14,11 @@ from tests.support import make_example
 
 from limbeck.data.task import Task
 from limbeck.student.encode import Encoded, Encoder
-from limbeck.student.forward import compute_token_nll
+from limbeck.student.forward import compute_token_scores, score_logits
 from limbeck.student.generate import generate
 from limbeck.student.ifd import score_by_ifd
 from limbeck.student.model import Student
-from limbeck.student.scores import score_by_loss
+from limbeck.student.scores import SCORES
 
 TASK = Task(answer="number")
 QUESTIONS = ["1 + 1", "Calculate 12 + 7, and then take away 3 of it.", "7", "What is the sum of 4 and 5?", "2 - 9 + 44"]
@@ -30,8 +31,8 @@ def test_token_nll_equals_the_reference(tiny: Student, shapes: list[tuple[int, i
     """The likelihood of a completion is that of a plain forward pass to 1e-9, whatever it is batched with."""
     draw = random.Random(str(shapes))
     rows = [Encoded(tuple(draw.randrange(250) for _ in range(p + c)), p) for p, c in shapes]
-    for row, nll in zip(rows, compute_token_nll(tiny, rows, batch_size=batch_size), strict=True):
-        assert nll.tolist() == pytest.approx(slow_nll(tiny, list(row.ids), row.prompt_length), abs=1e-9)
+    for row, nll in zip(rows, compute_token_scores(tiny, rows, batch_size=batch_size), strict=True):
+        assert nll.nll.tolist() == pytest.approx(slow_nll(tiny, list(row.ids), row.prompt_length), abs=1e-9)
 
 
 @relaxed
@@ -70,7 +71,7 @@ def test_ifd_of_half_precision_comes_from_a_full_pass(tiny: Student) -> None:
     score = score_by_ifd(half, [make_example(QUESTIONS[1])], encoder, max_new_tokens=6, batch_size=2)[0]
     prompt = encoder.encode_prompt(QUESTIONS[1], "number")
     output = generate(half, [prompt], stop_ids=encoder.find_stop_ids(), max_new_tokens=6)[0].ids
-    full = compute_token_nll(half, [Encoded((*prompt, *output), len(prompt))])[0]
+    full = compute_token_scores(half, [Encoded((*prompt, *output), len(prompt))])[0].nll
     assert not half.is_exact
     assert score.parts["conditional_perplexity"] == pytest.approx(float(full.double().mean().exp()), rel=1e-6)
 
@@ -89,21 +90,70 @@ def test_empty_output_has_no_score(tiny: Student) -> None:
     assert (score.id, score.score, score.parts["token_count"]) == (example.id, None, 0)
 
 
-def test_loss_score_is_the_mean_nll_of_the_gold_answer(tiny: Student) -> None:
-    """The loss score is the mean NLL of the answer line after the prompt, rationale left out."""
+def test_answer_scores_equal_plain_arithmetic_on_the_logits(tiny: Student) -> None:
+    """Loss, energy, entropy and margin of the gold answer are those worked out from a plain forward's logits."""
     encoder = Encoder(tiny.tokenizer, TASK)
     example = make_example("2 + 2", "4", rationale="must play no part")
-    score = score_by_loss(tiny, [example], encoder, max_new_tokens=1, batch_size=1)[0]
     encoded = encoder.encode(example.but(rationale=None))
-    nll = slow_nll(tiny, list(encoded.ids), encoded.prompt_length)
     assert tiny.tokenizer.decode(encoded.ids[encoded.prompt_length :]) == "The answer is: 4<|im_end|>"
-    assert score.score == pytest.approx(sum(nll) / len(nll), abs=1e-9)
+    with torch.inference_mode():
+        logits = tiny.model(input_ids=torch.tensor([encoded.ids])).logits[0, encoded.prompt_length - 1 : -1]
+    logs = torch.log_softmax(logits, dim=-1)
+    two = logits.sort(dim=-1, descending=True).values[:, :2]
+    targets = torch.tensor(encoded.ids[encoded.prompt_length :])
+    expected = {
+        "loss": -logs.gather(1, targets.unsqueeze(1)).mean(),
+        "energy": -torch.log(torch.exp(logits).sum(dim=-1)).mean(),
+        "entropy": -(logs.exp() * logs).sum(dim=-1).mean(),
+        "margin": -(two[:, 0] - two[:, 1]).mean(),
+    }
+    others = [make_example(question, "1234567") for question in QUESTIONS]
+    for name, value in expected.items():
+        alone = SCORES[name](tiny, [example], encoder, max_new_tokens=1, batch_size=1)[0]
+        padded = SCORES[name](tiny, [*others, example], encoder, max_new_tokens=1, batch_size=9)[-1]
+        assert alone.score == pytest.approx(float(value), abs=1e-9), name
+        assert padded.score == pytest.approx(float(value), abs=1e-9), name
+        assert alone.parts["token_count"] == len(targets)
+
+
+def test_scores_of_logits_by_hand() -> None:
+    """Logits of 0, 0 and ln 2 have logsumexp ln 4, entropy 1.5 ln 2 and margin ln 2; the token of 0 costs ln 4."""
+    log2 = math.log(2)
+    scores = score_logits(torch.tensor([[0.0, 0.0, log2]], dtype=torch.float64), torch.tensor([0]))
+    values = (scores.nll, scores.energy, scores.entropy, scores.margin)
+    assert [float(value) for value in values] == pytest.approx([2 * log2, -2 * log2, 1.5 * log2, log2], abs=1e-12)
+
+
+@relaxed
+@given(st.integers(1, 9), st.integers(2, 40), st.integers(1, 17), st.floats(0.01, 300))
+def test_chunks_of_the_vocabulary_change_nothing(tokens: int, vocabulary: int, chunk: int, scale: float) -> None:
+    """The scores are the same whatever the chunk, also for logits of hundreds, which would overflow if summed as they are."""
+    draw = torch.Generator().manual_seed(tokens * 1000 + vocabulary)
+    logits = torch.randn(tokens, vocabulary, generator=draw, dtype=torch.float64) * scale
+    targets = torch.randint(vocabulary, (tokens,), generator=draw)
+    scores = score_logits(logits, targets, chunk=chunk)
+    logs = torch.log_softmax(logits, dim=-1)
+    two = logits.sort(dim=-1, descending=True).values[:, :2]
+    torch.testing.assert_close(scores.energy, -torch.logsumexp(logits, dim=-1), atol=1e-9, rtol=1e-12)
+    torch.testing.assert_close(scores.nll, -logs.gather(1, targets.unsqueeze(1)).squeeze(1), atol=1e-9, rtol=1e-12)
+    torch.testing.assert_close(scores.entropy, -(logs.exp() * logs).sum(dim=-1), atol=1e-9, rtol=1e-9)
+    torch.testing.assert_close(scores.margin, two[:, 0] - two[:, 1], atol=1e-9, rtol=1e-12)
+
+
+def test_scores_of_half_precision_are_summed_in_float32() -> None:
+    """Logits in bfloat16 give float32 scores, those of the same numbers in float32."""
+    logits = torch.randn(5, 300, generator=torch.Generator().manual_seed(1)).bfloat16()
+    targets = torch.arange(5)
+    half, full = score_logits(logits, targets, chunk=64), score_logits(logits.float(), targets)
+    for name in ("nll", "energy", "entropy", "margin"):
+        assert getattr(half, name).dtype == torch.float32
+        torch.testing.assert_close(getattr(half, name), getattr(full, name), atol=1e-5, rtol=1e-6)
 
 
 def test_no_prompts_give_no_outputs(tiny: Student) -> None:
     """Nothing to generate or to score is no error."""
     assert generate(tiny, [], stop_ids=frozenset({1}), max_new_tokens=3) == []
-    assert compute_token_nll(tiny, []) == []
+    assert compute_token_scores(tiny, []) == []
     assert score_by_ifd(tiny, [], Encoder(tiny.tokenizer, TASK), max_new_tokens=3, batch_size=2) == []
 
 

@@ -37,7 +37,7 @@ class BalDistillSettings(Settings):
     stages: int = Field(default=5, ge=0)
     quota: Literal["none", "natural", "uniform", "adaptive"] = "adaptive"
     adaptive_offset: Literal[0, 1] = 0
-    selection: Literal["random", "ifd", "loss"] = "ifd"
+    selection: Literal["random", "ifd", "loss", "energy", "entropy", "margin"] = "ifd"
     tail: Literal["synthesize", "duplicate", "none"] = "synthesize"
     pooling: Literal["shortfall", "premixed"] = "shortfall"
     annotation: Literal["hinted", "blind", "none"] = "hinted"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, fields
 
 import torch
 from torch import nn
@@ -11,6 +12,8 @@ from transformers import PreTrainedModel
 
 from limbeck.student.encode import IGNORED, Encoded
 from limbeck.student.model import Student
+
+VOCABULARY_CHUNK = 8192
 
 
 def silent(done: int, total: int) -> None:
@@ -58,15 +61,63 @@ def pad_right(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
     return torch.tensor([[*row, *[value] * (width - len(row))] for row in rows])
 
 
+@dataclass(frozen=True)
+class TokenScores:
+    """What one forward pass says of each token of a completion; all CPU tensors of shape (completion tokens,), in nats.
+
+    float32, or float64 for a float64 model.
+
+    Attributes:
+        nll: −log p of the token.
+        energy: −logsumexp of the logits at its place (GOLD's E); higher = less familiar. A constant added to all logits
+            changes nothing but the energy, so energies are compared within one student snapshot only.
+        entropy: of the distribution at its place; higher = less certain.
+        margin: difference of the two largest logits there, which is that of the two largest log-probabilities; higher =
+            more certain.
+    """
+
+    nll: torch.Tensor
+    energy: torch.Tensor
+    entropy: torch.Tensor
+    margin: torch.Tensor
+
+
+def score_logits(logits: torch.Tensor, targets: torch.Tensor, *, chunk: int = VOCABULARY_CHUNK) -> TokenScores:
+    """The scores of logits, in one pass over the vocabulary by chunks: no second copy of the logits is made.
+
+    Args:
+        logits: (tokens, vocabulary), of any floating dtype; sums are kept in float32 (float64 for float64 logits).
+        targets: (tokens,), ids.
+        chunk: how many columns are looked at together.
+    """
+    first = to_scores_dtype(logits[:, :1])
+    peak = torch.full_like(first, -torch.inf)
+    total, weighted = torch.zeros_like(first), torch.zeros_like(first)  # Σ exp(z − peak), Σ z·exp(z − peak)
+    top = torch.full((len(logits), 2), -torch.inf, dtype=first.dtype, device=logits.device)
+    for start in range(0, logits.shape[1], chunk):
+        part = to_scores_dtype(logits[:, start : start + chunk])
+        top = torch.cat([top, part.topk(min(2, part.shape[1]), dim=1).values], dim=1).topk(2, dim=1).values
+        higher = top[:, :1]
+        shrink = torch.exp(peak - higher)
+        mass = torch.exp(part - higher)
+        total = total * shrink + mass.sum(dim=1, keepdim=True)
+        weighted = weighted * shrink + (mass * part).sum(dim=1, keepdim=True)
+        peak = higher
+    log_sum = (peak + total.log()).squeeze(1)
+    chosen = to_scores_dtype(logits.gather(1, targets.unsqueeze(1)).squeeze(1))
+    entropy = log_sum - (weighted / total).squeeze(1)
+    return TokenScores(log_sum - chosen, -log_sum, entropy, top[:, 0] - top[:, 1])
+
+
 @torch.inference_mode()
-def compute_token_nll(
+def compute_token_scores(
     student: Student,
     sequences: Sequence[Encoded],
     *,
     batch_size: int = 16,
     on_batch: Callable[[int, int], None] = silent,
-) -> list[torch.Tensor]:
-    """Negative log-likelihood of each completion token, in nats.
+) -> list[TokenScores]:
+    """Loss, energy, entropy and margin of each completion token, from one forward pass.
 
     Args:
         student: the model; its weights are not changed.
@@ -75,10 +126,10 @@ def compute_token_nll(
         on_batch: told ``(done, total)`` after each pass.
 
     Returns:
-        For each sequence, in the order given, a CPU tensor (completion tokens,), float32 (float64 for a float64 model).
+        The scores of each sequence, in the order given.
     """
     order = sorted(range(len(sequences)), key=lambda index: -len(sequences[index].ids))
-    results: list[torch.Tensor] = [torch.empty(0)] * len(sequences)
+    results: list[TokenScores | None] = [None] * len(sequences)
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
         rows = [sequences[index] for index in chosen]
@@ -88,9 +139,10 @@ def compute_token_nll(
         with project_only(student.model, find_labelled(labels)):
             logits = student.model(input_ids=ids, attention_mask=mask, use_cache=False).logits[0]
         targets = labels[:, 1:][labels[:, 1:] != IGNORED]
-        nll = nn.functional.cross_entropy(to_scores_dtype(logits), targets, reduction="none").cpu()
+        scores = score_logits(logits, targets)
         counts = [len(row.ids) - row.prompt_length for row in rows]
-        for index, piece in zip(chosen, nll.split(counts), strict=True):
-            results[index] = piece
+        pieces = [getattr(scores, field.name).cpu().split(counts) for field in fields(TokenScores)]
+        for index, values in zip(chosen, zip(*pieces, strict=True), strict=True):
+            results[index] = TokenScores(*values)
         on_batch(min(start + batch_size, len(order)), len(order))
-    return results
+    return [result for result in results if result is not None]

@@ -14,9 +14,11 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
+
 from limbeck.data.example import Example
 from limbeck.student.encode import Encoded, Encoder
-from limbeck.student.forward import compute_token_nll, silent
+from limbeck.student.forward import compute_token_scores, silent
 from limbeck.student.generate import generate
 from limbeck.student.model import Student
 
@@ -58,15 +60,15 @@ def score_by_ifd(
     )  # fmt: skip
     filled = [index for index, output in enumerate(outputs) if output.ids]
     alone = [Encoded((encoder.start_id, *outputs[index].ids), 1) for index in filled]
-    unconditional = compute_token_nll(student, alone, batch_size=batch_size)
+    unconditional = compute_token_scores(student, alone, batch_size=batch_size)
     if student.is_exact:
         conditional = [sum(outputs[index].nll) / len(outputs[index].nll) for index in filled]
     else:  # cached decoding in half precision is not a full pass
         after = [Encoded((*prompts[index], *outputs[index].ids), len(prompts[index])) for index in filled]
-        conditional = [float(nll.double().mean()) for nll in compute_token_nll(student, after, batch_size=batch_size)]
+        conditional = [_mean(one.nll) for one in compute_token_scores(student, after, batch_size=batch_size)]
     scores = [Score(example.id, example.domain, None, {"token_count": 0}) for example in examples]
-    for index, given, nll in zip(filled, conditional, unconditional, strict=True):
-        free = float(nll.double().mean())
+    for index, given, scored in zip(filled, conditional, unconditional, strict=True):
+        free = _mean(scored.nll)
         scores[index] = Score(
             examples[index].id,
             examples[index].domain,
@@ -79,3 +81,7 @@ def score_by_ifd(
             },
         )
     return scores
+
+
+def _mean(values: torch.Tensor) -> float:
+    return float(values.double().mean())

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from limbeck.data.example import Example
 from limbeck.student.encode import Encoder
-from limbeck.student.forward import compute_token_nll, silent
+from limbeck.student.forward import compute_token_scores, silent
 from limbeck.student.ifd import Score, score_by_ifd
 from limbeck.student.model import Student
 
@@ -29,25 +29,39 @@ class ScoreFunction(Protocol):
         ...
 
 
-def score_by_loss(
-    student: Student,
-    examples: Sequence[Example],
-    encoder: Encoder,
-    *,
-    max_new_tokens: int,
-    batch_size: int,
-    on_batch: Callable[[int, int], None] = silent,
-) -> list[Score]:
-    """Mean NLL in nats a token of the bare gold answer after the training prompt; higher = harder.
+def make_answer_score(part: str, sign: int) -> ScoreFunction:
+    """A score from the gold answer's tokens: ``sign`` times the mean of one of the `TokenScores`, after the training prompt.
 
-    Candidates have no rationale yet, so the answer is all there is to be surprised by; `max_new_tokens` has no part.
+    Candidates have no rationale yet, so the bare answer is all there is to be surprised by; `max_new_tokens` has no part.
     """
-    bare = [example.but(rationale=None) for example in examples]
-    losses = compute_token_nll(student, [encoder.encode(example) for example in bare], batch_size=batch_size, on_batch=on_batch)
-    return [
-        Score(example.id, example.domain, float(nll.double().mean()), {"token_count": len(nll)})
-        for example, nll in zip(examples, losses, strict=True)
-    ]
+
+    def score(
+        student: Student,
+        examples: Sequence[Example],
+        encoder: Encoder,
+        *,
+        max_new_tokens: int,
+        batch_size: int,
+        on_batch: Callable[[int, int], None] = silent,
+    ) -> list[Score]:
+        bare = [encoder.encode(example.but(rationale=None)) for example in examples]
+        scored = compute_token_scores(student, bare, batch_size=batch_size, on_batch=on_batch)
+        scores = []
+        for example, tokens in zip(examples, scored, strict=True):
+            means = {name: float(getattr(tokens, name).double().mean()) for name in ("nll", "energy", "entropy", "margin")}
+            parts: dict[str, float | int | bool] = {**means, "token_count": len(tokens.nll)}
+            scores.append(Score(example.id, example.domain, sign * means[part], parts))
+        return scores
+
+    return score
 
 
-SCORES: Mapping[str, ScoreFunction] = {"ifd": score_by_ifd, "loss": score_by_loss}
+SCORES: Mapping[str, ScoreFunction] = {
+    "ifd": score_by_ifd,
+    "loss": make_answer_score("nll", 1),
+    "energy": make_answer_score("energy", 1),
+    "entropy": make_answer_score("entropy", 1),
+    "margin": make_answer_score("margin", -1),
+}
+"""``loss``, ``energy``, ``entropy``: mean nats a token of the gold answer; ``margin``: minus the mean difference of the two
+largest log-probabilities. Energies are compared within one student only."""

@@ -16,7 +16,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.utils import logging as transformers_logging
 
 from limbeck.errors import ConfigError
-from limbeck.student.model import Student, find_packaged, load_student
+from limbeck.packaged import find_packaged
+from limbeck.student.model import Student, load_student
 from limbeck.student.settings import StudentSettings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")

@@ -17,8 +17,9 @@ ALLOWED = {
     "data": {"errors"},
     "storage": {"errors", "data"},
     "selection": {"errors", "data"},
-    "teacher": {"errors", "data"},
-    "student": {"errors", "data", "storage"},
+    "packaged": {"errors"},
+    "teacher": {"errors", "data", "packaged"},
+    "student": {"errors", "data", "storage", "packaged"},
     "run_folder": {"errors", "data", "storage"},
     "evaluation": {"errors", "data", "student", "selection"},
     "methods": {"errors", "data", "selection", "teacher", "student", "run_folder", "storage", "evaluation"},
@@ -30,7 +31,7 @@ ALLOWED = {
     "run_data": {"errors", "data", "selection", "config", "teacher"},
     "plan": {"errors", "data", "selection", "config", "teacher", "run_data"},
     "card": {"errors", "data", "config", "methods"},
-    "doctor": {"errors", "data", "teacher", "student", "config", "console", "run"},
+    "doctor": {"errors", "packaged", "data", "teacher", "student", "config", "console", "run"},
 }  # fmt: skip
 
 

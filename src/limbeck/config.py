@@ -51,7 +51,7 @@ CHANGEABLE = (
 # Files that a config names. Those of the data begin in `data.root`, the others in the folder of the config.
 _DATA_KEYS = ("data.train", "data.dev", "data.test", "teacher.recorded.annotations", "teacher.recorded.synthesized")
 _PATH_KEYS = ("data.root", "teacher.path", "teacher.templates.annotate", "teacher.templates.synthesize",
-              "teacher.tokenizer", "teacher.api_key_file")  # fmt: skip
+              "teacher.tokenizer", "teacher.api_key_file", "teacher.model")  # fmt: skip
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
@@ -176,8 +176,13 @@ def _make_absolute(values: dict[str, Any], keys: Sequence[str], folder: Path) ->
         place: Any = values
         for parent in parents:
             place = place.get(parent) if isinstance(place, dict) else None
-        if isinstance(place, dict) and isinstance(place.get(last), str):
+        if isinstance(place, dict) and _is_path(dotted, place.get(last)):
             place[last] = _find_source(place[last], folder)
+
+
+def _is_path(dotted: str, value: object) -> bool:
+    """Whether the value of a key that may name a file does; a model is one only where it ends in .gguf."""
+    return isinstance(value, str) and (dotted != "teacher.model" or value.endswith(".gguf"))
 
 
 def _find_source(source: str, folder: Path) -> str:
@@ -205,7 +210,7 @@ def _set_value(values: dict[str, Any], override: str) -> None:
         place = place[parent]
         if not isinstance(place, dict):
             raise ConfigError(f"--set {override}: {parent} is no group of settings")
-    is_path = dotted in (*_PATH_KEYS, *_DATA_KEYS) and isinstance(value, str)
+    is_path = dotted in (*_PATH_KEYS, *_DATA_KEYS) and _is_path(dotted, value)
     place[last] = _find_source(value, Path()) if is_path else value
 
 

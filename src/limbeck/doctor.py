@@ -17,8 +17,9 @@ from limbeck.console import clean
 from limbeck.data.procedural import DOMAINS, draw_problem
 from limbeck.data.sources import collect_labels, read_examples
 from limbeck.errors import ConfigError, LimbeckError
+from limbeck.packaged import PACKAGED, find_packaged
 from limbeck.run import PACKAGES
-from limbeck.student.model import PACKAGED, choose_device, find_cache, find_packaged, has_bfloat16
+from limbeck.student.model import choose_device, find_cache, has_bfloat16
 from limbeck.teacher.backends import open_backend
 from limbeck.teacher.request import About, Backend, BackendError, Reply, TeacherRequest
 

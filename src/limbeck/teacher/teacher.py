@@ -51,6 +51,20 @@ class TutorSettings(Settings):
     seed: int = 0
 
 
+class EmbeddedSettings(Settings):
+    """How the ``embedded`` backend's llama.cpp server runs.
+
+    Attributes:
+        slots: requests that are worked on at once; more share the processor better, and each needs memory for its context.
+        context: tokens of prompt and reply together that a slot holds.
+        threads: processor threads; null leaves it to llama.cpp.
+    """
+
+    slots: int = Field(default=32, gt=0)
+    context: int = Field(default=2048, gt=0)
+    threads: int | None = Field(default=None, gt=0)
+
+
 class RecordedSettings(Settings):
     """What the ``recorded`` backend replays.
 
@@ -70,10 +84,10 @@ class TeacherSettings(Settings):
     """Which teacher, and how it is asked.
 
     Attributes:
-        backend: how requests are sent. ``openai_compatible`` speaks the OpenAI chat protocol over HTTP; ``recorded``
-            replays replies from files; ``tutor`` simulates a teacher for procedural domains; ``scripted`` answers from
-            a JSONL file.
-        model: the teacher's model name, part of every request.
+        backend: how requests are sent. ``openai_compatible`` speaks the OpenAI chat protocol over HTTP; ``embedded``
+            starts a llama.cpp server on this machine; ``recorded`` replays replies from files; ``tutor`` simulates a
+            teacher for procedural domains; ``scripted`` answers from a JSONL file.
+        model: the teacher's model name, part of every request; for ``embedded`` a ``.gguf`` file or a packaged model.
         base_url: where the API is, such as ``http://127.0.0.1:8000/v1``; the endpoint ``/chat/completions`` is added.
         api_key_env: the environment variable that holds the key. A key is never written anywhere.
         api_key_file: a file that holds the key in place of the variable; only its owner may be able to read it.
@@ -92,11 +106,12 @@ class TeacherSettings(Settings):
         templates: ``{annotate: file, synthesize: file}`` to replace the prompts (Jinja, sandboxed).
         seed_examples: how many real examples of the domain a synthesis prompt shows.
         path: the ``scripted`` backend's replies.
+        embedded: the ``embedded`` backend's server.
         recorded: the ``recorded`` backend's files.
         tutor: the ``tutor`` backend's settings.
     """
 
-    backend: Literal["openai_compatible", "recorded", "tutor", "scripted"] = "tutor"
+    backend: Literal["openai_compatible", "embedded", "recorded", "tutor", "scripted"] = "tutor"
     model: str = "tutor"
     base_url: str | None = None
     api_key_env: str = "OPENAI_API_KEY"
@@ -116,8 +131,14 @@ class TeacherSettings(Settings):
     templates: dict[Literal["annotate", "synthesize"], Path] = Field(default_factory=dict)
     seed_examples: int = Field(default=3, gt=0)
     path: Path | None = None
+    embedded: EmbeddedSettings = EmbeddedSettings()
     recorded: RecordedSettings = RecordedSettings()
     tutor: TutorSettings = TutorSettings()
+
+    @property
+    def model_name(self) -> str:
+        """What a request calls the model: never a path, which would differ from machine to machine."""
+        return Path(self.model).stem if self.model.endswith(".gguf") else self.model.removeprefix("packaged:")
 
     @field_validator("extra_body")
     @classmethod
@@ -219,7 +240,7 @@ class Teacher:
         if schema is not None and settings.json_schema:
             form = {"name": "example", "strict": True, "schema": schema}
             sampling["response_format"] = {"type": "json_schema", "json_schema": form}
-        return TeacherRequest(settings.model, ({"role": "user", "content": prompt},), sampling, about, sample)
+        return TeacherRequest(settings.model_name, ({"role": "user", "content": prompt},), sampling, about, sample)
 
     def ask_many(self, requests: Sequence[TeacherRequest]) -> list[Outcome]:
         """Ask all requests, at most `max_concurrency` at once; outcomes come in the order of the requests.

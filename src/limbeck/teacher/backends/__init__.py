@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from limbeck.data.task import Task
+from limbeck.teacher.backends.embedded import EmbeddedBackend
 from limbeck.teacher.backends.openai_compatible import OpenAIBackend
 from limbeck.teacher.backends.recorded import RecordedBackend
 from limbeck.teacher.backends.scripted import ScriptedBackend
@@ -13,6 +14,7 @@ from limbeck.teacher.request import Backend
 from limbeck.teacher.teacher import TeacherSettings
 
 BACKENDS: Mapping[str, Callable[[TeacherSettings, Task], Backend]] = {
+    "embedded": lambda settings, task: EmbeddedBackend(settings),
     "openai_compatible": lambda settings, task: OpenAIBackend(settings),
     "recorded": RecordedBackend,
     "tutor": TutorBackend,

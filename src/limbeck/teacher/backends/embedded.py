@@ -1,0 +1,143 @@
+"""`embedded`: a real LLM without a key: a llama.cpp server that limbeck starts on loopback and stops with the run.
+
+It speaks the OpenAI protocol, so everything but its life is `OpenAIBackend`'s. Any GGUF file will do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import select
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from limbeck.errors import ConfigError
+from limbeck.packaged import PREFIX, find_packaged
+from limbeck.teacher.backends.openai_compatible import OpenAIBackend
+from limbeck.teacher.request import BackendError, Reply, TeacherRequest
+from limbeck.teacher.teacher import TeacherSettings
+
+START_TIMEOUT_S = 180.0
+MAX_STARTS = 4
+MAGIC = b"GGUF"
+
+
+class EmbeddedBackend(OpenAIBackend):
+    """The server and its client. It starts at the first request and again if it dies, at most `MAX_STARTS` times in all.
+
+    Raises:
+        ConfigError: no such file, no GGUF file, or `xllamacpp` is not installed.
+    """
+
+    def __init__(self, settings: TeacherSettings) -> None:
+        self.path = find_gguf(settings.model)
+        if find_spec("xllamacpp") is None:
+            raise ConfigError("teacher.backend: embedded needs the xllamacpp wheel: pip install 'limbeck[embedded]'")
+        self._secret = secrets.token_urlsafe(24)
+        super().__init__(settings.model_copy(update={"base_url": "http://127.0.0.1:9/v1"}))  # replaced once it listens
+        self._key = self._secret
+        self._process: subprocess.Popen[str] | None = None
+        self._slots: asyncio.Semaphore | None = None
+        self._start_count = 0
+
+    async def send(self, request: TeacherRequest) -> Reply:
+        """One attempt of one request; no more are sent at once than the server has slots, so none waits in its queue."""
+        if self._slots is None:
+            self._slots = asyncio.Semaphore(self._settings.embedded.slots)
+        async with self._slots:
+            return await super().send(request)
+
+    async def check(self) -> str:
+        """Nothing: the file was looked at when the backend was opened, and loading it twice would only cost time."""
+        return ""
+
+    async def close(self) -> None:
+        """Close the connections and stop the server."""
+        await super().close()
+        self._slots = None
+        if self._process is not None:
+            stop(self._process)
+            self._process = None
+
+    async def _call(
+        self, method: str, path: str, body: Mapping[str, Any] | None, timeout_s: float
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        if self._process is None or self._process.poll() is not None:
+            self._start()
+        return await super()._call(method, path, body, timeout_s)
+
+    def _start(self) -> None:
+        """Start the server and wait until its model is loaded; nothing else could be done meanwhile."""
+        self._start_count += 1
+        if self._start_count > MAX_STARTS:
+            raise BackendError(f"the llama.cpp server of {self.path.name} died {MAX_STARTS} times", is_fatal=True)
+        embedded = self._settings.embedded
+        self._process, self._url = start_server(
+            {"path": str(self.path), "alias": self._settings.model_name, "key": self._secret, "slots": embedded.slots,
+             "context": embedded.context, "threads": embedded.threads}
+        )  # fmt: skip
+
+
+def find_gguf(model: str) -> Path:
+    """The GGUF file that ``teacher.model`` means: a packaged model, or a path.
+
+    Raises:
+        ConfigError: there is none, or it is no GGUF file.
+    """
+    path = find_packaged(model.removeprefix(PREFIX)) if model.startswith(PREFIX) else Path(model)
+    try:
+        with path.open("rb") as file:
+            magic = file.read(len(MAGIC))
+    except OSError as error:
+        fault = error.strerror or error
+        raise ConfigError(f"teacher.model {model}: {fault}; a .gguf file or {PREFIX}NAME is wanted") from error
+    if magic != MAGIC:
+        raise ConfigError(f"teacher.model {path} is no GGUF file: it begins with {magic!r}, not {MAGIC!r}")
+    return path
+
+
+def start_server(settings: Mapping[str, Any]) -> tuple[subprocess.Popen[str], str]:
+    """Start the server process; returns it with its base URL once the model is loaded.
+
+    Raises:
+        BackendError: it did not come up; the message has its last words.
+    """
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "limbeck.teacher.backends.llama_server"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
+        )  # fmt: skip
+        assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 (pipes, by the lines above)
+        try:
+            process.stdin.write(json.dumps(dict(settings)) + "\n")
+            process.stdin.flush()
+            is_ready = bool(select.select([process.stdout], [], [], START_TIMEOUT_S)[0])
+            line = process.stdout.readline() if is_ready else ""
+        except BrokenPipeError:
+            line = ""
+        answer = json.loads(line) if line.strip() else {}
+        if "url" in answer:
+            return process, answer["url"]
+        stop(process)
+        log.seek(0)
+        said = answer.get("error") or " ".join(log.read()[-300:].split()) or f"nothing within {START_TIMEOUT_S:g} s"
+        raise BackendError(
+            f"the llama.cpp server could not load {Path(settings['path']).name} with {settings['slots']} slots of "
+            f"{settings['context']} tokens: {said}",
+            is_fatal=True,
+        )
+
+
+def stop(process: subprocess.Popen[str]) -> None:
+    """End a server process and wait for it."""
+    process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()

@@ -186,3 +186,13 @@ def test_qlora_without_cuda_is_refused() -> None:
     """`quantize: 4bit` on a machine without CUDA is a config error that says so."""
     with pytest.raises(ConfigError, match="needs a CUDA device"):
         load_for_training(StudentSettings(), TRAINING.model_copy(update={"quantize": "4bit"}))
+
+
+def test_the_loss_of_the_settings_is_trained(tmp_path: Path, tiny_folder: Path) -> None:
+    """The symmetric loss without its reverse part trains what cross-entropy does; with it, something else."""
+    plain = read_weights(train(tmp_path / "plain", tiny_folder, 0))
+    symmetric = {"loss": "symmetric_cross_entropy", "alpha": 1.0, "beta": 0.0}
+    same = read_weights(train(tmp_path / "same", tiny_folder, 0, TRAINING.model_copy(update=symmetric)))
+    other = read_weights(train(tmp_path / "other", tiny_folder, 0, TRAINING.model_copy(update={**symmetric, "beta": 1.0})))
+    torch.testing.assert_close(same, plain, atol=1e-5, rtol=1e-4)
+    assert max(float((other[name] - plain[name]).abs().max()) for name in plain) > 1e-3

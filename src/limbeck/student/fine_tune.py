@@ -16,7 +16,7 @@ from trl import SFTConfig, SFTTrainer
 from limbeck.errors import ConfigError
 from limbeck.student.encode import IGNORED, Encoded
 from limbeck.student.forward import find_labelled, project_only, silent
-from limbeck.student.losses import LOSSES
+from limbeck.student.losses import LOSSES, LossFunction, sum_cross_entropy
 from limbeck.student.model import Student, has_bfloat16, load_student
 from limbeck.student.settings import LoraSettings, StudentSettings, TrainingSettings
 
@@ -27,7 +27,7 @@ class CompletionTrainer(SFTTrainer):
     TRL's own fused head recomputes the projection in the backward pass to save memory, which costs time on a CPU.
     """
 
-    loss_name = "cross_entropy"
+    sum_loss: LossFunction = staticmethod(sum_cross_entropy)
 
     def compute_loss(
         self,
@@ -41,7 +41,7 @@ class CompletionTrainer(SFTTrainer):
         with project_only(_unwrap(self.accelerator.unwrap_model(model)), find_labelled(labels)):
             outputs = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False)
         targets = labels[:, 1:][labels[:, 1:] != IGNORED]
-        total = LOSSES[self.loss_name](outputs.logits[0].float(), targets)
+        total = self.sum_loss(outputs.logits[0].float(), targets)
         count = len(targets) if num_items_in_batch is None else num_items_in_batch
         loss = total / count
         if self.args.average_tokens_across_devices and num_items_in_batch is not None:
@@ -161,7 +161,7 @@ def fine_tune(
             callbacks=[_Progress(on_step)],
         )
         trainer.remove_callback(PrinterCallback)  # prints to stdout, where --json writes
-        trainer.loss_name = settings.loss
+        trainer.sum_loss = LOSSES[settings.loss](settings)
         trainer.train()
         transformers_logging.set_verbosity(verbosity)
     model = trainer.accelerator.unwrap_model(trainer.model)

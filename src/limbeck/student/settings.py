@@ -45,7 +45,9 @@ class TrainingSettings(Settings):
         quantize: ``4bit`` is QLoRA (NF4, double quantisation; needs CUDA and bitsandbytes).
         precision: ``auto`` computes in bfloat16 where the device has it (GPU, or a CPU with AVX512_BF16 or AMX), with
             adapters and optimiser in float32; else float32.
-        loss: ``cross_entropy`` over the completion's tokens.
+        loss: over the completion's tokens: ``cross_entropy``, or ``symmetric_cross_entropy`` (`alpha`·CE + `beta`·RCE),
+            which bounds what a wrong label can do and fits more slowly.
+        alpha, beta: weights of the symmetric loss.
     """
 
     epochs: float = Field(default=3, gt=0)
@@ -61,4 +63,6 @@ class TrainingSettings(Settings):
     quantize: Literal["none", "4bit"] = "none"
     gradient_checkpointing: bool = False
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    loss: Literal["cross_entropy"] = "cross_entropy"
+    loss: Literal["cross_entropy", "symmetric_cross_entropy"] = "cross_entropy"
+    alpha: float = Field(default=0.1, ge=0)
+    beta: float = Field(default=1.0, ge=0)

@@ -256,6 +256,19 @@ def test_consumed_examples_are_not_replaced(tmp_path: Path) -> None:
     assert harvest.missing == {}
 
 
+def test_hopeless_candidates_are_not_asked_about(tmp_path: Path) -> None:
+    """A candidate that would be rejected whatever its rationale is passed over with the reason, unasked and unpaid."""
+    teacher = make_teacher(tmp_path, lambda request: "Because.\nThe answer is: 5")
+    long, short = make_example("2 + 3 " * 50, "5"), make_example("3 + 2", "5")
+    harvest = annotate(
+        teacher, {"d": [long, short]}, {"d": 1}, task=TASK, stage=0, is_hinted=True, on_mismatch="reject", max_attempts=1,
+        find_reason=lambda example: "too_long" if len(example.question) > 100 else None,
+    )  # fmt: skip
+    assert [example.id for example in harvest.kept] == [short.id]
+    assert [(one.reason, one.example_id, one.request) for one in harvest.rejected] == [("too_long", long.id, None)]
+    assert teacher.budget.spent.requests == 1
+
+
 def test_replacement_is_bounded(tmp_path: Path) -> None:
     """A domain that wants three examples asks at most three times `max_attempts` of them, and says what is missing."""
     harvest = run_annotation(tmp_path, "reject", max_attempts=2)

@@ -43,15 +43,18 @@ def annotate(
         on_mismatch: what happens where the teacher's answer is not the gold answer: ``reject`` (the next candidate
             takes its place), ``consume`` (the place is lost, as in the released code), ``keep_teacher``.
         max_attempts: at most this many requests per wanted example.
-        find_reason: a last check of an annotated example; a reason rejects it.
+        find_reason: a check of an example; a reason rejects it, before anything is asked where it holds without a
+            rationale already (the question alone is too long), else once it is annotated.
     """
     template = load_template("annotate", teacher.settings.templates.get("annotate"))
     candidates: dict[str, Iterator[Example]] = {group: iter(queue) for group, queue in queues.items()}
 
-    def make_request(group: str) -> TeacherRequest | Example | None:
+    def make_request(group: str) -> TeacherRequest | Example | Rejected | None:
         example = next(candidates[group], None)
         if example is None or example.teacher_answer is not None:  # none left, or synthesized with its rationale
             return example and example.but(stage=stage)
+        if (reason := find_reason(example.but(rationale=None))) is not None:
+            return Rejected(stage, example.domain, reason, example.id, None, "without its rationale already; not asked about")
         prompt = write_prompt(template, task, example, is_hinted=is_hinted)
         return teacher.make_request(prompt, About("annotate", stage, example.domain, (example,)))
 

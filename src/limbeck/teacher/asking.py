@@ -34,7 +34,7 @@ class Harvest:
 def ask_until_kept(
     teacher: Teacher,
     wanted: Mapping[str, int],
-    make_request: Callable[[str], TeacherRequest | Example | None],
+    make_request: Callable[[str], TeacherRequest | Example | Rejected | None],
     judge: Callable[[Outcome], Example | Rejected],
     *,
     max_attempts: int,
@@ -45,8 +45,8 @@ def ask_until_kept(
     Args:
         teacher: asked for all groups together, so that requests overlap.
         wanted: how many examples each group wants.
-        make_request: the group's next request; an example that is complete already and is kept as it is; or None when
-            the group has no more.
+        make_request: the group's next request; an example that is complete already and is kept as it is; a rejection
+            of a candidate that is not worth asking about; or None when the group has no more.
         judge: what becomes of an outcome that has a reply.
         max_attempts: a group that wants n asks at most n·max_attempts times.
         is_consuming: rejections that use up a place in the quota (``on_mismatch: consume``).
@@ -68,6 +68,8 @@ def ask_until_kept(
                 if isinstance(request, Example):
                     kept[group].append(request)
                     missing[group] -= 1
+                elif isinstance(request, Rejected):
+                    harvest.rejected.append(request)
                 elif request is None or teacher.budget.exhausted is not None:
                     attempts_left[group] = asked
                 else:

@@ -152,7 +152,7 @@ def break_teacher(path: Path) -> list[str]:
         (break_parquet, 3, ("train.parquet: row 1: no column 'answer'", "'domain', 'question'")),
         (break_hub, 3, ("org/nothing: no such file or folder here", "save_to_disk")),
         (break_template, 2, ("the template names unknown field(s) ['quesion']; known are ['question']",)),
-        (break_address, 4, ("can't reach http://127.0.0.1:9/v1", "is it running?")),
+        (break_address, 4, ("http://127.0.0.1:9/v1: can't be reached; is it running?",)),
         (break_prices, 2, ("budget.max_cost_usd = 1 can't be held", "prompt_usd_per_mtok")),
     ],
     ids=lambda value: value.__name__ if callable(value) else None,

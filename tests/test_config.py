@@ -200,3 +200,37 @@ def test_the_schema_for_editors_is_current() -> None:
     """`docs/config.schema.json` is what the settings classes say; `python docs/make_schema.py` renews it."""
     written = json.loads((Path(__file__).parent.parent / "docs" / "config.schema.json").read_text("utf-8"))
     assert written == json.loads(json.dumps(Config.model_json_schema()))
+
+
+def test_data_root_is_where_relative_data_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Data and recorded replies of a config begin in data.root; what --set gives begins in the working folder."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "data: {root: ../else, train: t.jsonl, test: s/t.csv}\nteacher: {recorded: {annotations: r.jsonl}}", "utf-8"
+    )
+    config = load_config(path, ["data.test=mine/t.csv"])
+    assert config.data.train == str(tmp_path.parent / "else/t.jsonl")
+    assert config.teacher.recorded.annotations == str(tmp_path.parent / "else/r.jsonl")
+    assert config.data.test == str(tmp_path / "here/mine/t.csv")
+    moved = load_config(path, [f"data.root={tmp_path}"])
+    assert (moved.data.train, moved.data.test) == (str(tmp_path / "t.jsonl"), str(tmp_path / "s/t.csv"))
+
+
+def test_hub_ids_stay_as_they_are(tmp_path: Path) -> None:
+    """A text that is no path here may be a Hub id, but only of data, and not below a folder that is here."""
+    (tmp_path / "data").mkdir()
+    path = tmp_path / "config.yaml"
+    path.write_text("data: {train: org/name, test: data/missing}\nteacher: {tokenizer: models/tok}", "utf-8")
+    config = load_config(path)
+    assert (config.data.train, config.data.test) == ("org/name", str(tmp_path / "data/missing"))
+    assert config.teacher.tokenizer == tmp_path / "models/tok"
+
+
+def test_gguf_models_are_paths(tmp_path: Path) -> None:
+    """A model that ends in .gguf is a file beside the config; any other name is left alone."""
+    path = tmp_path / "config.yaml"
+    path.write_text("teacher: {backend: embedded, model: weights/m.gguf}", "utf-8")
+    assert load_config(path).teacher.model == str(tmp_path / "weights/m.gguf")
+    assert load_config(path, ["teacher.model=org/model"]).teacher.model == "org/model"

@@ -20,7 +20,7 @@ from limbeck.evaluation.settings import EvaluationSettings
 from limbeck.methods.settings import BalDistillSettings, load_presets
 from limbeck.student.settings import StudentSettings, TrainingSettings
 from limbeck.teacher.budget import BudgetSettings
-from limbeck.teacher.teacher import TeacherSettings
+from limbeck.teacher.settings import TeacherSettings
 
 # Two sets of defaults, laid under what the user writes. `paper` is the released code's (notes §3); `cpu` trains small
 # adapters for a few minutes.
@@ -89,7 +89,9 @@ def load_config(path: Path | None, overrides: Sequence[str] = (), *, preset: str
     for override in overrides:
         _set_value(values, override)
     root = values["data"].get("root") if isinstance(values.get("data"), dict) else None
-    _make_absolute(values, _DATA_KEYS, Path(root) if isinstance(root, str) else folder)
+    given = {override.partition("=")[0] for override in overrides}
+    from_file = [key for key in _DATA_KEYS if key not in given]
+    _make_absolute(values, from_file, Path(root) if isinstance(root, str) else folder)
     if preset is not None:
         wanted = {"method": {"preset": preset}}
         values = _merge(_merge(values, wanted), _preset_values(wanted, "--preset"))
@@ -177,7 +179,7 @@ def _make_absolute(values: dict[str, Any], keys: Sequence[str], folder: Path) ->
         for parent in parents:
             place = place.get(parent) if isinstance(place, dict) else None
         if isinstance(place, dict) and _is_path(dotted, place.get(last)):
-            place[last] = _find_source(place[last], folder)
+            place[last] = _find_path(dotted, place[last], folder)
 
 
 def _is_path(dotted: str, value: object) -> bool:
@@ -185,11 +187,17 @@ def _is_path(dotted: str, value: object) -> bool:
     return isinstance(value, str) and (dotted != "teacher.model" or value.endswith(".gguf"))
 
 
-def _find_source(source: str, folder: Path) -> str:
-    """The absolute path of a source in a folder; or the source itself where it can only be a Hub id."""
+def _find_path(dotted: str, source: str, folder: Path) -> str:
+    """The absolute path of what a key names in a folder; or a source of data itself where it can only be a Hub id.
+
+    A path whose first part is a folder here is a path, even if the rest of it is missing.
+    """
+    if dotted not in _DATA_KEYS:
+        return str((folder / Path(source).expanduser()).resolve())
     path, colon, split = source.partition(":")
     absolute = (folder / Path(path).expanduser()).resolve()
-    if not absolute.exists() and not source.startswith((".", "~", "/")) and find_hub_id(source):
+    is_here = absolute.exists() or (folder / Path(path).parts[0]).is_dir() if path else False
+    if not is_here and not source.startswith((".", "~", "/")) and find_hub_id(source):
         return source
     return f"{absolute}{colon}{split}"
 
@@ -211,7 +219,7 @@ def _set_value(values: dict[str, Any], override: str) -> None:
         if not isinstance(place, dict):
             raise ConfigError(f"--set {override}: {parent} is no group of settings")
     is_path = dotted in (*_PATH_KEYS, *_DATA_KEYS) and _is_path(dotted, value)
-    place[last] = _find_source(value, Path()) if is_path else value
+    place[last] = _find_path(dotted, value, Path()) if is_path else value
 
 
 def _preset_values(values: Mapping[str, Any], place: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from limbeck.selection.quotas import GLOBAL, Share, foresee_stages
 from limbeck.teacher import annotate, synthesize
 from limbeck.teacher.prompts import load_template
 from limbeck.teacher.request import About, estimate_tokens
-from limbeck.teacher.teacher import TeacherSettings
+from limbeck.teacher.settings import TeacherSettings
 
 SAMPLE = 16  # examples of a domain whose prompts are counted
 CHAT_TOKENS = 8  # what a chat template adds to a message
@@ -240,6 +240,11 @@ def find_warnings(config: Config, data: RunData, stages: Sequence[Mapping[str, S
         likely = totals[name]["likely"]
         if cap is not None and likely is not None and likely > cap:
             warnings.append(f"budget.max_{name} = {cap:g} is below the {likely:.6g} that are likely; the run would end early")
+    if method.pooling == "premixed" and totals["synthesize"]:
+        warnings.append(
+            f"pooling: premixed synthesizes all {totals['synthesize']} before stage 0, and they compete with the real "
+            "examples; the split by stage shown here is that of pooling: shortfall"
+        )
     if totals["missing"]:
         warnings.append(f"{totals['missing']} examples can't be had: the pool runs short and method.tail is {method.tail}")
     needs: dict[str, int] = {}

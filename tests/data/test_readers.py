@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import json
 import re
 from datetime import date
 from decimal import Decimal
@@ -72,7 +73,7 @@ def test_places_name_line_and_row(tmp_path: Path) -> None:
         ("domain,question\na,1 + 1, and\n", r"rows\.csv:2: 3 cells, but the header names 2 columns"),
         ("domain,question\na\n", r"rows\.csv:2: 1 cells, but the header names 2 columns"),
         ("domain,domain\na,b\n", r"rows\.csv:1: the header must name each column once; \['domain'\]"),
-        ("domain,\na,b\n", r"rows\.csv:1: the header must name each column once"),
+        ("domain,,\na,b,c\n", r"rows\.csv:1: the header must name each column once; \[''\]"),
         ("", r"rows\.csv:1: the header must name each column once; it is empty"),
     ],
 )
@@ -194,6 +195,38 @@ def test_existing_folders_are_no_hub_ids(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "org" / "name").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     assert find_hub_id("org/name") is None
+
+
+def test_a_split_of_a_data_set_without_splits(tmp_path: Path) -> None:
+    """A split named of a saved data set that has none is an error, and never all of its rows."""
+    Dataset.from_list(ROWS).save_to_disk(tmp_path / "saved")
+    with pytest.raises(DataError, match="no split test; the data set saved here has none"):
+        rows_of(f"{tmp_path}/saved:test")
+
+
+def test_json_arrays(tmp_path: Path) -> None:
+    """A .json file may be one array of objects; an array of other things is an error that names the row."""
+    path = tmp_path / "rows.json"
+    path.write_text(" \n[" + ", ".join(map(json.dumps, ROWS)) + "]", "utf-8")
+    assert rows_of(path) == ROWS
+    path.write_text("[1]", "utf-8")
+    with pytest.raises(DataError, match=r"rows\.json: row 1: a JSON object is wanted, int found"):
+        rows_of(path)
+    path.write_text('[{"a": 1}', "utf-8")
+    with pytest.raises(DataError, match=r"rows\.json: neither JSON Lines nor one JSON array"):
+        rows_of(path)
+
+
+def test_the_row_numbers_of_pandas(tmp_path: Path) -> None:
+    """A CSV's one nameless column, in which pandas writes row numbers, is passed over."""
+    (tmp_path / "rows.csv").write_text(",domain\n0,a\n1,b\n", "utf-8")
+    assert rows_of(tmp_path / "rows.csv") == [{"domain": "a"}, {"domain": "b"}]
+
+
+def test_names_too_long_for_a_file() -> None:
+    """A name that no file can have is an error of the data like any other."""
+    with pytest.raises(DataError, match="no such file or folder"):
+        rows_of("x" * 5000)
 
 
 def test_unknown_formats(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ from limbeck.teacher.backends.embedded import EmbeddedBackend, start_server, sto
 from limbeck.teacher.budget import Budget, BudgetSettings
 from limbeck.teacher.ledger import Ledger
 from limbeck.teacher.request import About, BackendError, TeacherRequest
-from limbeck.teacher.teacher import EmbeddedSettings, Teacher, TeacherSettings
+from limbeck.teacher.settings import EmbeddedSettings, TeacherSettings
+from limbeck.teacher.teacher import Teacher
 
 pytest.importorskip("xllamacpp")
 SMALL = EmbeddedSettings(slots=4, context=512)

@@ -18,8 +18,9 @@ from limbeck.teacher.backends.recorded import RecordedBackend
 from limbeck.teacher.budget import Budget, BudgetSettings
 from limbeck.teacher.ledger import Ledger
 from limbeck.teacher.request import About
+from limbeck.teacher.settings import RecordedSettings, TeacherSettings
 from limbeck.teacher.synthesize import synthesize
-from limbeck.teacher.teacher import RecordedSettings, Teacher, TeacherSettings
+from limbeck.teacher.teacher import Teacher
 
 NUMBER = Task(answer="number")
 ANNOTATIONS = [

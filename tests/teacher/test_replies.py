@@ -25,8 +25,9 @@ from limbeck.teacher.ledger import Ledger
 from limbeck.teacher.prompts import load_template, render_prompt
 from limbeck.teacher.replies import mentions_hint, read_synthesis
 from limbeck.teacher.request import About, Reply, TeacherRequest
+from limbeck.teacher.settings import TeacherSettings
 from limbeck.teacher.synthesize import read_new_example, synthesize
-from limbeck.teacher.teacher import Outcome, Teacher, TeacherSettings
+from limbeck.teacher.teacher import Outcome, Teacher
 
 TASK = Task(instruction="Solve the problem.", answer="number")
 SUM = make_example("2 + 3", "5")
@@ -112,6 +113,10 @@ def test_hint_leaks_are_recognised(text: str, is_hint: bool) -> None:
         ("2 and 3 make 5, so the answer is 5.", "2 and 3 make 5"),
         ("2 and 3 make 5. So the answer is 5.\nThe answer is: 5", "2 and 3 make 5."),
         ("2 and 3 make 5.The answer is 5.\nThe answer is: 5", "2 and 3 make 5."),
+        ("Since the answer is a whole number, we add 2 to 3 and get 5.\nThe answer is: 5",
+         "Since the answer is a whole number, we add 2 to 3 and get 5."),
+        ("Since the answer is whole, we add 2 to 3 and get 5.", "Since the answer is whole, we add 2 to 3 and get 5."),
+        ("The answer is 2 + 3 = 5.\nThe answer is: 5", "The answer is 2 + 3 = 5."),
         ("The answer is 5 because 2 and 3 make it. Check: 5 - 3 is 2.\nThe answer is: 5",
          "The answer is 5 because 2 and 3 make it. Check: 5 - 3 is 2."),
         ("Reason.\n\n## **In conclusion, the answer is: 5**", "Reason."),
@@ -143,10 +148,61 @@ def test_replies_that_say_two_things(text: str, answer_type: str, reason: str) -
     assert rejected.reason == reason
 
 
-def test_steps_that_mention_an_answer_are_no_contradiction() -> None:
-    """An intermediate answer inside the rationale, with more said after it, contradicts nothing."""
-    kept = judge_annotation("For the first part the answer is 2. Adding 3 gives the rest.\nThe answer is: 5")
+@pytest.mark.parametrize(
+    ("text", "gold", "answer_type"),
+    [
+        ("For the first part the answer is 2. Adding 3 gives the rest.\nThe answer is: 5", "5", "number"),
+        ("So the answer is 5 = 2 + 3.\nThe answer is: 5", "5", "number"),
+        ("So the answer is found by adding 2 and 3.\nThe answer is: 5", "5", "number"),
+        ("So the answer is most likely yes.\nThe answer is: yes", "yes", "text"),
+        ("So the answer is Paris, the capital of France.\nThe answer is: Paris", "Paris", "text"),
+    ],
+)
+def test_steps_that_mention_an_answer_are_no_contradiction(text: str, gold: str, answer_type: str) -> None:
+    """An intermediate answer, and a closing sentence that says the answer in more words, contradict nothing."""
+    assert isinstance(judge_annotation(text, example=make_example("q", gold, answer_type=answer_type)), Example)
+
+
+def test_a_prefix_of_one_word_is_no_word_of_a_sentence() -> None:
+    """The prefix "Answer:" is found at the start of a line or with its colon, and not in "to answer this"."""
+    task = Task(answer="number", answer_prefix="Answer: ")
+    request = TeacherRequest("m", ({"role": "user", "content": "q"},), {"max_tokens": 9}, About("annotate", 2, "d", (SUM,)))
+    said = "To answer this, add 2 to 3, which gives 5. Answers may vary."
+    kept = read_annotation(Outcome(request, Reply(f"{said}\nAnswer: 5", "m")), task, is_hinted=True, on_mismatch="reject")
     assert isinstance(kept, Example)
+    assert kept.rationale == said
+
+
+@pytest.mark.parametrize(
+    ("text", "question", "answer"),
+    [
+        (r'{"question": "Half of $2 \times 3$?", "rationale": "$\frac{6}{2}$", "answer": "\frac{6}{2}"}',
+         r"Half of $2 \times 3$?", r"\frac{6}{2}"),
+        (r'{"question": "Solve \(x \neq 1\)\nand more", "rationale": "r", "answer": "\sqrt{2}"}',
+         "Solve \\(x \\neq 1\\)\nand more", r"\sqrt{2}"),
+        (r'{"question": "Half of $2 \\times 3$?", "rationale": "r", "answer": "\\frac{6}{2}"}',
+         r"Half of $2 \times 3$?", r"\frac{6}{2}"),
+        (r'{"question": "\u00e9 \underline{x}", "rationale": "r", "answer": "1"}', r"é \underline{x}", "1"),
+    ],
+)  # fmt: skip
+def test_latex_in_json_survives(text: str, question: str, answer: str) -> None:
+    """LaTeX in a JSON reply is read as it was meant, whether its backslashes were doubled or not; line breaks stay breaks."""
+    parts = read_synthesis(text, Task(answer="math"))
+    assert (parts.fields, parts.answer_text) == ({"question": question}, answer)
+
+
+def test_json_that_lost_its_latex_is_malformed() -> None:
+    """A form feed or backspace in a reply is a LaTeX command that was lost: such JSON is not used."""
+    assert read_synthesis('{"question": "\\frob{1}", "rationale": "r", "answer": "1"}', TASK).fields is None
+
+
+@pytest.mark.timeout(60)  # minutes, if any of the reading took quadratic time
+@pytest.mark.parametrize("text", ["answer" + " " * 100_000, "\n" * 100_000 + "x", "so " * 100_000, "\\" * 100_000])
+def test_replies_of_nothing_are_read(text: str) -> None:
+    """A model that loops on blanks, line breaks, connectives or backslashes is read like any other."""
+    judge_annotation(f"{text}\nThe answer is: 5")
+    read_synthesis(text, TASK)
+    read_synthesis("{" + text + "}", TASK)
 
 
 @pytest.mark.parametrize(("takes_reasoning", "rationale"), [(True, "Let me see: 2 and 3 make 5."), (False, "Added up.")])

@@ -17,7 +17,8 @@ from limbeck.teacher.backends.scripted import ScriptedBackend
 from limbeck.teacher.budget import Budget, BudgetSettings, Spend
 from limbeck.teacher.ledger import Ledger
 from limbeck.teacher.request import About, BackendError, Reply, TeacherRequest
-from limbeck.teacher.teacher import Prices, Teacher, TeacherSettings
+from limbeck.teacher.settings import Prices, TeacherSettings
+from limbeck.teacher.teacher import Teacher
 
 PRICES = Prices(prompt_usd_per_mtok=1.0, completion_usd_per_mtok=2.0)
 
@@ -80,6 +81,23 @@ def test_outcomes_come_in_the_order_asked(tmp_path: Path) -> None:
     texts = [str(n) for n in range(10)]
     outcomes = teacher.ask_many(make_requests(teacher, texts))
     assert [outcome.reply.text for outcome in outcomes if outcome.reply] == [f"reply to {text}" for text in texts]
+
+
+def test_a_spent_cap_stays_spent(tmp_path: Path) -> None:
+    """A request that a cap can't hold ends the asking for all that follow, also while smaller ones are in flight."""
+
+    class Slow(ScriptedBackend):
+        async def send(self, request: TeacherRequest) -> Reply:
+            await asyncio.sleep(0.01)
+            return await super().send(request)
+
+    teacher, _ = make_teacher(tmp_path / "ledger.sqlite", lambda request: "x", max_tokens=1000)
+    teacher.backend = Slow(lambda request: Reply("x", "m", "stop", 100, 10))
+    outcomes = teacher.ask_many(make_requests(teacher, ["a" * 800, "b" * 2000, *(f"{n}" * 200 for n in range(6))]))
+    reasons = [outcome.reason for outcome in outcomes]
+    assert reasons[1] == "budget"
+    assert isinstance(teacher.budget.exhausted, BudgetExhausted)
+    assert set(reasons[reasons.index("budget") :]) == {"budget"}
 
 
 def test_second_run_asks_nothing(tmp_path: Path) -> None:

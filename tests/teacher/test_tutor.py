@@ -12,7 +12,7 @@ from limbeck.data.task import Task
 from limbeck.teacher.backends.tutor import TutorBackend
 from limbeck.teacher.replies import read_synthesis, split_rationale
 from limbeck.teacher.request import About, BackendError, TeacherRequest
-from limbeck.teacher.teacher import TeacherSettings, TutorSettings
+from limbeck.teacher.settings import TeacherSettings, TutorSettings
 
 pytest.importorskip("reasoning_gym", reason="the tutor extra is not installed")
 TASK = Task(answer="number")
@@ -26,9 +26,8 @@ def ask(purpose: str, domain: str, question: str, sample: int = 0, **settings: f
 
 
 def read(text: str, domain: str) -> tuple[str, str | None]:
-    split = split_rationale(text, TASK)
-    assert split is not None
-    return split[0], TASK.read_answer(text, DOMAINS[domain].answer_type)
+    answer_type = DOMAINS[domain].answer_type
+    return split_rationale(text, TASK, answer_type) or "", TASK.read_answer(text, answer_type)
 
 
 @pytest.mark.parametrize("domain", DOMAINS)

@@ -58,15 +58,27 @@ class AnswerType:
         line = split[1].strip().split("\n", 1)[0].strip()
         if self.is_ambiguous(line):
             return None
+        return self.read_clause(line, labels) or self.find_last(line, labels)
+
+    def read_clause(self, line: str, labels: Labels) -> str | None:
+        """The answer that a line is, or begins with up to a clause's end; None where it says something else."""
         begin = _CLAUSE_END.split(line.strip("*` "), maxsplit=1)[0]
-        return self.read(line, labels) or self.read(begin, labels) or self.find_last(line, labels)
+        return self.read(line, labels) or self.read(begin, labels)
 
 
 def split_at_marker(text: str, marker: str) -> tuple[str, str] | None:
-    """What stands before and after the last occurrence of the marker (case ignored, an optional colon skipped), or None."""
+    """What stands before and after the last occurrence of the marker (case ignored, an optional colon skipped), or None.
+
+    The marker is found as whole words. One that is a single word ("Answer") must begin its line or have its colon, since
+    it may be any word of a sentence.
+    """
     if not marker:
         return None
-    matches = list(re.finditer(re.escape(marker) + r"\s*:?", text, re.IGNORECASE))
+    words = ("(?<!\\w)" if marker[0].isalnum() else "") + re.escape(marker) + (r"(?!\w)" if marker[-1].isalnum() else "")
+    pattern = words + r"\s*:?"
+    if " " not in marker and marker[-1].isalnum():
+        pattern = rf"(?:^(?:[^\w\n]{{0,8}}){words}\s*:?|{words}\s*:)"
+    matches = list(re.finditer(pattern, text, re.IGNORECASE | re.MULTILINE))
     return (text[: matches[-1].start()], text[matches[-1].end() :]) if matches else None
 
 

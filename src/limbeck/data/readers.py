@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -39,8 +40,8 @@ def read_rows(source: str | Path, wanted: str = "train") -> Rows:
         DataError: no such source, or a row that can't be read; the message names file and line.
     """
     text = str(source)
-    folder, _, split = (text, "", "") if Path(text).exists() else text.partition(":")
-    if Path(folder).is_dir():
+    folder, _, split = (text, "", "") if _exists(text) else text.partition(":")
+    if _exists(folder) and Path(folder).is_dir():
         return _read_saved(Path(folder), split, wanted)
     reader = FORMATS.get(Path(text).suffix.lower())
     if reader is not None:
@@ -49,19 +50,39 @@ def read_rows(source: str | Path, wanted: str = "train") -> Rows:
     if hub is not None:
         return _read_hub(hub, wanted)
     raise DataError(
-        f"{text}: {'a file of no known format' if Path(text).is_file() else 'no such file or folder'}; read are "
+        f"{text}: {'a file of no known format' if _exists(text) else 'no such file or folder'}; read are "
         f"{', '.join(FORMATS)} files, folders saved by `datasets`, and Hub ids ORG/NAME"
     )
 
 
 def is_there(source: str) -> bool:
     """Whether a source is a file or folder here, or may be a data set on the Hub."""
-    return Path(source.partition(":")[0]).exists() or find_hub_id(source) is not None
+    return _exists(source) or _exists(source.partition(":")[0]) or find_hub_id(source) is not None
+
+
+def hash_rows(source: str | Path, wanted: str = "train") -> str:
+    """A hash of all rows of a source, the same wherever it lies and in whatever format."""
+    digest = hashlib.sha256()
+    for _, row in read_rows(source, wanted):
+        update_digest(digest, row)
+    return digest.hexdigest()
+
+
+def update_digest(digest: Any, row: Row) -> None:  # noqa: ANN401 (hashlib names no type)
+    """Add a row to the hash of a source."""
+    digest.update(json.dumps(row, sort_keys=True, default=str).encode())
+
+
+def _exists(source: str) -> bool:
+    try:
+        return Path(source).exists()
+    except OSError:  # a name that is too long for a file
+        return False
 
 
 def find_hub_id(source: str) -> re.Match[str] | None:
     """The parts of a text that can be a Hub id and is no file or folder here, or None."""
-    if Path(source).exists() or Path(source).suffix.lower() in FORMATS:
+    if _exists(source) or Path(source).suffix.lower() in FORMATS:
         return None
     return _HUB_ID.fullmatch(source)
 
@@ -74,11 +95,27 @@ def read_jsonl(path: Path) -> Rows:
     """
     try:
         with path.open("rb") as file:
+            if path.suffix.lower() == ".json" and file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"["):
+                yield from _read_array(path)
+                return
+            file.seek(0)
             for number, raw in enumerate(file, start=1):
                 if raw.strip():
                     yield f"{path}:{number}", _parse_line(raw, f"{path}:{number}", is_first=number == 1)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from error
+
+
+def _read_array(path: Path) -> Rows:
+    """The objects of a JSON file that is one array."""
+    try:
+        rows = json.loads(path.read_bytes().decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: neither JSON Lines nor one JSON array: {error}") from error
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, dict):
+            raise DataError(f"{path}: row {number}: a JSON object is wanted, {type(row).__name__} found")
+        yield f"{path}: row {number}", row
 
 
 def _parse_line(raw: bytes, place: str, *, is_first: bool) -> Row:
@@ -106,7 +143,8 @@ def read_csv(path: Path) -> Rows:
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines = csv.reader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=True)
             header = next(lines, [])
-            doubled = sorted({name for name in header if header.count(name) > 1 or not name.strip()})
+            # One nameless column is the row numbers that pandas writes.
+            doubled = sorted({name for name in header if header.count(name) > 1})
             if not header or doubled:
                 raise DataError(f"{path}:1: the header must name each column once; {doubled or 'it is empty'}")
             begin = lines.line_num + 1
@@ -117,7 +155,7 @@ def read_csv(path: Path) -> Rows:
                         "the separator in it must stand in quotes"
                     )
                 if cells:
-                    yield f"{path}:{begin}", {name: cell or None for name, cell in zip(header, cells, strict=True)}
+                    yield f"{path}:{begin}", {name: cell or None for name, cell in zip(header, cells, strict=True) if name}
                 begin = lines.line_num + 1
     except csv.Error as error:
         raise DataError(f"{path}:{begin}: the row that begins here is no CSV: {error}; look for a broken quote") from error
@@ -178,6 +216,8 @@ def _read_saved(folder: Path, split: str, wanted: str) -> Rows:
         ) from error
     if isinstance(found, DatasetDict):
         found = found[_choose_split(list(found), split, wanted, str(folder))]
+    elif split and str(found.split or "") != split:
+        raise DataError(f"{folder}: no split {split}; the data set saved here has none. Give the folder alone")
     return _read_dataset(found, str(folder))
 
 

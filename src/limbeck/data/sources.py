@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,7 @@ from pydantic import Field
 from limbeck.data.answers import ANSWERS, resolve_answer_type
 from limbeck.data.conversation import CONVERSATIONS, flatten_conversation
 from limbeck.data.example import Example, make_example_id
-from limbeck.data.readers import read_rows
+from limbeck.data.readers import read_rows, update_digest
 from limbeck.data.task import Settings, Task
 from limbeck.errors import ConfigError, DataError
 
@@ -74,7 +73,7 @@ def read_examples(source: str | Path, task: Task, settings: DataSettings, wanted
     repeat_count = 0
     digest = hashlib.sha256()
     for place, row in read_rows(source, wanted):
-        digest.update(json.dumps(row, sort_keys=True, default=str).encode())
+        update_digest(digest, row)
         example = _row_to_example(row, task, settings, place)
         known = examples.setdefault(example.id, example)
         first_place.setdefault(example.id, place)

@@ -36,7 +36,8 @@ def collect(
     """
     job.say(f"annotating up to {sum(quotas.values())} examples", 0, 0)
     harvest = annotate_queues(job, settings, queues, quotas, stage)
-    if harvest.missing and (settings.tail == "duplicate" or settings.pooling == "premixed") and GLOBAL not in quotas:
+    is_premixed = settings.pooling == "premixed"  # then all was synthesized in advance, and a dry domain repeats its own
+    if harvest.missing and settings.tail != "none" and GLOBAL not in quotas and (settings.tail == "duplicate" or is_premixed):
         duplicate(harvest, training_set)
     elif harvest.missing and settings.tail == "synthesize" and GLOBAL not in quotas:
         job.say(f"synthesizing {sum(harvest.missing.values())} examples", 0, 0)
@@ -132,7 +133,12 @@ def synthesize_in_advance(job: Job, settings: BalDistillSettings, pool: Pool, kn
             known.add(example)
         return made
     need = compute_synthetic_need(
-        settings.quota, pool.counts, budget=job.max_examples, stages=settings.stages, offset=settings.adaptive_offset
+        settings.quota,
+        pool.counts,
+        budget=job.max_examples,
+        stages=settings.stages,
+        offset=settings.adaptive_offset,
+        left={domain: pool.count_left(domain) for domain in pool.domains},
     )
     job.say(f"synthesizing {sum(need.values())} examples in advance", 0, 0)
     harvest = synthesize_for(job, settings, pool.originals, need, 0, known)

@@ -74,9 +74,18 @@ def compute_quotas(
 
 
 def compute_synthetic_need(
-    policy: str, counts: Mapping[str, int], *, budget: int, stages: int, offset: int = 0
+    policy: str,
+    counts: Mapping[str, int],
+    *,
+    budget: int,
+    stages: int,
+    offset: int = 0,
+    left: Mapping[str, int] | None = None,
 ) -> dict[str, int]:
-    """How many examples of each domain must be synthesized over all stages: what its quotas exceed n_d by."""
+    """How many examples of each domain must be synthesized over all stages: what its quotas exceed its candidates by.
+
+    `left` says how many of the n_d in `counts` can be chosen at all; None: all of them.
+    """
     need = dict.fromkeys(counts, 0)
     if policy == "none":
         return need
@@ -84,7 +93,7 @@ def compute_synthetic_need(
         quotas = compute_quotas(policy, counts, budget=budget, stages=stages, stage=stage, offset=offset)
         for domain, quota in quotas.items():
             need[domain] += quota
-    return {domain: max(0, wanted - counts[domain]) for domain, wanted in need.items()}
+    return {domain: max(0, wanted - (left or counts)[domain]) for domain, wanted in need.items()}
 
 
 @dataclass(frozen=True)

@@ -113,16 +113,16 @@ def read_annotation(
     fault = find_fault(reply)
     if fault:
         return reject(request, fault, reply.text)
-    split = split_rationale(reply.text, task)
-    answer = task.read_answer(reply.text, example.answer_type) if split else None
-    if split is None or answer is None:
+    said = split_rationale(reply.text, task, example.answer_type)
+    answer = None if said is None else task.read_answer(reply.text, example.answer_type)
+    if said is None or answer is None:
         return reject(request, "no_answer", reply.text[-500:])
-    rationale = reply.reasoning.strip() if takes_reasoning and reply.reasoning.strip() else split[0]
+    rationale = reply.reasoning.strip() if takes_reasoning and reply.reasoning.strip() else said
     if is_hinted and mentions_hint(rationale):
         return reject(request, "mentions_hint", rationale)
     if (other := find_contradiction(rationale, answer, task, example.answer_type)) is not None:
         return reject(request, "contradicts_itself", f"the rationale ends in {other!r}, the reply in {answer!r}")
-    rationale = drop_closing(rationale, task)
+    rationale = drop_closing(rationale, answer, task, example.answer_type)
     if not rationale:
         return reject(request, "no_rationale", reply.text)
     annotated = example.but(rationale=rationale, teacher_answer=answer, stage=request.about.stage)

@@ -44,7 +44,8 @@ class Spend:
 class Budget:
     """Counts what is spent and what is reserved against the caps.
 
-    `spent` starts at what the ledger holds already, so a resumed run goes on where it stopped.
+    `spent` starts at what the ledger holds already, so a resumed run goes on where it stopped. `exhausted` is set by who
+    asks, once a cap does not allow a request although nothing in flight could give anything back.
     """
 
     def __init__(self, settings: BudgetSettings, spent: Spend | None = None) -> None:
@@ -57,7 +58,7 @@ class Budget:
         """Set aside the most that one request can cost.
 
         Raises:
-            BudgetExhausted: a cap does not allow it; nothing is reserved. The error stays in `exhausted`.
+            BudgetExhausted: a cap does not allow it; nothing is reserved.
         """
         used = self.spent + self.reserved
         caps = (
@@ -67,8 +68,7 @@ class Budget:
         )
         for cap, limit, have, need in caps:
             if limit is not None and have + need > limit + 1e-12:
-                self.exhausted = BudgetExhausted(cap, limit, have, need)
-                raise self.exhausted
+                raise BudgetExhausted(cap, limit, have, need)
         self.reserved += most
 
     def settle(self, most: Spend, real: Spend) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 from limbeck.data.example import canonical_json
 from limbeck.errors import DataError, StorageError
 from limbeck.teacher.budget import Spend
-from limbeck.teacher.request import Reply, TeacherRequest
+from limbeck.teacher.request import BackendError, Reply, TeacherRequest
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS requests (
@@ -42,12 +42,13 @@ CREATE TABLE IF NOT EXISTS requests (
     error TEXT,
     reserved_tokens INTEGER NOT NULL,
     reserved_usd REAL NOT NULL,
+    is_sent INTEGER NOT NULL DEFAULT 1,
     PRIMARY KEY (key, attempt)
 ) WITHOUT ROWID
 """
 # What an attempt has cost: its own figures where it was answered, all that was reserved where nobody knows.
 _SPENT = """
-SELECT COUNT(*),
+SELECT COALESCE(SUM(is_sent), 0),
        COALESCE(SUM(CASE WHEN state IN ('intent', 'unknown') THEN reserved_tokens
                          ELSE COALESCE(prompt_tokens, 0) + COALESCE(completion_tokens, 0) END), 0),
        COALESCE(SUM(CASE WHEN state IN ('intent', 'unknown') THEN reserved_usd ELSE COALESCE(cost_usd, 0) END), 0)
@@ -120,12 +121,13 @@ class Ledger:
                  reply.completion_tokens, cost_usd, time.time(), key, attempt),
             )  # fmt: skip
 
-    def write_failure(self, key: str, attempt: int, error: str, *, is_maybe_paid: bool) -> None:
+    def write_failure(self, key: str, attempt: int, error: BackendError) -> None:
         """Note durably that an attempt brought no reply; one that may have been paid is `unknown`, not `failed`."""
+        state = "unknown" if error.is_maybe_paid else "failed"
         with self._translate_errors():
             self._db.execute(
-                "UPDATE requests SET state = ?, error = ?, done_at = ? WHERE key = ? AND attempt = ?",
-                ("unknown" if is_maybe_paid else "failed", error, time.time(), key, attempt),
+                "UPDATE requests SET state = ?, error = ?, done_at = ?, is_sent = ? WHERE key = ? AND attempt = ?",
+                (state, str(error), time.time(), not error.is_unsent, key, attempt),
             )
 
     def count_asked(self, purpose: str, domain: str, *, before_stage: int) -> int:
@@ -152,7 +154,7 @@ class Ledger:
                    "completion_tokens", "cost_usd")  # fmt: skip
         with self._translate_errors():
             rows = self._db.execute(
-                "SELECT purpose, stage, domain, COUNT(*), SUM(state = 'done'), SUM(state = 'failed'), "
+                "SELECT purpose, stage, domain, SUM(is_sent), SUM(state = 'done'), SUM(state = 'failed'), "
                 "SUM(state IN ('unknown', 'intent')), COALESCE(SUM(prompt_tokens), 0), "
                 "COALESCE(SUM(completion_tokens), 0), COALESCE(SUM(cost_usd), 0) "
                 "FROM requests GROUP BY purpose, stage, domain ORDER BY stage, purpose, domain"

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from limbeck.data.answers import ANSWERS, split_at_marker
+from limbeck.data.answers import ANSWERS, normalise_text, split_at_marker
 from limbeck.data.task import Task
 from limbeck.teacher.request import Reply
 
@@ -30,6 +30,12 @@ _LEAD_IN = re.compile(
     r"(?:[\s,;:*#>_`]|\b(?:and|so|thus|therefore|hence|finally|then|consequently|accordingly|overall|in conclusion|"
     r"in summary|as a result|we (?:find|conclude|see) that)(?![\w-]))*$",
     re.IGNORECASE,
+)
+# A lone backslash before what is no escape of JSON, or before a LaTeX command whose first letter is one (b, f, n, r, t, u).
+_LATEX = re.compile(
+    r"(?<!\\)\\(?=[^\\/\"bfnrtu]|u(?![0-9a-fA-F]{4})|(?:bar|begin|beta|big|Big|binom|bmod|boldsymbol|boxed|bullet|"
+    r"fbox|flat|forall|frac|frown|nabla|ne|neg|neq|newline|nmid|nolimits|notin|nsubseteq|nu|rangle|rbrace|rceil|rfloor|"
+    r"rho|right|rightarrow|rm|tan|tanh|tau|text|textbf|textit|tfrac|therefore|theta|tilde|times|to|top|triangle)(?![A-Za-z]))"
 )
 _LEAD_IN_CHARS = 80  # looked at, so that a hostile text of nothing but such words takes no time
 _RATIONALE_NAMES = ("rationale", "solution", "explanation", "reasoning", "steps")
@@ -55,26 +61,44 @@ def find_fault(reply: Reply) -> str | None:
     return "refused" if reply.finish_reason == "refusal" or _REFUSAL.match(reply.text) else None
 
 
-def split_rationale(text: str, task: Task) -> tuple[str, str] | None:
-    """``(rationale, text after the last answer prefix)``, or None where the reply has no such prefix."""
+def split_rationale(text: str, task: Task, answer_type: str) -> str | None:
+    """What stands before the last answer prefix, without what leads to it ("Therefore,"); None where there is no prefix.
+
+    A prefix that is followed by more than the answer ("the answer is found by adding 2 and 3, which gives 5") is part of the
+    reasoning, so then all of the text is.
+    """
     split = split_at_marker(text, task.marker)
-    return split and (_drop_lead_in(split[0]), split[1])
+    if split is None:
+        return None
+    line = split[1].strip().split("\n", 1)[0].strip()
+    is_plain = answer_type == "text" or ANSWERS[answer_type].read_clause(line, tuple(task.labels)) is not None
+    return _drop_lead_in(split[0]) if is_plain or not line else text.strip()
 
 
 def find_contradiction(rationale: str, answer: str, task: Task, answer_type: str) -> str | None:
     """The answer in which a rationale ends by its own words, where it is another one than the final answer; else None.
 
-    Released data has such rows: "The answer is (A) Evaporation", stored with the letter E.
+    Released data has such rows: "The answer is (A) Evaporation", stored with the letter E. Only a closing statement that can
+    be read as an answer by itself counts, and for text only one that shares no word with the final answer's.
     """
-    stated = _find_closing(rationale, task)
-    own = task.read_answer(task.answer_prefix + stated[1], answer_type) if stated else None
-    return None if own is None or ANSWERS[answer_type].equal(own, answer) else own
+    closing = _find_closing(rationale, task)
+    if closing is None:
+        return None
+    own = ANSWERS[answer_type].read_clause(closing[1], tuple(task.labels))
+    if own is None or ANSWERS[answer_type].equal(own, answer):
+        return None
+    if answer_type == "text" and set(normalise_text(own).split()) & set(normalise_text(answer).split()):
+        return None
+    return own
 
 
-def drop_closing(rationale: str, task: Task) -> str:
-    """The rationale without a statement of the answer at its end: the completion states it once more anyway."""
-    stated = _find_closing(rationale, task)
-    return stated[0] if stated else rationale
+def drop_closing(rationale: str, answer: str, task: Task, answer_type: str) -> str:
+    """The rationale without a statement of just this answer at its end: the completion states it once more anyway."""
+    closing = _find_closing(rationale, task)
+    if closing is None:
+        return rationale
+    own = ANSWERS[answer_type].read(closing[1].strip().strip("*`").rstrip("."), tuple(task.labels))
+    return closing[0] if own is not None and ANSWERS[answer_type].equal(own, answer) else rationale
 
 
 def _find_closing(rationale: str, task: Task) -> tuple[str, str] | None:
@@ -82,7 +106,7 @@ def _find_closing(rationale: str, task: Task) -> tuple[str, str] | None:
     split = split_at_marker(rationale, task.marker)
     if split is None or re.search(r"[.!?]\s|\n", split[1].strip()):
         return None
-    return _drop_lead_in(split[0]), split[1]
+    return _drop_lead_in(split[0]), split[1].strip()
 
 
 def _drop_lead_in(text: str) -> str:
@@ -92,7 +116,7 @@ def _drop_lead_in(text: str) -> str:
 
 def mentions_hint(rationale: str) -> bool:
     """Whether a rationale speaks of the answer it was given ("the given answer", "the provided answer")."""
-    return _HINT.search(rationale) is not None
+    return _HINT.search(" ".join(rationale.split())) is not None
 
 
 def read_synthesis(text: str, task: Task) -> Parts:
@@ -105,10 +129,10 @@ def _read_json(text: str, task: Task) -> Parts | None:
     if start < 0 or end < start:
         return None
     try:
-        found = json.loads(text[start : end + 1])
+        found = json.loads(_repair_escapes(text[start : end + 1]))
     except (ValueError, RecursionError):
         return None
-    if not isinstance(found, dict):
+    if not isinstance(found, dict) or any(isinstance(value, str) and re.search(r"[\b\f]", value) for value in found.values()):
         return None
     values = {str(name).lower(): str(value) for name, value in found.items() if isinstance(value, (str, int, float))}
     fields = {name: values[name.lower()].strip() for name in task.fields if values.get(name.lower(), "").strip()}
@@ -116,9 +140,14 @@ def _read_json(text: str, task: Task) -> Parts | None:
     return Parts(fields if len(fields) == len(task.fields) else None, rationale, values.get("answer"))
 
 
+def _repair_escapes(text: str) -> str:
+    """JSON in which LaTeX was not escaped, with its backslashes doubled: \\frac would be read as a form feed and "rac"."""
+    return _LATEX.sub(r"\\\\", text)
+
+
 def _read_lines(text: str, task: Task) -> Parts:
-    split = split_rationale(text, task)
-    body = split[0] if split else text
+    split = split_at_marker(text, task.marker)
+    body = _drop_lead_in(split[0]) if split else text
     sections = _cut_sections(body, (*task.fields, *_RATIONALE_NAMES))
     fields = {name: sections[name.lower()] for name in task.fields if sections.get(name.lower())}
     rationale = next((sections[name] for name in _RATIONALE_NAMES if sections.get(name)), None)
@@ -128,7 +157,7 @@ def _read_lines(text: str, task: Task) -> Parts:
 def _cut_sections(text: str, names: Sequence[str]) -> dict[str, str]:
     """The text after each ``Name:`` that begins a line, up to the next such line; the first of a name wins."""
     any_name = "|".join(re.escape(name) for name in names)
-    head = re.compile(rf"^[ \t]*(?:\d+[.)]\s*)?[*#>_\s]*({any_name})[*_ \t]*:[*_]*[ \t]*", re.IGNORECASE | re.MULTILINE)
+    head = re.compile(rf"^[ \t]*(?:\d+[.)][ \t]*)?[*#>_ \t]*({any_name})[*_ \t]*:[*_]*[ \t]*", re.IGNORECASE | re.MULTILINE)
     places = list(head.finditer(text))
     sections: dict[str, str] = {}
     ends = [place.start() for place in places[1:]] + [len(text)]

@@ -105,7 +105,9 @@ class BackendError(Exception):
         is_transient: asking again can help.
         is_fatal: no request can succeed as things are (a refused key, an unknown model); nothing more is asked.
         is_maybe_paid: the request was taken and its reply lost, so the teacher may have charged for it.
-        retry_after_s: the teacher asked to be left alone for so many seconds.
+        is_unsent: nothing left this machine (the teacher can't be reached), so nothing is charged.
+        is_throttled: the teacher is there and wants fewer requests.
+        retry_after_s: it asked to be left alone for so many seconds.
         unsupported: the field of the request that the teacher does not know.
     """
 
@@ -116,11 +118,14 @@ class BackendError(Exception):
         is_transient: bool = False,
         is_fatal: bool = False,
         is_maybe_paid: bool = False,
+        is_unsent: bool = False,
+        is_throttled: bool = False,
         retry_after_s: float | None = None,
         unsupported: str | None = None,
     ) -> None:
         super().__init__(message)
         self.is_transient, self.is_fatal, self.is_maybe_paid = is_transient, is_fatal, is_maybe_paid
+        self.is_unsent, self.is_throttled = is_unsent, is_throttled
         self.retry_after_s, self.unsupported = retry_after_s, unsupported
 
 

@@ -139,7 +139,7 @@ def read_new_example(outcome: Outcome, task: Task, *, is_domain_answer: bool) ->
         return reject(request, "mentions_hint", parts.rationale)
     if (other := find_contradiction(parts.rationale, answer, task, answer_type)) is not None:
         return reject(request, "contradicts_itself", f"the rationale ends in {other!r}, the example in {answer!r}")
-    rationale = drop_closing(parts.rationale, task)
+    rationale = drop_closing(parts.rationale, answer, task, answer_type)
     if not rationale:
         return reject(request, "no_rationale", reply.text)
     return Example(

@@ -5,148 +5,22 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
-
-from pydantic import Field, field_validator
+from typing import Any
 
 from limbeck.data.example import hash_text
-from limbeck.data.task import Settings
 from limbeck.errors import BudgetExhausted, ConfigError, TeacherError
 from limbeck.teacher.budget import Budget, BudgetSettings, Spend
+from limbeck.teacher.gate import Gate
 from limbeck.teacher.ledger import Ledger
 from limbeck.teacher.request import About, Backend, BackendError, Reply, TeacherRequest
+from limbeck.teacher.settings import TeacherSettings
 
 FIRST_BACKOFF_S = 0.5
 MAX_BACKOFF_S = 60.0
 MANY_FAILURES = 8
-
-
-class Prices(Settings):
-    """What the teacher charges, in USD per million tokens."""
-
-    prompt_usd_per_mtok: float = Field(ge=0)
-    completion_usd_per_mtok: float = Field(ge=0)
-
-    def compute_cost_usd(self, prompt_tokens: float, completion_tokens: float) -> float:
-        """The price of so many tokens."""
-        return (prompt_tokens * self.prompt_usd_per_mtok + completion_tokens * self.completion_usd_per_mtok) / 1e6
-
-
-class TutorSettings(Settings):
-    """How good the simulated teacher is; each rate is a probability per request, independent of the others.
-
-    Attributes:
-        slip_rate: one wrong step that is carried into the answer (only a second opinion sees it).
-        misstate_rate: the stated answer differs from the one the rationale ends in.
-        centre_bias: an invented problem is the middle one of eight by length of its solution, not just any.
-    """
-
-    slip_rate: float = Field(default=0.0, ge=0, le=1)
-    misstate_rate: float = Field(default=0.0, ge=0, le=1)
-    centre_bias: float = Field(default=0.0, ge=0, le=1)
-    seed: int = 0
-
-
-class EmbeddedSettings(Settings):
-    """How the ``embedded`` backend's llama.cpp server runs.
-
-    Attributes:
-        slots: requests that are worked on at once; more share the processor better, and each needs memory for its context.
-        context: tokens of prompt and reply together that a slot holds.
-        threads: processor threads; null leaves it to llama.cpp.
-    """
-
-    slots: int = Field(default=32, gt=0)
-    context: int = Field(default=2048, gt=0)
-    threads: int | None = Field(default=None, gt=0)
-
-
-class RecordedSettings(Settings):
-    """What the ``recorded`` backend replays.
-
-    Attributes:
-        annotations: rows with the task's fields, ``rationale`` and ``teacher_answer``, found by their question.
-        synthesized: rows with ``domain``, the task's fields, ``rationale`` and ``teacher_answer`` (or ``answer``), given
-            by domain in the order of the file, each once.
-        columns: ``{our name: column in the files}``.
-    """
-
-    annotations: str | None = None
-    synthesized: str | None = None
-    columns: dict[str, str] = Field(default_factory=dict)
-
-
-class TeacherSettings(Settings):
-    """Which teacher, and how it is asked.
-
-    Attributes:
-        backend: how requests are sent. ``openai_compatible`` speaks the OpenAI chat protocol over HTTP; ``embedded``
-            starts a llama.cpp server on this machine; ``recorded`` replays replies from files; ``tutor`` simulates a
-            teacher for procedural domains; ``scripted`` answers from a JSONL file.
-        model: the teacher's model name, part of every request; for ``embedded`` a ``.gguf`` file or a packaged model.
-        base_url: where the API is, such as ``http://127.0.0.1:8000/v1``; the endpoint ``/chat/completions`` is added.
-        api_key_env: the environment variable that holds the key. A key is never written anywhere.
-        api_key_file: a file that holds the key in place of the variable; only its owner may be able to read it.
-        max_concurrency: requests in flight at once.
-        timeout_s: how long one attempt may take, in seconds.
-        deadline_s: how long one request may take with all its attempts and waits, in seconds.
-        max_attempts: how often one request is sent at most; only failures that may pass are sent again.
-        temperature, max_tokens: sampling, part of every request; a null temperature is not sent.
-        max_tokens_field: what the limit is called in a request; OpenAI's reasoning models want ``max_completion_tokens``.
-        extra_body: further fields of every request, such as ``{reasoning_effort: low}``.
-        json_schema: ask for synthesized examples as JSON by schema; a server that refuses it is asked without.
-        reasoning: what becomes of a reasoning model's thoughts (``reasoning_content``, ``<think>``): ``drop`` them, or
-            take them as the ``rationale`` of an annotation.
-        tokenizer: a folder or ``tokenizer.json`` with which `limbeck plan` counts prompt tokens.
-        prices: for `max_cost_usd` and the ledger's money column.
-        templates: ``{annotate: file, synthesize: file}`` to replace the prompts (Jinja, sandboxed).
-        seed_examples: how many real examples of the domain a synthesis prompt shows.
-        path: the ``scripted`` backend's replies.
-        embedded: the ``embedded`` backend's server.
-        recorded: the ``recorded`` backend's files.
-        tutor: the ``tutor`` backend's settings.
-    """
-
-    backend: Literal["openai_compatible", "embedded", "recorded", "tutor", "scripted"] = "tutor"
-    model: str = "tutor"
-    base_url: str | None = None
-    api_key_env: str = "OPENAI_API_KEY"
-    api_key_file: Path | None = None
-    max_concurrency: int = Field(default=64, gt=0)
-    timeout_s: float = Field(default=180.0, gt=0)
-    deadline_s: float = Field(default=900.0, gt=0)
-    max_attempts: int = Field(default=6, gt=0)
-    temperature: float | None = Field(default=0.7, ge=0)
-    max_tokens: int = Field(default=512, gt=0)
-    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-    extra_body: dict[str, Any] = Field(default_factory=dict)
-    json_schema: bool = False
-    reasoning: Literal["drop", "rationale"] = "drop"
-    tokenizer: Path | None = None
-    prices: Prices | None = None
-    templates: dict[Literal["annotate", "synthesize"], Path] = Field(default_factory=dict)
-    seed_examples: int = Field(default=3, gt=0)
-    path: Path | None = None
-    embedded: EmbeddedSettings = EmbeddedSettings()
-    recorded: RecordedSettings = RecordedSettings()
-    tutor: TutorSettings = TutorSettings()
-
-    @property
-    def model_name(self) -> str:
-        """What a request calls the model: never a path, which would differ from machine to machine."""
-        return Path(self.model).stem if self.model.endswith(".gguf") else self.model.removeprefix("packaged:")
-
-    @field_validator("extra_body")
-    @classmethod
-    def _check_extra_body(cls, extra: dict[str, Any]) -> dict[str, Any]:
-        ours = sorted({"model", "messages", "temperature", "max_tokens", "max_completion_tokens", "n", "stream"} & set(extra))
-        if ours:
-            raise ValueError(f"{', '.join(ours)} can't be set here: limbeck sends it itself, or relies on its default")
-        return extra
 
 
 @dataclass(frozen=True)
@@ -267,19 +141,15 @@ class Teacher:
         return outcomes
 
     async def _ask_all(self, requests: Sequence[TeacherRequest]) -> list[Outcome]:
-        gate = asyncio.Semaphore(self.settings.max_concurrency)
+        self._gate = Gate(self.settings.max_concurrency)
         self._settled = asyncio.Condition()
         in_flight: dict[str, asyncio.Task[Outcome]] = {}
 
-        async def ask_gated(request: TeacherRequest) -> Outcome:
-            async with gate:
-                return await self._ask(request)
-
-        def start(request: TeacherRequest, work: Coroutine[Any, Any, Outcome]) -> asyncio.Task[Outcome]:
-            return in_flight.setdefault(request.key, asyncio.ensure_future(work))
+        def start(request: TeacherRequest) -> asyncio.Task[Outcome]:
+            return in_flight.setdefault(request.key, asyncio.ensure_future(self._ask(request)))
 
         # Two requests with one key are one request: the second waits for the first's reply.
-        tasks = [in_flight.get(request.key) or start(request, ask_gated(request)) for request in requests]
+        tasks = [in_flight.get(request.key) or start(request) for request in requests]
         try:
             outcomes = await asyncio.gather(*tasks)
             return [replace(outcome, request=replace(outcome.request, about=request.about))
@@ -289,44 +159,66 @@ class Teacher:
                 task.cancel()
 
     async def _ask(self, request: TeacherRequest) -> Outcome:
-        stored = self.ledger.find_reply(request.key)
+        stored = self._find_stored(request)
         if stored is not None:
-            return Outcome(request, stored)
-        for field in self._unsupported & set(request.sampling):
-            return await self._ask(request.without(field))
+            return stored
         if not self.backend.can_answer(request.about):
             return Outcome(request, None, "unavailable")
-        if self.budget.exhausted is not None:
-            return Outcome(request, None, "budget", str(self.budget.exhausted))
         deadline = time.monotonic() + self.settings.deadline_s
-        for attempt in range(1, self.settings.max_attempts + 1):
-            if self._fatal is not None:
-                return Outcome(request, None, "failed", str(self._fatal))
+        tries = failures = 0
+        while True:
             try:
-                return Outcome(request, await self._attempt(request))
+                async with self._gate.enter() as entered_at:
+                    if self._fatal is not None:
+                        return Outcome(request, None, "failed", str(self._fatal))
+                    for field in self._unsupported & set(request.sampling):
+                        request = request.without(field)
+                    reply = await self._attempt(request)
+                self._gate.succeed()
+                return Outcome(request, reply)
             except BudgetExhausted as exhausted:
                 return Outcome(request, None, "budget", str(exhausted))
             except BackendError as failure:
                 error = failure
             if error.is_fatal:
-                self._fatal = error
-            elif error.unsupported is not None and error.unsupported in request.sampling:
+                self._end(error)
+                continue
+            if error.unsupported is not None and error.unsupported in request.sampling:
                 self._unsupported.add(error.unsupported)
-                return await self._ask(request.without(error.unsupported))
-            elif not error.is_transient:
-                break
-            else:
-                pause_s = self._find_pause_s(request, attempt, error)
-                if time.monotonic() + pause_s >= deadline:
-                    return Outcome(request, None, "failed", f"{error} (gave up before the deadline of "
-                                   f"{self.settings.deadline_s:g} s: the next attempt was due in {pause_s:.1f} s)")  # fmt: skip
-                await asyncio.sleep(pause_s if attempt < self.settings.max_attempts else 0)
-        return Outcome(request, None, "failed", str(error))
+                continue
+            tries += 1
+            # Being told to wait is no failure of the request; nor is a teacher that can't be reached at all.
+            failures += not (error.is_throttled or error.is_unsent)
+            if not error.is_transient or failures >= self.settings.max_attempts:
+                return Outcome(request, None, "failed", str(error))
+            if error.is_throttled or error.is_unsent:
+                self._gate.slow_down(entered_at, error.retry_after_s)
+            pause_s = self._find_pause_s(request, tries, error)
+            if time.monotonic() + pause_s >= deadline:
+                gave_up = f"{error} (gave up at the deadline of {self.settings.deadline_s:g} s, teacher.deadline_s)"
+                if not error.is_unsent:
+                    return Outcome(request, None, "failed", gave_up)
+                self._end(BackendError(f"{gave_up}; run the same command again once the teacher is back", is_fatal=True))
+                continue
+            await self._gate.sleep(pause_s)
 
-    def _find_pause_s(self, request: TeacherRequest, attempt: int, error: BackendError) -> float:
+    def _find_stored(self, request: TeacherRequest) -> Outcome | None:
+        """The reply in the ledger, to the request or to what was sent in its place where its schema is unsupported."""
+        for sent in (request, request.without("response_format")):
+            reply = self.ledger.find_reply(sent.key)
+            if reply is not None:
+                return Outcome(sent, reply)
+        return None
+
+    def _end(self, error: BackendError) -> None:
+        """Ask nothing more: what waits ends at once."""
+        self._fatal = error
+        self._gate.close()
+
+    def _find_pause_s(self, request: TeacherRequest, tries: int, error: BackendError) -> float:
         """How long to wait after a failed attempt: what the teacher asks for, or exponential back-off; with jitter."""
-        jitter = random.Random(hash_text(f"{request.key}/{attempt}")).uniform(0.5, 1.5)
-        backoff_s = min(FIRST_BACKOFF_S * 2 ** (attempt - 1) * jitter, MAX_BACKOFF_S)
+        jitter = random.Random(hash_text(f"{request.key}/{tries}")).uniform(0.5, 1.5)
+        backoff_s = min(FIRST_BACKOFF_S * 2 ** min(tries - 1, 30) * jitter, MAX_BACKOFF_S)
         return backoff_s if error.retry_after_s is None else max(error.retry_after_s, 0) + FIRST_BACKOFF_S * (jitter - 0.5)
 
     async def _attempt(self, request: TeacherRequest) -> Reply:
@@ -338,8 +230,8 @@ class Teacher:
             try:
                 reply = await self.backend.send(request)
             except BackendError as failure:
-                self.ledger.write_failure(request.key, number, str(failure), is_maybe_paid=failure.is_maybe_paid)
-                real = most if failure.is_maybe_paid else Spend(requests=1)
+                self.ledger.write_failure(request.key, number, failure)
+                real = most if failure.is_maybe_paid else Spend(requests=not failure.is_unsent)
                 raise
             cost = self._cost(reply.prompt_tokens, reply.completion_tokens)
             self.ledger.write_reply(request.key, number, reply, cost)
@@ -354,12 +246,14 @@ class Teacher:
     async def _reserve(self, most: Spend) -> None:
         """Reserve, waiting while requests in flight may still give back what they reserved too much."""
         while True:
+            if self.budget.exhausted is not None:
+                raise self.budget.exhausted
             try:
                 return self.budget.reserve(most)
-            except BudgetExhausted:
+            except BudgetExhausted as exhausted:
                 if self.budget.reserved.requests == 0:
+                    self.budget.exhausted = exhausted
                     raise
-            self.budget.exhausted = None
             async with self._settled:
                 await self._settled.wait()
 

@@ -11,7 +11,7 @@ from limbeck.teacher.backends.recorded import RecordedBackend
 from limbeck.teacher.backends.scripted import ScriptedBackend
 from limbeck.teacher.backends.tutor import TutorBackend
 from limbeck.teacher.request import Backend
-from limbeck.teacher.teacher import TeacherSettings
+from limbeck.teacher.settings import TeacherSettings
 
 BACKENDS: Mapping[str, Callable[[TeacherSettings, Task], Backend]] = {
     "embedded": lambda settings, task: EmbeddedBackend(settings),

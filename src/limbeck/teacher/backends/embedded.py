@@ -21,7 +21,7 @@ from limbeck.errors import ConfigError
 from limbeck.packaged import PREFIX, find_packaged
 from limbeck.teacher.backends.openai_compatible import OpenAIBackend
 from limbeck.teacher.request import BackendError, Reply, TeacherRequest
-from limbeck.teacher.teacher import TeacherSettings
+from limbeck.teacher.settings import TeacherSettings
 
 START_TIMEOUT_S = 180.0
 MAX_STARTS = 4

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -23,13 +24,23 @@ import aiohttp
 
 from limbeck.errors import ConfigError
 from limbeck.teacher.request import Backend, BackendError, Reply, TeacherRequest
-from limbeck.teacher.teacher import TeacherSettings
+from limbeck.teacher.settings import TeacherSettings
 
 CONNECT_TIMEOUT_S = 20.0
 CHECK_TIMEOUT_S = 20.0
 KEEP_ALIVE_S = 3.0  # below the 5 s after which common servers drop an idle connection, maybe just as a request leaves
 MAX_BODY_BYTES = 16 * 2**20
 TRANSIENT = frozenset({408, 409, 425, 429})
+GATEWAY_TIMEOUTS = frozenset({408, 504, 524})  # what is behind the gateway may have answered, and be paid
+MAX_COUNT = 10**9
+REMEDIES = {
+    "max_tokens": "teacher.max_tokens_field: max_completion_tokens",
+    "max_completion_tokens": "teacher.max_tokens_field: max_tokens",
+    "temperature": "teacher.temperature: null",
+}
+_REFUSED_FIELD = re.compile(r"unsupported (?:parameter|value)\W+(\w+)", re.IGNORECASE)
+_KEY_WORDS = re.compile(r"\bkey\b|auth|permission|credential|forbidden|access")  # a 403 may also be about one prompt
+_USER_INFO = re.compile(r"://[^\s/@]+@")
 OUT_OF_MONEY = ("insufficient_quota", "billing_hard_limit_reached", "insufficient credits")
 
 
@@ -54,9 +65,9 @@ class OpenAIBackend(Backend):
             raise await self._explain(status, headers, body)
         try:
             answer = json.loads(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             if "html" in headers.get("Content-Type", ""):
-                raise self._no_api(status, headers) from error
+                raise self._no_api(status, headers, self._quote(body)) from error
             raise BackendError(
                 f"{self._url}: the reply is cut or no JSON ({len(body)} bytes: {self._quote(body)})",
                 is_transient=True, is_maybe_paid=True,
@@ -64,7 +75,9 @@ class OpenAIBackend(Backend):
         if isinstance(answer, dict) and answer.get("error") and not answer.get("choices"):
             # Some proxies answer 200 and put the failure of what is behind them inside.
             code = answer["error"].get("code") if isinstance(answer["error"], dict) else None
-            raise await self._explain(code if isinstance(code, int) else 502, headers, body)
+            inside = await self._explain(code if isinstance(code, int) else 502, headers, body)
+            inside.is_maybe_paid = not inside.is_fatal  # the status says that the request was taken
+            raise inside
         return self._read_reply(answer, request)
 
     async def check(self) -> str:
@@ -78,7 +91,7 @@ class OpenAIBackend(Backend):
             raise await self._explain(status, headers, body)
         names = _list_models(body)
         if status == 200 and names is None:
-            raise self._no_api(status, headers)
+            raise self._no_api(status, headers, self._quote(body))
         if status != 200 and not self._url.endswith("/v1") and await self._has_models("/v1/models"):
             raise BackendError(f"{self._url} has no API, but {self._url}/v1 has: set teacher.base_url to that", is_fatal=True)
         if names and self._settings.model not in names:
@@ -112,16 +125,22 @@ class OpenAIBackend(Backend):
                         raise BackendError(f"{self._url}: the reply exceeds {MAX_BODY_BYTES} bytes", is_maybe_paid=True)
                 return response.status, response.headers, b"".join(chunks)
         except (aiohttp.ClientSSLError, aiohttp.ClientConnectorCertificateError) as error:
-            raise BackendError(f"{self._url}: its TLS certificate can't be verified: {error}", is_fatal=True) from error
+            raise self._fail("its TLS certificate can't be verified", error, is_fatal=True) from error
+        except aiohttp.ClientHttpProxyError as error:
+            what = f"the proxy of the environment answered {error.status}"
+            is_fatal = 400 <= error.status < 500
+            raise self._fail(what, None, is_fatal=is_fatal, is_transient=not is_fatal, is_unsent=True) from error
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise BackendError(f"can't reach {self._url}: {error}; is it running?", is_transient=True) from error
+            raise self._fail("can't be reached; is it running?", error, is_transient=True, is_unsent=True) from error
         except TimeoutError as error:
-            raise BackendError(
-                f"{self._url}: no whole reply within {timeout_s:g} s (teacher.timeout_s)", is_transient=True, is_maybe_paid=True
-            ) from error
+            what = f"no whole reply within {timeout_s:g} s (teacher.timeout_s)"
+            raise self._fail(what, None, is_transient=True, is_maybe_paid=True) from error
         except (aiohttp.ClientError, OSError) as error:
-            what = f"{type(error).__name__}: {error}"
-            raise BackendError(f"{self._url}: the connection broke ({what})", is_transient=True, is_maybe_paid=True) from error
+            raise self._fail("the connection broke", error, is_transient=True, is_maybe_paid=True) from error
+
+    def _fail(self, what: str, error: BaseException | None, **kind: bool) -> BackendError:
+        said = "" if error is None else f" ({self._clean(f'{type(error).__name__}: {error}')})"
+        return BackendError(f"{self._url}: {what}{said}", **kind)  # type: ignore[arg-type]
 
     def _read_reply(self, answer: Any, request: TeacherRequest) -> Reply:  # noqa: ANN401 (whatever JSON a server sent)
         try:
@@ -151,7 +170,7 @@ class OpenAIBackend(Backend):
         said = self._quote(body)
         lower = body[:4096].decode("utf-8", "replace").lower()  # with the codes that the message leaves out
         place = f"{self._url} answered {status}"
-        if status in (401, 403):
+        if status == 401 or (status == 403 and _KEY_WORDS.search(lower)):
             source = self._settings.api_key_file or f"the environment variable {self._settings.api_key_env}"
             state = f"the key of {source} is refused" if self._key else f"it wants a key, and {source} is not set"
             return BackendError(f"{place}: {state} ({said})", is_fatal=True)
@@ -161,13 +180,16 @@ class OpenAIBackend(Backend):
             target = headers.get("Location", "nowhere")
             return BackendError(f"{place}: it redirects to {target}; set teacher.base_url to the API itself", is_fatal=True)
         if status in TRANSIENT or status >= 500:
-            return BackendError(f"{place}: {said}", is_transient=True, retry_after_s=read_retry_after(headers))
+            wait_s = read_retry_after(headers)
+            return BackendError(
+                f"{place}: {said}", is_transient=True, is_maybe_paid=status in GATEWAY_TIMEOUTS,
+                is_throttled=status == 429 or wait_s is not None, retry_after_s=wait_s,
+            )  # fmt: skip
         if status in (404, 405):
             return await self._explain_missing(place, said, headers)
-        for field, remedy in (("max_completion_tokens", "teacher.max_tokens_field: max_completion_tokens"),
-                              ("temperature", "teacher.temperature: null")):  # fmt: skip
-            if f"'{field}'" in lower and "unsupported" in lower:
-                return BackendError(f"{place}: {said}; set {remedy}", is_fatal=True)
+        refused = _REFUSED_FIELD.search(said)
+        if refused and refused[1] in REMEDIES:
+            return BackendError(f"{place}: {said}; set {REMEDIES[refused[1]]}", is_fatal=True)
         if "response_format" in lower or "json_schema" in lower:
             return BackendError(f"{place}: {said}", unsupported="response_format")
         return BackendError(f"{place}: {said}")
@@ -179,7 +201,7 @@ class OpenAIBackend(Backend):
             body = b""
         names = _list_models(body)
         if names is None:
-            return self._no_api(404, headers)
+            return self._no_api(404, headers, said)
         return BackendError(
             f"{place} for model {self._settings.model!r}: {said}. It lists {_join(names)}; set teacher.model", is_fatal=True
         )
@@ -191,24 +213,29 @@ class OpenAIBackend(Backend):
             return False
         return status == 200 and _list_models(body) is not None
 
-    def _no_api(self, status: int, headers: Mapping[str, str]) -> BackendError:
+    def _no_api(self, status: int, headers: Mapping[str, str], said: str) -> BackendError:
         kind = headers.get("Content-Type", "nothing")
         return BackendError(
-            f"{self._url} answered {status} with {kind}: no OpenAI-compatible API; teacher.base_url usually ends in /v1",
+            f"{self._url} answered {status} with {kind}: no OpenAI-compatible API, or no model {self._settings.model_name!r} "
+            f"({said[:120]}); teacher.base_url usually ends in /v1",
             is_fatal=True,
         )
 
     def _quote(self, body: bytes | str) -> str:
-        """What a server said, short, on one line, and without the key should it be repeated there."""
+        """What a server said, short and on one line."""
         text = body.decode("utf-8", "replace") if isinstance(body, bytes) else body
         try:
             found = json.loads(text)
             error = found.get("error", found) if isinstance(found, dict) else found
             text = str(error.get("message") or error.get("detail") or error) if isinstance(error, dict) else str(error)
-        except ValueError:
+        except (ValueError, RecursionError):
             pass
-        text = " ".join((text.replace(self._key, "***") if self._key else text).split())
-        return text[:300] or "nothing"
+        return self._clean(text)[:300] or "nothing"
+
+    def _clean(self, text: str) -> str:
+        """Text on one line, without the key or a proxy's password should they be repeated in it."""
+        text = text.replace(self._key, "***") if self._key else text
+        return " ".join(_USER_INFO.sub("://", text[:2000]).split())
 
 
 def split_thoughts(content: str) -> tuple[str, str]:
@@ -310,4 +337,5 @@ def _read_content(content: object) -> str:
 
 
 def _read_count(value: object, otherwise: int) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else otherwise
+    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_COUNT
+    return int(value) if is_count else otherwise  # type: ignore[call-overload]

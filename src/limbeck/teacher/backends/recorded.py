@@ -14,7 +14,7 @@ from limbeck.data.readers import Row, read_rows
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError, DataError
 from limbeck.teacher.request import About, Backend, BackendError, Reply, TeacherRequest, estimate_tokens
-from limbeck.teacher.teacher import TeacherSettings
+from limbeck.teacher.settings import TeacherSettings
 
 
 class RecordedBackend(Backend):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from limbeck.data.readers import read_jsonl
 from limbeck.errors import ConfigError, DataError
 from limbeck.teacher.request import Backend, BackendError, Reply, TeacherRequest
-from limbeck.teacher.teacher import TeacherSettings
+from limbeck.teacher.settings import TeacherSettings
 
 
 class ScriptedBackend(Backend):

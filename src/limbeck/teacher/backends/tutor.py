@@ -14,7 +14,7 @@ from limbeck.data.procedural import DOMAINS, STREAM_LENGTH, SYNTHESIS_OFFSET, Pr
 from limbeck.data.solutions import Solution
 from limbeck.data.task import Task
 from limbeck.teacher.request import Backend, BackendError, Reply, TeacherRequest
-from limbeck.teacher.teacher import TeacherSettings, TutorSettings
+from limbeck.teacher.settings import TeacherSettings, TutorSettings
 
 CENTRE_CHOICES = 8
 

@@ -23,7 +23,8 @@ from tests.loopback import Loopback, Reaction, chat, refuse
 from limbeck.errors import ConfigError, TeacherError
 from limbeck.teacher import teacher as teacher_module
 from limbeck.teacher.backends import openai_compatible
-from limbeck.teacher.backends.openai_compatible import OpenAIBackend, read_retry_after, split_thoughts
+from limbeck.teacher.backends.http_parts import find_proxy, read_retry_after, split_thoughts
+from limbeck.teacher.backends.openai_compatible import OpenAIBackend
 from limbeck.teacher.budget import Budget, BudgetSettings
 from limbeck.teacher.ledger import Ledger
 from limbeck.teacher.request import About, BackendError, Reply
@@ -500,7 +501,7 @@ def test_proxies_are_not_used_for_this_machine(tmp_path: Path, monkeypatch: pyte
     monkeypatch.delenv("NO_PROXY", raising=False)
     with serve(tmp_path, lambda number, body: chat()) as (teacher, _):
         assert replies(ask(teacher))
-    assert openai_compatible._find_proxy("http://teacher.example/v1") == "http://127.0.0.1:9"
+    assert find_proxy("http://teacher.example/v1") == "http://127.0.0.1:9"
 
 
 def test_tls_is_verified(tmp_path: Path) -> None:

@@ -8,21 +8,23 @@ TLS is always verified, redirects are not followed (the key would go along), and
 from __future__ import annotations
 
 import json
-import os
 import re
-import stat
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from ipaddress import ip_address
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
-from limbeck.errors import ConfigError
+from limbeck.teacher.backends.http_parts import (
+    check_base_url,
+    find_proxy,
+    join_names,
+    list_models,
+    read_content,
+    read_count,
+    read_key,
+    read_retry_after,
+    split_thoughts,
+)
 from limbeck.teacher.request import Backend, BackendError, Reply, TeacherRequest
 from limbeck.teacher.settings import TeacherSettings
 
@@ -32,7 +34,6 @@ KEEP_ALIVE_S = 3.0  # below the 5 s after which common servers drop an idle conn
 MAX_BODY_BYTES = 16 * 2**20
 TRANSIENT = frozenset({408, 409, 425, 429})
 GATEWAY_TIMEOUTS = frozenset({408, 504, 524})  # what is behind the gateway may have answered, and be paid
-MAX_COUNT = 10**9
 REMEDIES = {
     "max_tokens": "teacher.max_tokens_field: max_completion_tokens",
     "max_completion_tokens": "teacher.max_tokens_field: max_tokens",
@@ -53,10 +54,10 @@ class OpenAIBackend(Backend):
 
     def __init__(self, settings: TeacherSettings) -> None:
         self._settings = settings
-        self._url = _check_base_url(settings.base_url)
-        self._key = _read_key(settings)
+        self._url = check_base_url(settings.base_url)
+        self._key = read_key(settings)
         self._session: aiohttp.ClientSession | None = None
-        self._proxy = _find_proxy(self._url)
+        self._proxy = find_proxy(self._url)
 
     async def send(self, request: TeacherRequest) -> Reply:
         """One attempt of one request."""
@@ -89,13 +90,13 @@ class OpenAIBackend(Backend):
         status, headers, body = await self._call("GET", "/models", None, CHECK_TIMEOUT_S)
         if status in (401, 402, 403) or status in TRANSIENT or status >= 500 or 300 <= status < 400:
             raise await self._explain(status, headers, body)
-        names = _list_models(body)
+        names = list_models(body)
         if status == 200 and names is None:
             raise self._no_api(status, headers, self._quote(body))
         if status != 200 and not self._url.endswith("/v1") and await self._has_models("/v1/models"):
             raise BackendError(f"{self._url} has no API, but {self._url}/v1 has: set teacher.base_url to that", is_fatal=True)
         if names and self._settings.model not in names:
-            return f"{self._url} lists no model {self._settings.model!r}; it lists {_join(names)}"
+            return f"{self._url} lists no model {self._settings.model!r}; it lists {join_names(names)}"
         return ""
 
     async def close(self) -> None:
@@ -146,7 +147,7 @@ class OpenAIBackend(Backend):
         try:
             choice = answer["choices"][0]
             message = choice["message"]
-            content, refusal = _read_content(message.get("content")), message.get("refusal")
+            content, refusal = read_content(message.get("content")), message.get("refusal")
             thoughts = message.get("reasoning_content") or message.get("reasoning")
         except (LookupError, TypeError, AttributeError) as error:
             raise BackendError(
@@ -160,8 +161,8 @@ class OpenAIBackend(Backend):
             text=text or str(refusal or ""),
             model=str(answer.get("model") or request.model),
             finish_reason="refusal" if refusal else finish if isinstance(finish, str) else "stop",
-            prompt_tokens=_read_count(usage.get("prompt_tokens"), request.token_bound - request.reply_token_bound),
-            completion_tokens=_read_count(usage.get("completion_tokens"), request.reply_token_bound),
+            prompt_tokens=read_count(usage.get("prompt_tokens"), request.token_bound - request.reply_token_bound),
+            completion_tokens=read_count(usage.get("completion_tokens"), request.reply_token_bound),
             reasoning="\n".join(part for part in (thoughts if isinstance(thoughts, str) else "", reasoning) if part),
         )
 
@@ -199,11 +200,12 @@ class OpenAIBackend(Backend):
             _, _, body = await self._call("GET", "/models", None, CHECK_TIMEOUT_S)
         except BackendError:
             body = b""
-        names = _list_models(body)
+        names = list_models(body)
         if names is None:
             return self._no_api(404, headers, said)
         return BackendError(
-            f"{place} for model {self._settings.model!r}: {said}. It lists {_join(names)}; set teacher.model", is_fatal=True
+            f"{place} for model {self._settings.model!r}: {said}. It lists {join_names(names)}; set teacher.model",
+            is_fatal=True,
         )
 
     async def _has_models(self, path: str) -> bool:
@@ -211,7 +213,7 @@ class OpenAIBackend(Backend):
             status, _, body = await self._call("GET", path, None, CHECK_TIMEOUT_S)
         except BackendError:
             return False
-        return status == 200 and _list_models(body) is not None
+        return status == 200 and list_models(body) is not None
 
     def _no_api(self, status: int, headers: Mapping[str, str], said: str) -> BackendError:
         kind = headers.get("Content-Type", "nothing")
@@ -236,106 +238,3 @@ class OpenAIBackend(Backend):
         """Text on one line, without the key or a proxy's password should they be repeated in it."""
         text = text.replace(self._key, "***") if self._key else text
         return " ".join(_USER_INFO.sub("://", text[:2000]).split())
-
-
-def split_thoughts(content: str) -> tuple[str, str]:
-    """``(reasoning, text)`` of a content in which a ``<think>`` block may stand first; a block never closed is all thought.
-
-    The opening tag may be missing, since some chat templates put it into the prompt.
-    """
-    before, tag, after = content.rpartition("</think>")
-    if tag:
-        return before.strip().removeprefix("<think>").strip(), after.strip()
-    if content.lstrip().startswith("<think>"):
-        return content.strip().removeprefix("<think>").strip(), ""
-    return "", content
-
-
-def read_retry_after(headers: Mapping[str, str]) -> float | None:
-    """The seconds that a server asks to wait (``retry-after-ms``, or ``Retry-After`` as seconds or date), or None."""
-    for name, unit in (("retry-after-ms", 1e-3), ("Retry-After", 1.0)):
-        try:
-            seconds = float(headers.get(name, "")) * unit
-        except ValueError:
-            continue
-        return seconds if 0 <= seconds < float("inf") else None
-    try:
-        return max(0.0, (parsedate_to_datetime(headers.get("Retry-After", "")) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return None
-
-
-def _check_base_url(base_url: str | None) -> str:
-    if not base_url:
-        raise ConfigError(
-            "teacher.backend: openai_compatible needs teacher.base_url, such as http://127.0.0.1:8000/v1 for a local vLLM"
-        )
-    parts = urlsplit(base_url)
-    try:
-        is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        is_url = False
-    if not is_url:
-        raise ConfigError(f"teacher.base_url {base_url!r} is no http(s) URL, such as http://127.0.0.1:8000/v1")
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise ConfigError(
-            "teacher.base_url holds a user, a query or a fragment; only scheme, host, port and path are wanted. A key "
-            "belongs in the environment variable that teacher.api_key_env names"
-        )
-    if parts.path.rstrip("/").endswith("/chat/completions"):
-        raise ConfigError(f"teacher.base_url {base_url!r} ends in the endpoint; give the part before /chat/completions")
-    return base_url.rstrip("/")
-
-
-def _read_key(settings: TeacherSettings) -> str:
-    if settings.api_key_file is None:
-        key = os.environ.get(settings.api_key_env, "").strip()
-        source = f"the environment variable {settings.api_key_env}"
-    else:
-        key, source = _read_key_file(settings.api_key_file), str(settings.api_key_file)
-    if not (key.isascii() and key.isprintable()) or " " in key:
-        raise ConfigError(f"{source} holds no key: it has spaces, line breaks or characters that no header can carry")
-    return key
-
-
-def _read_key_file(path: Path) -> str:
-    try:
-        if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise ConfigError(f"teacher.api_key_file {path} can be read by others; run chmod 600 on it")
-        return path.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"teacher.api_key_file {path}: {error}") from error
-
-
-def _find_proxy(url: str) -> str | None:
-    """The proxy that the environment names for a URL; none for this very machine, which proxies would catch too."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    try:
-        is_here = host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        is_here = False
-    return None if is_here or proxy_bypass(host) else getproxies().get(parts.scheme)
-
-
-def _list_models(body: bytes) -> list[str] | None:
-    """The names in a list of models, or None where the body is no such list."""
-    try:
-        return [str(entry["id"]) for entry in json.loads(body)["data"]]
-    except (ValueError, LookupError, TypeError):
-        return None
-
-
-def _join(names: list[str]) -> str:
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "") or "none"
-
-
-def _read_content(content: object) -> str:
-    if isinstance(content, list):  # parts, as some servers send
-        return "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
-    return content if isinstance(content, str) else ""
-
-
-def _read_count(value: object, otherwise: int) -> int:
-    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_COUNT
-    return int(value) if is_count else otherwise  # type: ignore[call-overload]

@@ -36,6 +36,7 @@ REPLY_TOKENS_PER_S = (100.0, 50.0, 20.0)
 # Student tokens per second and billion parameters: two CPU cores, and one data-centre GPU.
 TRAIN_TOKENS_PER_S = {"cpu": 60.0, "gpu": 8_000.0}
 GENERATE_TOKENS_PER_S = {"cpu": 36.0, "gpu": 4_000.0}
+EMBEDDED_TOKENS_PER_S = 150.0  # SmolLM2-135M on two CPU cores
 REMOTE = ("openai_compatible",)
 
 
@@ -126,6 +127,8 @@ def foresee_teacher(config: Config, data: RunData, stages: Sequence[Mapping[str,
                 found["requests"] += requests
                 found["prompt_tokens"] += prompt * requests
                 found["completion_tokens"] += reply * requests
+                if settings.backend == "embedded":
+                    found["seconds"] += requests * reply * (1 / EMBEDDED_TOKENS_PER_S)
                 if settings.backend in REMOTE:
                     each = Range(*(0.5 + tokens / speed for tokens, speed in
                                    zip((reply.low, reply.likely, reply.high), REPLY_TOKENS_PER_S, strict=True)))  # fmt: skip

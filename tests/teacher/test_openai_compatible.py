@@ -181,6 +181,16 @@ def test_being_told_to_wait_is_no_failure(tmp_path: Path) -> None:
         assert len(replies(ask(teacher, 12))) == 12
 
 
+def test_the_deadline_counts_from_the_first_attempt(tmp_path: Path) -> None:
+    """A request that waited long for its turn, and then fails once, still has its whole deadline."""
+
+    def react(number: int, body: dict[str, Any]) -> Any:  # noqa: ANN401
+        return Reaction(refuse("oops"), 500) if number == 8 else Reaction(chat(), delay_s=0.1)
+
+    with serve(tmp_path, react, max_concurrency=1, deadline_s=0.5) as (teacher, _):
+        assert len(replies(ask(teacher, 10))) == 10
+
+
 def test_all_wait_where_one_is_told_to(tmp_path: Path) -> None:
     """While the teacher asks to be left alone no other request is sent either."""
     arrivals: list[float] = []

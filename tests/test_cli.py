@@ -314,7 +314,12 @@ def wait_for(path: Path, seconds: float = 60) -> None:
 
 
 def start(path: Path, run: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "limbeck", "run", str(path), "--out", str(run)], stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        [sys.executable, "-m", "limbeck", "run", str(path), "--out", str(run)],
+        stderr=subprocess.PIPE,
+        # A shell that runs the tests in the background ignores SIGINT, and its children would too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
 
 
 def test_interruption_exits_with_130_and_goes_on(project: Project) -> None:

@@ -114,8 +114,8 @@ def test_requests_tokens_and_money_by_hand(tmp_path: Path) -> None:
         "prompt_usd_per_mtok": 0.0, "completion_usd_per_mtok": 10.0}})  # fmt: skip
     totals = plan(path, "budget.max_examples=10", "method.stages=1")["totals"]
     assert totals["requests"] == {"low": 10, "likely": pytest.approx(10 / 0.85), "high": 30}
-    # Without rationales in the data a reply is taken to use 15, 40 or 100% of its limit.
-    assert totals["cost_usd"] == {"low": pytest.approx(10 * 15 * 1e-5), "likely": pytest.approx(10 / 0.85 * 40 * 1e-5),
+    # Without rationales in the data a reply is taken to use 3, 30 or 100% of its limit.
+    assert totals["cost_usd"] == {"low": pytest.approx(10 * 3 * 1e-5), "likely": pytest.approx(10 / 0.85 * 30 * 1e-5),
                                   "high": pytest.approx(30 * 100 * 1e-5)}  # fmt: skip
     assert totals["seconds"]["low"] < totals["seconds"]["likely"] < totals["seconds"]["high"]
 

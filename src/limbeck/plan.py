@@ -30,7 +30,7 @@ CHAT_TOKENS = 8  # what a chat template adds to a message
 # 62% (R52, label withheld or not) and 74% (BIG-Bench-Hard, blind).
 KEPT = {"hinted": 0.85, "blind": 0.75, "synthesize": 0.85}
 # Reply lengths as shares of teacher.max_tokens, and as multiples of the rationales that the data has.
-REPLY_SHARE = (0.15, 0.4, 1.0)
+REPLY_SHARE = (0.03, 0.3, 1.0)
 REPLY_MULTIPLE = (0.5, 1.0, 2.0)
 REPLY_TOKENS_PER_S = (100.0, 50.0, 20.0)
 # Student tokens per second and billion parameters: two CPU cores, and one data-centre GPU.

@@ -35,6 +35,7 @@ bench: $(STAMP)  ## ratios against a named alternative, written to benchmarks/re
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[bench]"
 	$(BIN)/python benchmarks/transport.py
+	$(BIN)/python benchmarks/embedded_slots.py
 
 clean:
 	rm -rf .venv runs

@@ -45,7 +45,7 @@ class EmbeddedSettings(Settings):
         threads: processor threads; null leaves it to llama.cpp.
     """
 
-    slots: int = Field(default=32, gt=0)
+    slots: int = Field(default=16, gt=0)
     context: int = Field(default=2048, gt=0)
     threads: int | None = Field(default=None, gt=0)
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from limbeck.config import Config
 from limbeck.data.example import Example
+from limbeck.data.pool import Pool
 from limbeck.errors import ConfigError
 from limbeck.run_data import RunData
 from limbeck.selection.quotas import GLOBAL, Share, foresee_stages
@@ -26,7 +27,7 @@ from limbeck.teacher.settings import TeacherSettings
 
 SAMPLE = 16  # examples of a domain whose prompts are counted
 CHAT_TOKENS = 8  # what a chat template adds to a message
-# Shares of replies that are kept, where nothing is known of the teacher. Published GPT rationales kept 85% (MATH, hinted),
+# Shares of replies that are kept, where nothing is known of the teacher. Published GPT rationales kept 84% (MATH, hinted),
 # 62% (R52, label withheld or not) and 74% (BIG-Bench-Hard, blind).
 KEPT = {"hinted": 0.85, "blind": 0.75, "synthesize": 0.85}
 # Reply lengths as shares of teacher.max_tokens, and as multiples of the rationales that the data has.
@@ -68,16 +69,14 @@ def make_plan(config: Config, data: RunData) -> dict[str, Any]:
         ConfigError: ``teacher.tokenizer`` can't be read.
     """
     method = config.method
-    unavailable: dict[str, int] = {}
-    for example in data.train:
-        if example.id in data.unavailable:
-            unavailable[example.domain] = unavailable.get(example.domain, 0) + 1
-    left = {domain: count - unavailable.get(domain, 0) for domain, count in data.counts.items()}
+    pool = Pool(data.train)
+    pool.remove(data.unavailable)
+    left = {domain: pool.count_left(domain) for domain in pool.domains}
     stages = foresee_stages(
-        method.quota, data.counts, left, budget=config.budget.max_examples, stages=method.stages,
+        method.quota, pool.counts, left, budget=config.budget.max_examples, stages=method.stages,
         offset=method.adaptive_offset, tail=method.tail,
     )  # fmt: skip
-    teacher = foresee_teacher(config, data, stages)
+    teacher = foresee_teacher(config, data, pool, stages)
     totals: dict[str, Any] = {
         "examples": sum(share.quota - share.missing for shares in stages for share in shares.values()),
         **{name: sum(getattr(share, name) for shares in stages for share in shares.values())
@@ -88,7 +87,7 @@ def make_plan(config: Config, data: RunData) -> dict[str, Any]:
         "seconds": asdict(teacher["seconds"] + foresee_student_seconds(config, data, stages)),
     }  # fmt: skip
     return {
-        "domains": {domain: data.counts[domain] for domain in sorted(data.counts, key=lambda d: (-data.counts[d], d))},
+        "domains": {domain: pool.counts[domain] for domain in pool.domains},
         "stages": [{"stage": index, "domains": {name: asdict(share) for name, share in shares.items()}}
                    for index, shares in enumerate(stages)],
         "totals": totals,
@@ -99,7 +98,7 @@ def make_plan(config: Config, data: RunData) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def foresee_teacher(config: Config, data: RunData, stages: Sequence[Mapping[str, Share]]) -> dict[str, Range]:
+def foresee_teacher(config: Config, data: RunData, pool: Pool, stages: Sequence[Mapping[str, Share]]) -> dict[str, Range]:
     """Requests, prompt and completion tokens, and seconds of waiting, over all stages and domains."""
     method, settings = config.method, config.teacher
     found = dict.fromkeys(("requests", "prompt_tokens", "completion_tokens", "seconds"), NOTHING)
@@ -110,11 +109,6 @@ def foresee_teacher(config: Config, data: RunData, stages: Sequence[Mapping[str,
             wanted["synthesize"][domain] = wanted["synthesize"].get(domain, 0) + share.synthesize
     if method.annotation == "none":
         wanted["annotate"] = {}
-    by_domain: dict[str, list[Example]] = {}
-    for example in data.train:
-        for group in (example.domain, GLOBAL):
-            if example.id not in data.unavailable or group not in by_domain:
-                by_domain.setdefault(group, []).append(example)
     for purpose, counts in wanted.items():
         kept = KEPT.get(method.annotation if purpose == "annotate" else purpose, 1.0)
         for domain, count in counts.items():
@@ -122,7 +116,7 @@ def foresee_teacher(config: Config, data: RunData, stages: Sequence[Mapping[str,
                 once = method.on_mismatch == "consume" and purpose == "annotate"
                 tries = Range(1, 1 if once else min(1 / kept, method.max_attempts_per_example),
                               1 if once else method.max_attempts_per_example)  # fmt: skip
-                prompt, reply = measure_request(config, data, purpose, domain, by_domain[domain])
+                prompt, reply = measure_request(config, data, purpose, domain, find_sample(pool, purpose, domain))
                 requests = tries * count
                 found["requests"] += requests
                 found["prompt_tokens"] += prompt * requests
@@ -136,13 +130,20 @@ def foresee_teacher(config: Config, data: RunData, stages: Sequence[Mapping[str,
     return found
 
 
+def find_sample(pool: Pool, purpose: str, domain: str) -> Sequence[Example]:
+    """Some examples that requests of a domain (or of the whole pool, under `GLOBAL`) are about."""
+    if domain == GLOBAL:
+        return [example for name in pool.domains for example in pool.candidates(name)]
+    return pool.candidates(domain) if purpose == "annotate" else pool.originals[domain]
+
+
 def measure_request(
     config: Config, data: RunData, purpose: str, domain: str, examples: Sequence[Example]
 ) -> tuple[Range, Range]:
     """Mean tokens of the prompt and of the reply of one request, by prompts that are really written."""
     settings, task = config.teacher, data.task
     count = load_counter(settings)
-    shown = examples[:SAMPLE]
+    shown = examples[:: max(1, len(examples) // SAMPLE)][:SAMPLE]
     if purpose == "annotate":
         template = load_template("annotate", settings.templates.get("annotate"))
         hinted = config.method.annotation == "hinted"

@@ -87,13 +87,11 @@ def compute_synthetic_need(
     `left` says how many of the n_d in `counts` can be chosen at all; None: all of them.
     """
     need = dict.fromkeys(counts, 0)
-    if policy == "none":
-        return need
-    for stage in range(stages):
-        quotas = compute_quotas(policy, counts, budget=budget, stages=stages, stage=stage, offset=offset)
-        for domain, quota in quotas.items():
-            need[domain] += quota
-    return {domain: max(0, wanted - (left or counts)[domain]) for domain, wanted in need.items()}
+    for shares in foresee_stages(policy, counts, left or counts, budget=budget, stages=stages, offset=offset):
+        for domain, share in shares.items():
+            if share.synthesize:
+                need[domain] += share.synthesize
+    return need
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from pathlib import Path
 from limbeck.config import Config
 from limbeck.data.example import Example
 from limbeck.data.overlap import LeakGuard
-from limbeck.data.readers import hash_rows
 from limbeck.data.sources import Reading, collect_labels, read_examples
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError, DataError
@@ -128,7 +127,7 @@ def read_data(config: Config) -> RunData:
         notes.append(f"{text}; they count in the quotas and are never chosen")
     hashes = {name: reading.digest for name, reading in (("train", train), ("dev", dev), ("test", test)) if reading}
     hashes |= {f"template {name}": _hash(path) for name, path in config.teacher.templates.items()}
-    hashes |= hash_replies(config)
+    hashes |= backend.hashes
     unseen = {example.domain for example in held_out} - set(counts)  # n_d = 0 of them in the pool
     tail = frozenset(find_tail_domains(counts, config.budget.max_examples) | unseen)
     return RunData(
@@ -141,17 +140,6 @@ def find_unavailable(config: Config, backend: Backend, examples: Sequence[Exampl
     if config.method.annotation == "none":
         return []
     return [e.id for e in examples if not backend.can_answer(About("annotate", 0, e.domain, (e,)))]
-
-
-def hash_replies(config: Config) -> dict[str, str]:
-    """Hashes of the files from which the teacher answers: other replies would make another run."""
-    teacher = config.teacher
-    if teacher.backend == "scripted" and teacher.path is not None:
-        return {"replies": _hash(teacher.path)}
-    if teacher.backend != "recorded":
-        return {}
-    files = {"annotations": teacher.recorded.annotations, "synthesized": teacher.recorded.synthesized}
-    return {name: hash_rows(source) for name, source in files.items() if source is not None}
 
 
 def _hash(path: Path) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -58,14 +57,6 @@ def read_rows(source: str | Path, wanted: str = "train") -> Rows:
 def is_there(source: str) -> bool:
     """Whether a source is a file or folder here, or may be a data set on the Hub."""
     return _exists(source) or _exists(source.partition(":")[0]) or find_hub_id(source) is not None
-
-
-def hash_rows(source: str | Path, wanted: str = "train") -> str:
-    """A hash of all rows of a source, the same wherever it lies and in whatever format."""
-    digest = hashlib.sha256()
-    for _, row in read_rows(source, wanted):
-        update_digest(digest, row)
-    return digest.hexdigest()
 
 
 def update_digest(digest: Any, row: Row) -> None:  # noqa: ANN401 (hashlib names no type)

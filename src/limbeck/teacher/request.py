@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from limbeck.data.example import Example, canonical_json, hash_text
@@ -130,7 +131,13 @@ class BackendError(Exception):
 
 
 class Backend(Protocol):
-    """How a request reaches a teacher. `send` is all that a backend must have; the rest is for those that need it."""
+    """How a request reaches a teacher. `send` is all that a backend must have; the rest is for those that need it.
+
+    Attributes:
+        hashes: of the files from which it answers, by what they are for: other replies would make another run.
+    """
+
+    hashes: Mapping[str, str] = MappingProxyType({})
 
     @abstractmethod
     async def send(self, request: TeacherRequest) -> Reply:

@@ -6,11 +6,12 @@ order of the file and each once: request number n of a domain in the run gets ro
 
 from __future__ import annotations
 
+import hashlib
 import json
-from pathlib import Path
+from collections.abc import Iterable
 
 from limbeck.data.overlap import normalise_question
-from limbeck.data.readers import Row, read_rows
+from limbeck.data.readers import Row, read_rows, update_digest
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError, DataError
 from limbeck.teacher.request import About, Backend, BackendError, Reply, TeacherRequest, estimate_tokens
@@ -35,12 +36,17 @@ class RecordedBackend(Backend):
         if recorded.annotations is None and recorded.synthesized is None:
             raise ConfigError("teacher.backend: recorded needs teacher.recorded.annotations or .synthesized, a file of replies")
         self._annotations: dict[str, str] = {}
+        digests = {"annotations": hashlib.sha256(), "synthesized": hashlib.sha256()}
         for place, row in _read(recorded.annotations):
+            update_digest(digests["annotations"], row)
             question = normalise_question(task.render_question(self._read_fields(row, place)))
             self._annotations.setdefault(question, self._write_annotation(row, place))
         self._synthesized: dict[str, list[str]] = {}
         for place, row in _read(recorded.synthesized):
+            update_digest(digests["synthesized"], row)
             self._synthesized.setdefault(self._read(row, "domain", place), []).append(self._write_example(row, place))
+
+        self.hashes = {name: digest.hexdigest() for name, digest in digests.items() if getattr(recorded, name) is not None}
 
     def can_answer(self, about: About) -> bool:
         """Whether there is a record: of the example's question, or one more of the domain."""
@@ -94,5 +100,5 @@ class RecordedBackend(Backend):
         return self._columns.get(name, name)
 
 
-def _read(source: Path | str | None) -> list[tuple[str, Row]]:
-    return [] if source is None else list(read_rows(source))
+def _read(source: str | None) -> Iterable[tuple[str, Row]]:
+    return () if source is None else read_rows(source)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 
-from limbeck.data.readers import read_jsonl
+from limbeck.data.readers import read_jsonl, update_digest
 from limbeck.errors import ConfigError, DataError
 from limbeck.teacher.request import Backend, BackendError, Reply, TeacherRequest
 from limbeck.teacher.settings import TeacherSettings
@@ -32,8 +33,9 @@ class ScriptedBackend(Backend):
         """
         if settings.path is None:
             raise ConfigError("teacher.backend: scripted needs teacher.path, a JSONL file of {match, text} rows")
-        rows = []
+        rows, digest = [], hashlib.sha256()
         for place, row in read_jsonl(settings.path):
+            update_digest(digest, row)
             if not isinstance(row.get("text"), str):
                 raise DataError(f"{place}: no column 'text'; the row has {sorted(row)}")
             rows.append((str(row.get("match", "")), Reply(row["text"], settings.model, row.get("finish_reason", "stop"))))
@@ -43,7 +45,9 @@ class ScriptedBackend(Backend):
             fit = (reply for match, reply in rows if match in prompt)
             return next(fit, None) or BackendError(f"no row of {settings.path} matches the prompt")
 
-        return cls(script)
+        backend = cls(script)
+        backend.hashes = {"replies": digest.hexdigest()}
+        return backend
 
     async def send(self, request: TeacherRequest) -> Reply:
         """The script's reply, or its exception raised."""

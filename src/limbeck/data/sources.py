@@ -107,19 +107,20 @@ def read_questions(source: str | Path, task: Task, settings: DataSettings) -> li
     return rows
 
 
-def collect_labels(task: Task, settings: DataSettings) -> Task:
-    """The task with the labels that occur in the training data, where it is a label task that lists none.
+def collect_labels(task: Task, settings: DataSettings, wanted: str = "train") -> Task:
+    """The task with the labels that occur in the training data (or the split `wanted`), where it is a label task without any.
 
     Raises:
-        ConfigError: there is no training file to collect them from.
+        ConfigError: there is no such data to collect them from.
         DataError: as `read_examples`.
     """
     if task.answer != "label" or task.labels:
         return task
-    if settings.train is None:
-        raise ConfigError("task.answer is label, but neither task.labels nor data.train is given")
+    source = getattr(settings, wanted)
+    if source is None:
+        raise ConfigError(f"task.answer is label, but neither task.labels nor data.{wanted} is given")
     names = set()
-    for place, row in read_rows(settings.train, "train"):
+    for place, row in read_rows(source, wanted):
         _, said = _read_fields(row, task, settings, place)
         names.add(_read_answer(row, said, task, settings, "label", place)[0])
     return task.model_copy(update={"labels": dict.fromkeys(sorted(names), "")})

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limbeck.data.readers import is_there
-from limbeck.data.sources import DataSettings, collect_labels, read_examples, read_questions
+from limbeck.data.sources import collect_labels, read_examples, read_questions
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError
 from limbeck.evaluation.evaluate import choose_examples, evaluate, predict
@@ -72,7 +72,7 @@ def _read_task(config: Config) -> tuple[Task, frozenset[str]]:
     data = config.data
     if data.train is None or not is_there(data.train):
         # Without a pool there is no head and tail, and the labels are those of the test file.
-        return collect_labels(config.task, DataSettings(train=data.test, columns=data.columns)), frozenset()
+        return collect_labels(config.task, data, "test"), frozenset()
     task = collect_labels(config.task, data)
     counts = read_examples(data.train, task, data).domains
     return task, frozenset(find_tail_domains(counts, config.budget.max_examples))

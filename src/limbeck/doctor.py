@@ -71,7 +71,7 @@ def _ask_teacher(config: Path, overrides: Sequence[str]) -> dict[str, Any]:
     task = collect_labels(settings.task, settings.data)
     example = read_examples(settings.data.train, task, settings.data).examples[0]
     request = TeacherRequest(
-        settings.teacher.model,
+        settings.teacher.model_name,
         ({"role": "user", "content": f"{task.instruction}\n\n{example.question}"},),
         {settings.teacher.max_tokens_field: 64},
         About("annotate", 0, example.domain, (example,)),

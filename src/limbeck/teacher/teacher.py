@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -165,11 +166,11 @@ class Teacher:
         if not self.backend.can_answer(request.about):
             return Outcome(request, None, "unavailable")
         tries = failures = 0
-        deadline: float | None = None  # counted from the first attempt, however long the queue before it
+        deadline = math.inf  # counted from the first attempt, however long the queue before it
         while True:
             try:
                 async with self._gate.enter() as entered_at:
-                    deadline = deadline or entered_at + self.settings.deadline_s
+                    deadline = min(deadline, entered_at + self.settings.deadline_s)
                     if self._fatal is not None:
                         return Outcome(request, None, "failed", str(self._fatal))
                     for field in self._unsupported & set(request.sampling):
@@ -195,7 +196,7 @@ class Teacher:
             if error.is_throttled or error.is_unsent:
                 self._gate.slow_down(entered_at, error.retry_after_s)
             pause_s = self._find_pause_s(request, tries, error)
-            if deadline is not None and time.monotonic() + pause_s >= deadline:
+            if time.monotonic() + pause_s >= deadline:
                 gave_up = f"{error} (gave up at the deadline of {self.settings.deadline_s:g} s, teacher.deadline_s)"
                 if not error.is_unsent:
                     return Outcome(request, None, "failed", gave_up)

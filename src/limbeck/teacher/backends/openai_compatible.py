@@ -93,7 +93,7 @@ class OpenAIBackend(Backend):
         names = list_models(body)
         if status == 200 and names is None:
             raise self._no_api(status, headers, self._quote(body))
-        if status != 200 and not self._url.endswith("/v1") and await self._has_models("/v1/models"):
+        if status != 200 and not self._url.endswith("/v1") and await self._find_models("/v1/models") is not None:
             raise BackendError(f"{self._url} has no API, but {self._url}/v1 has: set teacher.base_url to that", is_fatal=True)
         if names and self._settings.model not in names:
             return f"{self._url} lists no model {self._settings.model!r}; it lists {join_names(names)}"
@@ -196,11 +196,7 @@ class OpenAIBackend(Backend):
         return BackendError(f"{place}: {said}")
 
     async def _explain_missing(self, place: str, said: str, headers: Mapping[str, str]) -> BackendError:
-        try:
-            _, _, body = await self._call("GET", "/models", None, CHECK_TIMEOUT_S)
-        except BackendError:
-            body = b""
-        names = list_models(body)
+        names = await self._find_models("/models")
         if names is None:
             return self._no_api(404, headers, said)
         return BackendError(
@@ -208,12 +204,13 @@ class OpenAIBackend(Backend):
             is_fatal=True,
         )
 
-    async def _has_models(self, path: str) -> bool:
+    async def _find_models(self, path: str) -> list[str] | None:
+        """The models that the server lists there, or None where it lists none."""
         try:
-            status, _, body = await self._call("GET", path, None, CHECK_TIMEOUT_S)
+            _, _, body = await self._call("GET", path, None, CHECK_TIMEOUT_S)
         except BackendError:
-            return False
-        return status == 200 and list_models(body) is not None
+            return None
+        return list_models(body)
 
     def _no_api(self, status: int, headers: Mapping[str, str], said: str) -> BackendError:
         kind = headers.get("Content-Type", "nothing")

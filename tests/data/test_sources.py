@@ -288,6 +288,14 @@ def test_labels_are_collected(file: Path) -> None:
     assert list(task.labels) == ["acq", "earn", "money-fx"]
 
 
+def test_labels_of_a_file_without_a_pool(file: Path) -> None:
+    """Where a held-out split is measured without a pool its own labels are collected, from the split that is meant."""
+    write_rows(file, [{"question": "q1", "answer": "yes"}, {"question": "q2", "answer": "no"}])
+    assert list(collect_labels(Task(answer="label"), DataSettings(test=str(file)), "test").labels) == ["no", "yes"]
+    with pytest.raises(ConfigError, match=r"neither task\.labels nor data\.dev"):
+        collect_labels(Task(answer="label"), DataSettings(test=str(file)), "dev")
+
+
 def test_numeric_labels_are_collected(file: Path) -> None:
     """The labels 0 and 1, written as JSON numbers, are both collected."""
     write_rows(file, [{"question": "q1", "answer": 0}, {"question": "q2", "answer": 1}])

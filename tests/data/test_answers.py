@@ -556,6 +556,87 @@ def test_huge_text_does_not_hang(text: str) -> None:
     extract("math", text)
 
 
+# Equations
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("The answer is: x = 3 * 4 = 12", "3 * 4"),
+        ("The answer is: **( 9.0 + 12.0 )**", "( 9.0 + 12.0 )"),
+        ("The answer is: 3 * 4, since there are three.", "3 * 4"),
+        ("First 2 + 2 = 4.\nThe answer is: $5 - 1$.", "5 - 1"),
+        ("So we have\n3 + 4 = 7\nin all", "3 + 4"),
+        ("so $x = 3 + 4$ of them", "3 + 4"),
+        ("so there are 1,200 of them", "1200"),
+        ("__import__('os')", None),
+        ("9 ** 9 ** 9 ** 9 is much", "9"),
+        ("1" * 60, None),
+        ("no number", None),
+        ("", None),
+    ],
+)
+def test_equation_in_text(text: str, answer: str | None) -> None:
+    """An equation gives the expression as written, without its name and result; without one the last number counts."""
+    assert extract("equation", text) == answer
+
+
+@pytest.mark.parametrize(
+    ("cell", "answer"), [("x = 3 * 4", "3 * 4"), (" 3 + 4 = 7 ", "3 + 4"), ("7", "7"), ("3 + 4 = 8", None), ("3 apples", None)]
+)
+def test_equation_cell(cell: str, answer: str | None) -> None:
+    """A cell holds an equation only as a whole, and only one whose sides agree."""
+    assert read("equation", cell) == answer
+
+
+def test_equations_are_equal_by_value() -> None:
+    """Two equations are equal if their values are, up to a millionth."""
+    equal = ANSWERS["equation"].equal
+    assert equal("3 * 4", "24 / 2")
+    assert equal("10 / 3", "3.3333333")
+    assert not equal("3 * 4", "3 * 5")
+
+
+# Formulations
+
+PROGRAM = "Maximize 5 * tables\nSubject to:\n2 * tables <= 9\n\ntables >= 1"
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        (f"The answer is: {PROGRAM}", PROGRAM),
+        (f"The answer is:\n```\n{PROGRAM}\n```", PROGRAM),
+        (f"The answer is: as follows.\n{PROGRAM}\nThat is all.", PROGRAM),
+        (f"minimize x subject to x >= 1\nThe answer is: {PROGRAM}", PROGRAM),
+        (f"We have\n{PROGRAM}\nand that is all.", PROGRAM),
+        ("The answer is: maximize x subject to x <= 5 ; y <= x ^ 2", None),
+        (f"{PROGRAM}\nThe answer is: 5", None),
+        ("The answer is: maximize profit", None),
+        ("", None),
+    ],
+)
+def test_formulation_in_text(text: str, answer: str | None) -> None:
+    """A formulation is all of its lines after the marker, else the last one in the text, and never a part of one."""
+    assert extract("formulation", text) == answer
+
+
+def test_formulations_are_equal_as_programs() -> None:
+    """Two formulations are equal as programs, not as texts."""
+    equal = ANSWERS["formulation"].equal
+    assert equal(PROGRAM, "max 5 table s.t. 1 <= table, 4 table <= 18")
+    assert not equal(PROGRAM, "max 5 table s.t. 4 table <= 18")
+
+
+def test_only_some_answers_take_several_lines() -> None:
+    """Of what follows a marker one line states the answer, but all of it for a type whose answers take several."""
+    after = " \n Paris \n and more \n"
+    assert {name: answers.cut_answer(after) for name, answers in ANSWERS.items() if answers.is_multiline} == {
+        "formulation": "Paris \n and more"
+    }
+    assert ANSWERS["text"].cut_answer(after) == "Paris"
+
+
 # All types
 
 
@@ -570,7 +651,7 @@ def test_answer_type_names(name: str, resolved: str) -> None:
 @pytest.mark.parametrize("name", ["", "numbers", None, 3])
 def test_unknown_answer_type(name: object) -> None:
     """An unknown answer type is an error that lists the known ones."""
-    with pytest.raises(ValueError, match="known are number, choice, label, text, math"):
+    with pytest.raises(ValueError, match="known are number, choice, label, text, math, equation, formulation"):
         resolve_answer_type(name)
 
 
@@ -623,7 +704,7 @@ def test_any_text_is_data(answer_type: str, text: str) -> None:
         assert answer is None or answer.strip()
 
 
-@pytest.mark.parametrize("answer_type", ["number", "choice", "label"])
+@pytest.mark.parametrize("answer_type", ["number", "choice", "label", "equation", "formulation"])
 @given(text=messy_texts)
 @settings(max_examples=120, deadline=None)
 def test_extracted_answers_are_canonical(answer_type: str, text: str) -> None:

@@ -103,6 +103,46 @@ def test_columns_by_other_names(read: Read) -> None:
     assert (example.domain, example.question, example.answer, example.rationale) == ("a", "q1", "7", "Because.")
 
 
+def test_dotted_columns(read: Read) -> None:
+    """A dotted name is a column inside the object in a column, at any depth, and may be one of several alternatives."""
+    content = [
+        {"meta": {"topic": "a", "equation": "3 + 4", "inner": {"text": "q1"}, "type": "equation"}},
+        {"meta": {"topic": "a", "inner": {"text": "q2"}}, "plain": "7"},
+        {"meta": {"topic": "a", "equation": "8", "inner.text": "q3"}, "meta.equation": "9"},
+    ]
+    columns = {
+        "domain": "meta.topic",
+        "question": "meta.inner.text",
+        "answer": ["meta.equation", "plain"],
+        "answer_type": "meta.type",
+        "rationale": "meta.equation",
+    }
+    examples = read(content, columns=columns).examples
+    assert [example.question for example in examples] == ["q1", "q2", "q3"]
+    assert [(example.answer, example.answer_type) for example in examples] == [
+        ("3 + 4", "equation"), ("7", "number"), ("9", "number"),
+    ]  # fmt: skip
+    assert [example.rationale for example in examples] == ["3 + 4", None, "9"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, "no column 'meta.equation.value'; the row has 'domain', 'question', 'answer'"),
+        ({"meta": None}, "no column 'meta.equation.value'; the row has 'domain', 'question', 'answer', 'meta'"),
+        ({"meta": {}}, "no column 'meta.equation.value'; 'meta' has none"),
+        ({"meta": {"equation": 3, "b": 4}}, "no column 'meta.equation.value'; 'meta' has 'equation', 'b'"),
+        ({"meta": {"equation": {"c": 3}}}, "no column 'meta.equation.value'; 'meta.equation' has 'c'"),
+        ({"meta": {"equation": {"value": [3]}}}, "column 'meta.equation.value' is empty or no plain value: [3]"),
+    ],
+)
+def test_missing_dotted_column(file: Path, read: Read, changes: dict[str, Any], message: str) -> None:
+    """A dotted column that a row lacks is an error that names it whole, and what the innermost object there has."""
+    with pytest.raises(DataError) as caught:
+        read([row(**changes)], columns={"answer": "meta.equation.value"})
+    assert str(caught.value) == f"{file}:1: {message}"
+
+
 def test_template_of_fields(read: Read) -> None:
     """The fields of the task are read from their columns and joined by the template, and make the id."""
     task = Task(answer="label", labels=["yes", "no"], fields=("premise", "hypothesis"), template="{premise} / {hypothesis}?")

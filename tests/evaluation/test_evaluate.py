@@ -17,7 +17,7 @@ TASK = Task(answer="number")
 
 
 def test_predictions_are_read_and_compared(tiny: Student, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the student wrote becomes an answer, its correctness, SQuAD F1 for text rows only, and a flag when cut off."""
+    """What the student wrote becomes an answer, its correctness, F1 and ROUGE-L for text rows only, and a flag when cut off."""
     written = ["2 + 2 = 4.\nThe answer is: 4.0", "no idea", "The answer is: the red fox"]
 
     def write(student: Student, prompts: list[list[int]], **options: object) -> list[Generation]:
@@ -32,6 +32,9 @@ def test_predictions_are_read_and_compared(tiny: Student, monkeypatch: pytest.Mo
     # "red fox" of "red fox runs": precision 1, recall 2/3, F1 4/5.
     assert (text.prediction, text.is_correct) == ("the red fox", False)
     assert text.f1 == pytest.approx(0.8)
+    # "the red fox" and "red fox runs" share two words of three in order.
+    assert text.rouge_l == pytest.approx(2 / 3)
+    assert right.rouge_l is None
 
 
 def test_evaluation_is_independent_of_batching(tiny: Student) -> None:

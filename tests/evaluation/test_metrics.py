@@ -22,6 +22,7 @@ from limbeck.evaluation.metrics import (
     find_interval,
     summarize_values,
 )
+from limbeck.evaluation.rouge import compute_rouge_l
 
 # By hand: a has 2 of 4 right, b 1 of 1, c 1 of 5.
 VALUES = np.array([1, 1, 0, 0, 1, 0, 0, 0, 1, 0], dtype=float)
@@ -204,6 +205,45 @@ def test_metrics_of_texts() -> None:
     assert metrics["domains"]["a"]["accuracy"] == pytest.approx(0.5)
 
 
+def test_metrics_of_formulations() -> None:
+    """The ROUGE-L of text and formulation answers is aggregated as F1 is, over the rows that have one."""
+    rows = [
+        predict("1", "a", True, answer_type="formulation", rouge_l=1.0),
+        predict("2", "a", False, answer_type="formulation", rouge_l=0.5),
+        predict("3", "b", False, answer_type="text", f1=0.1, rouge_l=0.2),
+        predict("4", "c", True),
+    ]
+    metrics = compute_metrics(rows, {"b"})
+    assert metrics["rouge_l_micro"] == pytest.approx(1.7 / 3)
+    assert metrics["rouge_l_macro"] == pytest.approx(0.475)
+    assert (metrics["rouge_l_head"], metrics["rouge_l_tail"], metrics["rouge_l_worst"]) == pytest.approx((0.75, 0.2, 0.2))
+    low, high = metrics["rouge_l_micro_ci95"]  # by samples: a gives 1, 1.5 or 2 in all, b always 0.2
+    assert (low, high) == pytest.approx((1.2 / 3, 2.2 / 3))
+    assert metrics["domains"]["a"]["rouge_l"] == pytest.approx(0.75)
+    assert metrics["domains"]["a"]["rouge_l_ci95"] == pytest.approx([0.5, 1.0])
+    assert metrics["domains"]["a"]["count"] == 2
+    assert set(metrics["domains"]["c"]) == {"accuracy", "accuracy_ci95", "count"}
+    assert metrics["f1_micro"] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "gold", "score"),
+    [
+        ("the cat sat", "cat sat down", 2 / 3),  # in common, in order: cat sat
+        ("sat cat", "cat sat", 1 / 2),  # one word of two
+        ("maximize 3 x", "Maximize 3 * x subject to x <= 5", 3 / 5),  # precision 3/3, recall 3/7
+        ("x <= 5", "x >= 5", 1.0),  # signs are no words
+        ("cats", "cat", 0.0),  # no stemmer
+        (None, "cat", 0.0),
+        ("", "cat", 0.0),
+        ("*", "*", 0.0),
+    ],
+)
+def test_rouge_l_by_hand(prediction: str | None, gold: str, score: float) -> None:
+    """ROUGE-L is the harmonic mean of precision and recall of the longest common subsequence of words."""
+    assert compute_rouge_l(prediction, gold) == pytest.approx(score)
+
+
 def test_metrics_of_labels() -> None:
     """Label answers get macro- and micro-F1 over the labels, with intervals around them."""
     gold, predicted = ["a", "a", "b", "c"] * 5, ["a", "b", "b", None] * 5
@@ -249,8 +289,15 @@ def test_prediction_json_form() -> None:
     """A prediction is written with everything that is needed to count it again."""
     assert predict("7", "a", True, f1=0.5).to_json() == {
         "id": "7", "domain": "a", "answer": "1", "answer_type": "number", "prediction": "1", "is_correct": True, "f1": 0.5,
-        "text": "so", "is_truncated": False,
+        "text": "so", "is_truncated": False, "rouge_l": None,
     }  # fmt: skip
+
+
+def test_predictions_of_older_files() -> None:
+    """A prediction that was written before ROUGE-L was counted is read as one without it."""
+    row = predict("7", "a", True, f1=0.5).to_json()
+    del row["rouge_l"]
+    assert Prediction(**row) == predict("7", "a", True, f1=0.5)
 
 
 # Gain over a baseline

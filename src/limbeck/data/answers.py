@@ -13,7 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from limbeck.data.arithmetic import find_last_expression, is_equal_arithmetic, read_expression
 from limbeck.data.equivalence import is_equivalent_math
+from limbeck.data.formulation import find_last_formulation, is_equal_formulation, read_formulation
 
 Labels = Sequence[str]
 
@@ -40,12 +42,14 @@ class AnswerType:
         find_last: ``(text, labels) -> canonical answer``: the last thing in a text that looks like one, or None.
         equal: whether two canonical answers are the same.
         is_ambiguous: whether a line names several answers, and so gives none.
+        is_multiline: whether an answer may take several lines; then it counts only as a whole, never for how it begins.
     """
 
     read: Callable[[str, Labels], str | None]
     find_last: Callable[[str, Labels], str | None]
     equal: Callable[[str, str], bool]
     is_ambiguous: Callable[[str], bool] = lambda line: False
+    is_multiline: bool = False
 
     def extract(self, text: str, labels: Labels, marker: str) -> str | None:
         """The answer after the last `marker`, or without a marker the last answer in the text, or None.
@@ -55,13 +59,19 @@ class AnswerType:
         split = split_at_marker(text, marker)
         if split is None:
             return self.find_last(text, labels)
-        line = split[1].strip().split("\n", 1)[0].strip()
+        line = self.cut_answer(split[1])
         if self.is_ambiguous(line):
             return None
         return self.read_clause(line, labels) or self.find_last(line, labels)
 
+    def cut_answer(self, after: str) -> str:
+        """Of what stands after a marker the part that states the answer: a line, or all where answers take several."""
+        return after.strip() if self.is_multiline else after.strip().split("\n", 1)[0].strip()
+
     def read_clause(self, line: str, labels: Labels) -> str | None:
         """The answer that a line is, or begins with up to a clause's end; None where it says something else."""
+        if self.is_multiline:
+            return self.read(line, labels)
         begin = _CLAUSE_END.split(line.strip("*` "), maxsplit=1)[0]
         return self.read(line, labels) or self.read(begin, labels)
 
@@ -240,10 +250,21 @@ def find_last_boxed(text: str) -> str | None:
     return None if best is None else text[best[0] : best[1]]
 
 
+def _find_last_equation(text: str, labels: Labels) -> str | None:
+    return find_last_expression(text) or read_expression(_find_last_number(text, labels) or "")
+
+
 ANSWERS: Mapping[str, AnswerType] = {
     "number": AnswerType(_read_number, _find_last_number, _equal_numbers),
     "choice": AnswerType(_read_choice, _find_last_choice, lambda a, b: a == b, lambda line: bool(_MANY_CHOICES.match(line))),
     "label": AnswerType(_read_label, _find_last_label, lambda a, b: _squash(a) == _squash(b)),
     "text": AnswerType(_read_text, _find_last_line, _equal_texts),
     "math": AnswerType(_read_math, _find_last_math, is_equivalent_math),
+    "equation": AnswerType(lambda cell, labels: read_expression(cell), _find_last_equation, is_equal_arithmetic),
+    "formulation": AnswerType(
+        lambda cell, labels: read_formulation(cell),
+        lambda text, labels: find_last_formulation(text),
+        is_equal_formulation,
+        is_multiline=True,
+    ),
 }

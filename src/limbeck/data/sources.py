@@ -30,7 +30,8 @@ class DataSettings(Settings):
         test: held-out rows for the final measurement only; no choice ever looks at it.
         columns: ``{our name: column in the file}`` for ``domain``, ``answer``, ``answer_type``, ``rationale`` and each
             field of the task; a name that is not listed is looked up under itself. A list names alternatives, where files
-            differ: the first that a row has is read.
+            differ: the first that a row has is read. A dotted name, ``meta.equation``, is looked up inside the object in
+            column ``meta`` where the row has no column of that very name.
         domain: ``column``, or ``answer`` to balance over the answers themselves (classification).
         on_leak: what happens to training rows that leak into dev or test: ``drop`` them with a count, or ``error``.
     """
@@ -139,7 +140,7 @@ def _row_to_example(row: dict[str, Any], task: Task, settings: DataSettings, pla
     except DataError as error:
         raise DataError(str(error) if str(error).startswith(place) else f"{place}: {error}") from error
     domain = answer if settings.domain == "answer" else _read_cell(row, _column(row, settings, "domain"), place)
-    rationale = row.get(_column(row, settings, "rationale")) or steps
+    rationale = _peek(row, _column(row, settings, "rationale")) or steps
     return Example(
         id=make_example_id(domain, fields),
         domain=domain,
@@ -154,7 +155,7 @@ def _row_to_example(row: dict[str, Any], task: Task, settings: DataSettings, pla
 
 def _read_answer_type(row: dict[str, Any], task: Task, settings: DataSettings, place: str) -> str:
     try:
-        return str(resolve_answer_type(row.get(_column(row, settings, "answer_type")) or task.answer))
+        return str(resolve_answer_type(_peek(row, _column(row, settings, "answer_type")) or task.answer))
     except ValueError as error:
         raise DataError(f"{place}: {error}") from error
 
@@ -162,7 +163,7 @@ def _read_answer_type(row: dict[str, Any], task: Task, settings: DataSettings, p
 def _read_fields(row: dict[str, Any], task: Task, settings: DataSettings, place: str) -> tuple[dict[str, str], str | None]:
     """The fields of a row; and what the assistant says where the row is a conversation, else None."""
     names = [_column(row, settings, name) for name in task.fields]
-    if len(names) == 1 and names[0] not in row and any(row.get(column) is not None for column in CONVERSATIONS):
+    if len(names) == 1 and not _has(row, names[0]) and any(row.get(column) is not None for column in CONVERSATIONS):
         question, said = flatten_conversation(row, place)
         return {task.fields[0]: _check_cell(question, "of the user's words", place)}, said
     return {name: _read_cell(row, column, place) for name, column in zip(task.fields, names, strict=True)}, None
@@ -173,7 +174,7 @@ def _read_answer(
 ) -> tuple[str, str | None]:
     """The gold answer of a row, and the steps before it where the row holds a whole solution."""
     column = _column(row, settings, "answer")
-    if said is None or column in row:
+    if said is None or _has(row, column):
         return task.read_gold(_read_cell(row, column, place), answer_type)
     return task.read_gold(_check_cell(said, "of the assistant's words", place), answer_type, is_solution=True)
 
@@ -189,13 +190,35 @@ def _column(row: dict[str, Any], settings: DataSettings, name: str) -> str:
     """The column of this row that holds `name`: the first of those listed that the row has."""
     listed = settings.columns.get(name, name)
     names = [listed] if isinstance(listed, str) else listed
-    return next((column for column in names if column in row), names[0])
+    return next((column for column in names if _has(row, column)), names[0])
+
+
+def _locate(row: dict[str, Any], column: str) -> tuple[dict[str, Any], str, str]:
+    """The object that holds a column, its key there, and the object's name; `meta.equation` is `equation` in `meta`."""
+    holder, key, name = row, column, "the row"
+    while key not in holder and "." in key:
+        outer, _, inner = key.partition(".")
+        if not isinstance(holder.get(outer), dict):
+            break
+        holder, key, name = holder[outer], inner, repr(column[: -len(inner) - 1])
+    return holder, key, name
+
+
+def _has(row: dict[str, Any], column: str) -> bool:
+    holder, key, _ = _locate(row, column)
+    return key in holder
+
+
+def _peek(row: dict[str, Any], column: str) -> object:
+    holder, key, _ = _locate(row, column)
+    return holder.get(key)
 
 
 def _read_cell(row: dict[str, Any], column: str, place: str) -> str:
-    if column not in row:
-        raise DataError(f"{place}: no column {column!r}; the row has {', '.join(map(repr, row)) or 'none'}")
-    return _check_cell(row[column], repr(column), place)
+    holder, key, name = _locate(row, column)
+    if key not in holder:
+        raise DataError(f"{place}: no column {column!r}; {name} has {', '.join(map(repr, holder)) or 'none'}")
+    return _check_cell(holder[key], repr(column), place)
 
 
 def _check_cell(value: object, column: str, place: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from limbeck.data.answers import compute_token_f1
 from limbeck.data.example import Example, hash_text
 from limbeck.evaluation.metrics import Prediction, choose_rows
+from limbeck.evaluation.rouge import ROUGE_TYPES, compute_rouge_l
 from limbeck.evaluation.settings import EvaluationSettings
 from limbeck.student.encode import Encoder
 from limbeck.student.forward import silent
@@ -70,6 +71,7 @@ def evaluate(
             f1=compute_token_f1(answer, example.answer) if example.answer_type == "text" else None,
             text=encoder.decode(output.ids),
             is_truncated=output.is_truncated,
+            rouge_l=compute_rouge_l(answer, example.answer) if example.answer_type in ROUGE_TYPES else None,
         )
         for example, (answer, output) in zip(examples, answers, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""Accuracy and F1 by domain, head, tail and worst, with 95% bootstrap intervals. Numpy only.
+"""Accuracy, F1 and ROUGE-L by domain, head, tail and worst, with 95% bootstrap intervals. Numpy only.
 
 Intervals resample rows *within* domains: the sizes of the domains are part of the design of a test set, not of chance.
 Head and tail are the same for all arms of a comparison: tail = domains with n_d < B/l in the original pool.
@@ -29,6 +29,7 @@ class Prediction:
         f1: SQuAD token F1 for text answers, else None.
         text: all the student wrote.
         is_truncated: whether the token limit ended it.
+        rouge_l: ROUGE-L of text and formulation answers, else None.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Prediction:
     f1: float | None
     text: str
     is_truncated: bool
+    rouge_l: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary in the order of the attributes."""
@@ -78,7 +80,7 @@ def summarize_values(
     """``{name}_micro`` … ``{name}_worst`` with ``*_ci95``, and ``domains`` with ``{name}``, its interval and ``count``.
 
     Args:
-        values: one number per row, shape (rows,): 0/1 correctness, an F1, or a difference of two of those.
+        values: one number per row, shape (rows,): 0/1 correctness, an F1 or ROUGE-L, or a difference of two of those.
         domains: domain of each row.
         tail: names of the tail domains.
         name: what the values are called.
@@ -149,22 +151,24 @@ def _label_f1_with_intervals(predictions: Sequence[Prediction], seed: int) -> di
 def compute_metrics(predictions: Sequence[Prediction], tail: AbstractSet[str], *, seed: int = 0) -> dict[str, Any]:
     """All metrics of one student on one test set, in the form of ``metrics.json`` (DESIGN §3).
 
-    Accuracy always; for text rows the SQuAD F1 aggregated in the same way; for label rows macro- and micro-F1 over labels.
+    Accuracy always; the SQuAD F1 of text rows and the ROUGE-L of text and formulation rows, aggregated in the same way; for
+    label rows macro- and micro-F1 over labels.
     """
     domains = [row.domain for row in predictions]
     correct = np.array([row.is_correct for row in predictions], dtype=float)
     metrics = {"examples": len(predictions), **summarize_values(correct, domains, tail, name="accuracy", seed=seed)}
     metrics["unanswered"] = sum(row.prediction is None for row in predictions)
     metrics["truncated"] = sum(row.is_truncated for row in predictions)
-    texts = [row for row in predictions if row.f1 is not None]
-    if texts:
-        values = np.array([row.f1 for row in texts], dtype=float)
-        f1 = summarize_values(values, [row.domain for row in texts], tail, name="f1", seed=seed)
-        for domain, entry in f1.pop("domains").items():
-            metrics["domains"][domain].update({"f1": entry["f1"], "f1_ci95": entry["f1_ci95"]})
-        metrics.update(f1)
+    for name in ("f1", "rouge_l"):
+        scored = [(row.domain, score) for row in predictions if (score := getattr(row, name)) is not None]
+        if scored:
+            values = np.array([score for _, score in scored], dtype=float)
+            summary = summarize_values(values, [domain for domain, _ in scored], tail, name=name, seed=seed)
+            for domain, entry in summary.pop("domains").items():
+                metrics["domains"][domain].update({key: entry[key] for key in (name, f"{name}_ci95")})
+            metrics.update(summary)
     labelled = [row for row in predictions if row.answer_type == "label"]
-    if labelled and not texts:  # a test set of both would have two meanings of one name; it keeps the text's
+    if labelled and "f1_micro" not in metrics:  # a test set of both would have two meanings of one name; it keeps the text's
         metrics.update(_label_f1_with_intervals(labelled, seed))
     return metrics
 

@@ -70,7 +70,7 @@ def split_rationale(text: str, task: Task, answer_type: str) -> str | None:
     split = split_at_marker(text, task.marker)
     if split is None:
         return None
-    line = split[1].strip().split("\n", 1)[0].strip()
+    line = ANSWERS[answer_type].cut_answer(split[1])
     is_plain = answer_type == "text" or ANSWERS[answer_type].read_clause(line, tuple(task.labels)) is not None
     return _drop_lead_in(split[0]) if is_plain or not line else text.strip()
 

@@ -1,0 +1,195 @@
+"""Sums of named quantities (``50 * ox carts + 0.7 * (tables + chairs)``), read exactly and in bounded time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from fractions import Fraction
+
+MAX_DEPTH = 12
+MAX_DIGITS = 30
+MAX_TOKENS = 300
+
+Linear = Mapping[str, Fraction]  # coefficient by name; the constant stands under the empty name
+
+_NAME_HYPHEN = "\u2011"  # stands for a hyphen that joins a name, so that every "-" left is a minus sign
+_SIGNS = str.maketrans(
+    {"−": " - ", "–": "-", "‐": "-", _NAME_HYPHEN: "-", "×": "*", "·": "*", "⋅": "*", "∗": "*", "÷": "/", "’": "'", "‘": "'",
+     "“": None, "”": None, '"': None}
+)  # fmt: skip
+_JOINED = re.compile(r"(?<=[\w'])-(?=\w)")
+_SYMBOL = re.compile(r"[^\W\d_][0-9]*")  # x, y1: a variable of one letter, which a hyphen subtracts and does not join
+_WORD_END = re.compile(r"[\w']*$")
+_WORD_BEGIN = re.compile(r"\w*")
+_WORD_NEXT = re.compile(r"[ \t]+[^\W\d]")  # F-16 jets, 3-D printers
+_PERCENT_OF = re.compile(r"%\s+of\s")
+_TOKEN = re.compile(
+    rf"\s*(?:(?P<name>(?:[0-9]+(?={_NAME_HYPHEN})|[^\W0-9])[\w&'{_NAME_HYPHEN}]*(?:\s+[\w&'{_NAME_HYPHEN}]+)*)"
+    r"|(?P<number>(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+)|(?P<sign>[-+*/()%]))"
+)
+
+
+class Unreadable(Exception):
+    """The text is no linear sum, or a longer one than the bounds allow."""
+
+
+class SumReader:
+    """Reads sums that share their variables, and remembers which names stand in one sum.
+
+    Attributes:
+        sums: the names, as written, that are terms of one and the same sum, for `choose_names`.
+    """
+
+    def __init__(self) -> None:
+        self.sums: list[set[str]] = []
+        self._tokens: list[tuple[str, str]] = []
+        self._place = 0
+
+    def read(self, text: str) -> Linear:
+        """The coefficient of each name, as written, of a linear sum.
+
+        Read are sums, differences, products and quotients with a number (``2x``, ``2 * x``, ``x * 2``, ``1/3 x``,
+        ``0.7 (x + y)``), percentages (``70% of x``), thousands commas and parentheses. A name is one or more words, which may
+        hold digits, ``&``, apostrophes and hyphens (``R&B``, ``machine 1``, ``3-wheeler``). A hyphen with a space beside
+        it subtracts, and so does one between a number or a single letter and another (``x-y``, ``x-2y``), unless a word
+        follows (``F-16 jets``).
+
+        Raises:
+            Unreadable: the text is something else, or not linear.
+        """
+        self._tokens, self._place = _tokenize(text), 0
+        found = self._read_sum(0)
+        if self._place < len(self._tokens):
+            raise Unreadable
+        return found
+
+    def _next(self) -> str:
+        """What kind of token comes next: ``name``, ``number``, the sign itself, or nothing at the end."""
+        if self._place >= len(self._tokens):
+            return ""
+        kind, token = self._tokens[self._place]
+        return token if kind == "sign" else kind
+
+    def _take(self) -> str:
+        self._place += 1
+        return self._tokens[self._place - 1][1]
+
+    def _read_sum(self, depth: int) -> Linear:
+        if depth > MAX_DEPTH:
+            raise Unreadable
+        names: set[str] = set()
+        total = self._read_term(depth, names)
+        while self._next() in ("+", "-"):
+            sign = 1 if self._take() == "+" else -1
+            total = add(total, self._read_term(depth, names), sign)
+        self.sums.append(names)
+        return total
+
+    def _read_term(self, depth: int, names: set[str]) -> Linear:
+        sign = 1
+        while self._next() in ("+", "-"):
+            sign = -sign if self._take() == "-" else sign
+        value = scale(self._read_factor(depth, names), Fraction(sign))
+        while (kind := self._next()) in ("*", "/", "%", "(", "name"):
+            if kind in ("*", "/", "%"):
+                self._take()
+            elif value.keys() - {""}:
+                raise Unreadable  # a name or a bracket right after a number is a product, after a name it is nothing
+            if kind == "%":
+                value = _divide(value, {"": Fraction(100)})
+            elif kind == "/":
+                value = _divide(value, self._read_factor(depth, names))
+            else:
+                value = _multiply(value, self._read_factor(depth, names))
+        return value
+
+    def _read_factor(self, depth: int, names: set[str]) -> Linear:
+        kind = self._next()
+        if kind == "number":
+            return {"": Fraction(self._take().replace(",", ""))}
+        if kind == "name":
+            name = self._take()
+            names.add(name)
+            return {name: Fraction(1)}
+        if kind != "(":
+            raise Unreadable
+        self._take()
+        inner = self._read_sum(depth + 1)
+        if self._next() != ")":
+            raise Unreadable
+        self._take()
+        return inner
+
+
+def _tokenize(text: str) -> list[tuple[str, str]]:
+    text = _PERCENT_OF.sub("% * ", _JOINED.sub(_judge_hyphen, text.translate(_SIGNS))).rstrip()
+    tokens: list[tuple[str, str]] = []
+    place = 0
+    while place < len(text):
+        match = _TOKEN.match(text, place)
+        if match is None or len(tokens) >= MAX_TOKENS:
+            raise Unreadable
+        kind = match.lastgroup or ""
+        token = match[kind]
+        if kind == "number" and len(token) > MAX_DIGITS:
+            raise Unreadable
+        tokens.append((kind, " ".join(token.replace("_", " ").replace(_NAME_HYPHEN, "-").split()) if kind == "name" else token))
+        place = match.end()
+    return tokens
+
+
+def _judge_hyphen(match: re.Match[str]) -> str:
+    before = _WORD_END.search(match.string[max(0, match.start() - 40) : match.start()])
+    after = _WORD_BEGIN.match(match.string, match.end())
+    left, right = before[0] if before else "", after[0] if after else ""
+    left = left.lstrip("0123456789")  # a coefficient: 2x-y
+    is_joined = (left and not _SYMBOL.fullmatch(left)) or not (_SYMBOL.fullmatch(right) or right[:1].isdigit())
+    return _NAME_HYPHEN if is_joined or _WORD_NEXT.match(match.string, match.end() + len(right)) else " - "
+
+
+def add(first: Linear, second: Linear, sign: int = 1) -> Linear:
+    """The sum of two linear sums, or with sign −1 their difference; what cancels is left out."""
+    total = dict(first)
+    for name, value in second.items():
+        total[name] = total.get(name, Fraction(0)) + sign * value
+    return {name: value for name, value in total.items() if value}
+
+
+def scale(linear: Linear, factor: Fraction) -> Linear:
+    """Each coefficient times a number."""
+    return {name: value * factor for name, value in linear.items() if value * factor}
+
+
+def _multiply(first: Linear, second: Linear) -> Linear:
+    for number, other in ((first, second), (second, first)):
+        if not number.keys() - {""}:
+            return scale(other, number.get("", Fraction(0)))
+    raise Unreadable
+
+
+def _divide(first: Linear, second: Linear) -> Linear:
+    if second.keys() != {""} or not second[""]:
+        raise Unreadable
+    return scale(first, 1 / second[""])
+
+
+def fold_name(name: str) -> str:
+    """A variable's name in lower case, and each word of four letters or more without its plural s."""
+    words = name.casefold().split()
+    return " ".join(word[:-1] if len(word) > 3 and word[-1] == "s" and word[-2] != "s" else word for word in words)
+
+
+def choose_names(sums: Iterable[set[str]]) -> Callable[[str], str]:
+    """How the names of one program are compared: folded, but as written where one sum holds two that fold alike.
+
+    Who adds ``A`` and ``a``, or ``news`` and ``new``, means two variables.
+    """
+    distinct: set[str] = set()
+    for names in sums:
+        folded = [fold_name(name) for name in names]
+        distinct |= {name for name in folded if folded.count(name) > 1}
+
+    def choose(name: str) -> str:
+        return name if fold_name(name) in distinct else fold_name(name)
+
+    return choose

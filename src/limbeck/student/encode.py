@@ -1,13 +1,15 @@
 """The one place where text becomes ids and loss mask, for training, scoring, generating and evaluating alike.
 
-A prompt is the chat template's rendering of the user message up to and including the assistant's header; a completion is
-the rationale, the answer prefix and the answer, then the template's end-of-turn token and nothing after it. Both are
-tokenized apart, so the ids after the prompt are the very ids the student must generate.
+For a causal student a prompt is the chat template's rendering of the user message up to and including the assistant's
+header; a completion is the rationale, the answer prefix and the answer, then the template's end-of-turn token and nothing
+after it. Both are tokenized apart, so the ids after the prompt are the very ids the student must generate. A seq2seq
+student reads the same user message and writes the same completion; a classifier reads the bare question, and its
+completion is one class.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,6 +18,7 @@ from transformers import PreTrainedTokenizerBase
 from limbeck.data.example import Example
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError
+from limbeck.student.settings import StudentSettings
 
 IGNORED = -100
 _SENTINEL = "limbeck-sentinel-7c1f"
@@ -24,20 +27,33 @@ THINK = "Let's think step by step."
 
 @dataclass(frozen=True)
 class Encoded:
-    """Ids of a prompt and its completion; only the completion is learnt and scored."""
+    """Ids of a prompt and its completion; only the completion is learnt and scored.
+
+    A classifier's completion is the one index of its class.
+    """
 
     ids: tuple[int, ...]
     prompt_length: int
 
     @property
+    def prompt(self) -> tuple[int, ...]:
+        """The ids that are read."""
+        return self.ids[: self.prompt_length]
+
+    @property
+    def completion(self) -> tuple[int, ...]:
+        """The ids that are learnt."""
+        return self.ids[self.prompt_length :]
+
+    @property
     def labels(self) -> list[int]:
         """The ids with the prompt's replaced by −100; same length as `ids`."""
-        return [IGNORED] * self.prompt_length + list(self.ids[self.prompt_length :])
+        return [IGNORED] * self.prompt_length + list(self.completion)
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """Turns examples into ids for one student and one task.
+    """Turns examples into ids for one student and one task; this one for a causal student.
 
     Attributes:
         tokenizer: of the student.
@@ -138,3 +154,61 @@ class Encoder:
             "prompt": self.make_messages(example.question, example.answer_type),
             "completion": [{"role": "assistant", "content": self.make_completion(example)}],
         }
+
+
+class Seq2SeqEncoder(Encoder):
+    """For a student with an encoder and a decoder: what a causal one has as its user message is the input."""
+
+    def encode_prompt(self, question: str, answer_type: str) -> list[int]:
+        """Ids of the input, with whatever the tokenizer puts around a text (T5 ends it with EOS)."""
+        text = "\n\n".join(message["content"] for message in self.make_messages(question, answer_type))
+        return list(self.tokenizer(text)["input_ids"])
+
+    @cached_property
+    def end_id(self) -> int:
+        """EOS, which ends an output.
+
+        Raises:
+            ConfigError: the tokenizer has none.
+        """
+        if self.tokenizer.eos_token_id is None:
+            raise ConfigError("the student's tokenizer has no EOS token, so its outputs would never end")
+        return int(self.tokenizer.eos_token_id)
+
+
+class ClassifierEncoder(Encoder):
+    """For an encoder with a head: the question alone is read, and an answer is the place of its label in the task's."""
+
+    def encode_prompt(self, question: str, answer_type: str) -> list[int]:
+        """Ids of the question, with the tokenizer's own marks around it."""
+        return list(self.tokenizer(question)["input_ids"])
+
+    def encode(self, example: Example) -> Encoded:
+        """Ids of an example, and its class.
+
+        Raises:
+            ConfigError: the answer is none of the task's labels.
+        """
+        labels = list(self.task.labels)
+        if example.answer not in labels:
+            raise ConfigError(f"{example.answer!r} is none of the classifier's labels: {', '.join(labels)}")
+        prompt = self.encode_prompt(example.question, example.answer_type)
+        return Encoded((*prompt, labels.index(example.answer)), len(prompt))
+
+    def find_stop_ids(self) -> frozenset[int]:
+        """None: a classifier writes nothing that could go on."""
+        return frozenset()
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The label of a class."""
+        return list(self.task.labels)[ids[0]]
+
+
+ENCODERS: Mapping[str, type[Encoder]] = {"causal": Encoder, "seq2seq": Seq2SeqEncoder, "classifier": ClassifierEncoder}
+"""``student.kind`` → how its examples become ids."""
+
+
+def make_encoder(settings: StudentSettings, tokenizer: PreTrainedTokenizerBase, task: Task, *, has_rationale: bool) -> Encoder:
+    """The encoder of a student; a classifier has no rationale to write."""
+    has_rationale = has_rationale and settings.kind != "classifier"
+    return ENCODERS[settings.kind](tokenizer, task, has_rationale, settings.system)

@@ -1,4 +1,7 @@
-"""Fine-tuning through TRL and PEFT, with the loss computed once and at labelled positions only."""
+"""Fine-tuning through TRL (causal students), transformers' own trainer (the others) and PEFT; one loss for all.
+
+The loss is computed once and at labelled positions only.
+"""
 
 from __future__ import annotations
 
@@ -8,25 +11,23 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from peft import LoraConfig
-from transformers import PreTrainedModel, PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from peft import LoraConfig, get_peft_model
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.utils import logging as transformers_logging
 from trl import SFTConfig, SFTTrainer
 
 from limbeck.errors import ConfigError
-from limbeck.student.encode import IGNORED, Encoded
-from limbeck.student.forward import find_labelled, project_only, silent
+from limbeck.student.encode import Encoded
+from limbeck.student.forward import KINDS, silent, unwrap
 from limbeck.student.losses import LOSSES, LossFunction, sum_cross_entropy
 from limbeck.student.model import Student, has_bfloat16, load_student
 from limbeck.student.settings import LoraSettings, StudentSettings, TrainingSettings
 
 
-class CompletionTrainer(SFTTrainer):
-    """TRL's trainer with one change: `compute_loss` projects the vocabulary where a label is and nowhere else.
+class SumLossTrainer(Trainer):
+    """A trainer whose loss is the sum over the labelled positions divided by their number, for students of one kind."""
 
-    TRL's own fused head recomputes the projection in the backward pass to save memory, which costs time on a CPU.
-    """
-
+    kind: str = "causal"
     sum_loss: LossFunction = staticmethod(sum_cross_entropy)
 
     def compute_loss(
@@ -37,20 +38,56 @@ class CompletionTrainer(SFTTrainer):
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:  # noqa: ANN401 (as the overridden method)
         """The summed loss over labelled tokens, divided by how many there are in the whole (accumulated) batch."""
-        labels = inputs["labels"]
-        with project_only(_unwrap(self.accelerator.unwrap_model(model)), find_labelled(labels)):
-            outputs = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False)
-        targets = labels[:, 1:][labels[:, 1:] != IGNORED]
-        total = self.sum_loss(outputs.logits[0].float(), targets)
+        logits, targets = KINDS[self.kind].forward(model, inputs)
+        total = self.sum_loss(logits.float(), targets)
         count = len(targets) if num_items_in_batch is None else num_items_in_batch
         loss = total / count
         if self.args.average_tokens_across_devices and num_items_in_batch is not None:
             loss = loss * self.accelerator.num_processes  # DDP averages gradients; the count is of all processes
-        return (loss, outputs) if return_outputs else loss
+        return (loss, {"logits": logits}) if return_outputs else loss
 
 
-def _unwrap(model: Any) -> PreTrainedModel:  # noqa: ANN401 (a PeftModel or not)
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
+class CompletionTrainer(SumLossTrainer, SFTTrainer):
+    """TRL's trainer with one change: `compute_loss` projects the vocabulary where a label is and nowhere else.
+
+    TRL's own fused head recomputes the projection in the backward pass to save memory, which costs time on a CPU.
+    """
+
+
+class _BestEpoch(TrainerCallback):
+    """Remembers the trained weights of the epoch that the judge liked best, and stops when it likes none better."""
+
+    def __init__(self, student: Student, judge: Callable[[Student], float], patience: int | None) -> None:
+        self._student, self._judge, self._patience = student, judge, patience
+        self._best: tuple[float, dict[str, torch.Tensor]] | None = None
+        self._worse_count = 0
+
+    def on_epoch_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: Any = None,  # noqa: ANN401 (any wrapper of a PreTrainedModel)
+        **kwargs: object,
+    ) -> TrainerControl:
+        model.eval()
+        value = self._judge(Student(unwrap(model), self._student.tokenizer, self._student.settings))
+        model.train()
+        if self._best is None or value > self._best[0]:
+            self._best = value, {name: w.detach().clone() for name, w in model.named_parameters() if w.requires_grad}
+            self._worse_count = 0
+        else:
+            self._worse_count += 1
+            control.should_training_stop = self._patience is not None and self._worse_count >= self._patience
+        return control
+
+    def restore(self, model: Any) -> None:  # noqa: ANN401 (any wrapper of a PreTrainedModel)
+        """Put the best epoch's weights back."""
+        if self._best is not None:
+            with torch.no_grad():
+                for name, weights in model.named_parameters():
+                    if name in self._best[1]:
+                        weights.copy_(self._best[1][name])
 
 
 class _Progress(TrainerCallback):
@@ -61,8 +98,11 @@ class _Progress(TrainerCallback):
         self._on_step(state.global_step, state.max_steps)
 
 
-def make_lora_config(settings: LoraSettings) -> LoraConfig:
-    """PEFT's settings for a causal model."""
+TASK_TYPES = {"causal": "CAUSAL_LM", "seq2seq": "SEQ_2_SEQ_LM", "classifier": "SEQ_CLS"}
+
+
+def make_lora_config(settings: LoraSettings, kind: str = "causal") -> LoraConfig:
+    """PEFT's settings for a kind of student; a classifier's head is trained whole."""
     targets = settings.target_modules
     return LoraConfig(
         r=settings.rank,
@@ -70,12 +110,19 @@ def make_lora_config(settings: LoraSettings) -> LoraConfig:
         lora_dropout=settings.dropout,
         target_modules=targets if isinstance(targets, str) else list(targets),
         bias="none",
-        task_type="CAUSAL_LM",
+        task_type=TASK_TYPES[kind],
     )
 
 
-def load_for_training(settings: StudentSettings, training: TrainingSettings) -> Student:
+def load_for_training(
+    settings: StudentSettings, training: TrainingSettings, *, labels: Sequence[str] = (), seed: int = 0
+) -> Student:
     """A fresh student as training wants it: 4-bit for QLoRA, else as `load_student` gives it.
+
+    Args:
+        settings: which student.
+        training: whether all its weights are trained, and how they are stored.
+        labels, seed: as `load_student`.
 
     Raises:
         ConfigError: QLoRA without CUDA or bitsandbytes, or without adapters.
@@ -83,9 +130,9 @@ def load_for_training(settings: StudentSettings, training: TrainingSettings) -> 
     if training.quantize == "none":
         if training.lora is None and settings.dtype == "auto":
             # All weights are trained: the optimiser needs them in float32, whatever the arithmetic is done in.
-            full = load_student(settings.model_copy(update={"dtype": "float32"}))
+            full = load_student(settings.model_copy(update={"dtype": "float32"}), labels=labels, seed=seed)
             return Student(full.model, full.tokenizer, settings)
-        return load_student(settings)
+        return load_student(settings, labels=labels, seed=seed)
     if training.lora is None:
         raise ConfigError("training.quantize: 4bit trains adapters only; set training.lora")
     if not torch.cuda.is_available():
@@ -100,7 +147,7 @@ def load_for_training(settings: StudentSettings, training: TrainingSettings) -> 
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.bfloat16,
     )  # fmt: skip
-    return load_student(settings, quantization=quantization)
+    return load_student(settings, labels=labels, seed=seed, quantization=quantization)
 
 
 def fine_tune(
@@ -110,6 +157,8 @@ def fine_tune(
     *,
     seed: int,
     on_step: Callable[[int, int], None] = silent,
+    judge: Callable[[Student], float] | None = None,
+    patience: int | None = None,
 ) -> Student:
     """Train a student on completions; returns it with its trained adapter (or its trained weights).
 
@@ -119,50 +168,91 @@ def fine_tune(
         settings: epochs, learning rate, adapters and so on.
         seed: of adapter initialisation, data order and dropout.
         on_step: told ``(step, steps in all)`` after each optimiser step.
+        judge: how good the student is, higher = better, asked after every epoch; the weights of the best epoch (of equals
+            the first) are kept. None keeps the last.
+        patience: training ends after so many epochs in a row that are no better than the best.
     """
-    on_cpu = student.device.type == "cpu"
-    is_bfloat16 = settings.precision == "bfloat16" or (settings.precision == "auto" and has_bfloat16(student.device))
-    steps = max(1, round(settings.epochs * len(rows) / (settings.batch_size * settings.gradient_accumulation)))
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()
+    best = None if judge is None else _BestEpoch(student, judge, patience)
     with tempfile.TemporaryDirectory(prefix="limbeck-") as scratch:
-        arguments = SFTConfig(
-            output_dir=scratch,
-            num_train_epochs=settings.epochs,
-            learning_rate=settings.learning_rate,
-            per_device_train_batch_size=settings.batch_size,
-            gradient_accumulation_steps=settings.gradient_accumulation,
-            lr_scheduler_type=settings.schedule,
-            warmup_steps=int(settings.warmup_ratio * steps),
-            weight_decay=settings.weight_decay,
-            max_grad_norm=settings.max_grad_norm,
-            optim="paged_adamw_32bit" if settings.quantize == "4bit" else "adamw_torch",
-            train_sampling_strategy="group_by_length",
-            gradient_checkpointing=settings.gradient_checkpointing,
-            bf16=is_bfloat16,
-            use_cpu=on_cpu,
-            max_length=None,
-            packing=False,
-            dataset_kwargs={"skip_prepare_dataset": True},
-            seed=seed % 2**32,
-            save_strategy="no",
-            logging_strategy="no",
-            report_to="none",
-            disable_tqdm=True,
-            dataloader_pin_memory=not on_cpu,
-        )
-        data = Dataset.from_dict({"input_ids": [list(row.ids) for row in rows], "labels": [row.labels for row in rows]})
-        trainer = CompletionTrainer(
-            model=student.model,
-            args=arguments,
-            train_dataset=data,
-            processing_class=student.tokenizer,
-            peft_config=make_lora_config(settings.lora) if settings.lora else None,
-            callbacks=[_Progress(on_step)],
-        )
+        make = _make_causal_trainer if student.settings.kind == "causal" else _make_trainer
+        trainer = make(student, rows, settings, _choose_arguments(student, len(rows), settings, seed, scratch))
+        trainer.add_callback(_Progress(on_step))
+        if best is not None:
+            trainer.add_callback(best)
         trainer.remove_callback(PrinterCallback)  # prints to stdout, where --json writes
+        trainer.kind = student.settings.kind
         trainer.sum_loss = LOSSES[settings.loss](settings)
         trainer.train()
         transformers_logging.set_verbosity(verbosity)
     model = trainer.accelerator.unwrap_model(trainer.model)
+    if best is not None:
+        best.restore(model)
     return Student(model.eval(), student.tokenizer, student.settings)
+
+
+def _choose_arguments(student: Student, count: int, settings: TrainingSettings, seed: int, scratch: str) -> dict[str, Any]:
+    """Arguments that both trainers understand."""
+    on_cpu = student.device.type == "cpu"
+    is_bfloat16 = settings.precision == "bfloat16" or (settings.precision == "auto" and has_bfloat16(student.device))
+    steps = max(1, round(settings.epochs * count / (settings.batch_size * settings.gradient_accumulation)))
+    return {
+        "output_dir": scratch,
+        "num_train_epochs": settings.epochs,
+        "learning_rate": settings.learning_rate,
+        "per_device_train_batch_size": settings.batch_size,
+        "gradient_accumulation_steps": settings.gradient_accumulation,
+        "lr_scheduler_type": settings.schedule,
+        "warmup_steps": int(settings.warmup_ratio * steps),
+        "weight_decay": settings.weight_decay,
+        "max_grad_norm": settings.max_grad_norm,
+        "optim": "paged_adamw_32bit" if settings.quantize == "4bit" else "adamw_torch",
+        "train_sampling_strategy": "group_by_length",
+        "gradient_checkpointing": settings.gradient_checkpointing,
+        "bf16": is_bfloat16,
+        "use_cpu": on_cpu,
+        "seed": seed % 2**32,
+        "save_strategy": "no",
+        "logging_strategy": "no",
+        "report_to": "none",
+        "disable_tqdm": True,
+        "dataloader_pin_memory": not on_cpu,
+    }
+
+
+def _make_causal_trainer(
+    student: Student, rows: Sequence[Encoded], settings: TrainingSettings, arguments: dict[str, Any]
+) -> CompletionTrainer:
+    return CompletionTrainer(
+        model=student.model,
+        args=SFTConfig(**arguments, max_length=None, packing=False, dataset_kwargs={"skip_prepare_dataset": True}),
+        train_dataset=Dataset.from_dict({"input_ids": [list(row.ids) for row in rows], "labels": [row.labels for row in rows]}),
+        processing_class=student.tokenizer,
+        peft_config=make_lora_config(settings.lora) if settings.lora else None,
+    )
+
+
+def _make_trainer(
+    student: Student, rows: Sequence[Encoded], settings: TrainingSettings, arguments: dict[str, Any]
+) -> SumLossTrainer:
+    kind = student.settings.kind
+    model = student.model
+    if settings.lora is not None:
+        torch.manual_seed(arguments["seed"])  # of the adapter's weights; the trainer seeds what follows
+        model = get_peft_model(model, make_lora_config(settings.lora, kind))
+    pad = student.tokenizer.pad_token_id or 0
+
+    def collate(batch: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        return KINDS[kind].collate([row["encoded"] for row in batch], pad)
+
+    trainer = SumLossTrainer(
+        model=model,
+        args=TrainingArguments(**arguments, remove_unused_columns=False),
+        train_dataset=[{"encoded": row, "input_ids": row.prompt} for row in rows],
+        data_collator=collate,
+        processing_class=student.tokenizer,
+    )
+    # Ask for the number of labels of a whole step, which is what the summed loss is divided by; none of them is shifted.
+    trainer.model_accepts_loss_kwargs, trainer._loss_shifts_labels = True, False
+    return trainer

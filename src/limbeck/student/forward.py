@@ -1,10 +1,11 @@
-"""One forward pass over given completions: the vocabulary is projected at labelled positions only."""
+"""One forward pass over given completions, for every kind of student: logits at labelled positions and nowhere else."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import nn
@@ -59,6 +60,78 @@ def pad_right(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
     """Rows of ids as one tensor (rows, longest), filled with `value` on the right."""
     width = max(len(row) for row in rows)
     return torch.tensor([[*row, *[value] * (width - len(row))] for row in rows])
+
+
+Batch = Mapping[str, torch.Tensor]
+
+
+def collate_causal(rows: Sequence[Encoded], pad: int) -> dict[str, torch.Tensor]:
+    """Prompt and completion as one sequence; ``labels`` (rows, longest) are −100 outside of completions."""
+    return {
+        "input_ids": pad_right([row.ids for row in rows], pad),
+        "attention_mask": pad_right([[1] * len(row.ids) for row in rows], 0),
+        "labels": pad_right([row.labels for row in rows], IGNORED),
+    }
+
+
+def collate_apart(rows: Sequence[Encoded], pad: int) -> dict[str, torch.Tensor]:
+    """Prompts as the input, completions (a text's ids, or one class) as ``labels`` (rows, longest), padded with −100."""
+    return {
+        "input_ids": pad_right([row.prompt for row in rows], pad),
+        "attention_mask": pad_right([[1] * row.prompt_length for row in rows], 0),
+        "labels": pad_right([row.completion for row in rows], IGNORED),
+    }
+
+
+def forward_causal(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:  # noqa: ANN401 (any wrapper of a model)
+    """``(logits, targets)`` at the positions whose next token is a label: (labelled tokens, vocabulary), (labelled tokens,)."""
+    labels = batch["labels"]
+    with project_only(unwrap(model), find_labelled(labels)):
+        outputs = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False)
+    return outputs.logits[0], labels[:, 1:][labels[:, 1:] != IGNORED]
+
+
+def forward_seq2seq(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:  # noqa: ANN401 (any wrapper of a model)
+    """``(logits, targets)`` of the decoder at the labelled tokens; padding has no part in them."""
+    labels = batch["labels"]
+    is_labelled = labels != IGNORED
+    outputs = model(
+        input_ids=batch["input_ids"], attention_mask=batch["attention_mask"],
+        decoder_input_ids=unwrap(model).prepare_decoder_input_ids_from_labels(labels=labels), use_cache=False,
+    )  # fmt: skip
+    return outputs.logits[is_labelled], labels[is_labelled]
+
+
+def forward_classifier(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:  # noqa: ANN401 (any wrapper of a model)
+    """``(logits, targets)``: (rows, classes), (rows,)."""
+    outputs = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
+    return outputs.logits, batch["labels"][:, 0]
+
+
+def unwrap(model: Any) -> PreTrainedModel:  # noqa: ANN401 (a PeftModel, a distributed wrapper, or neither)
+    """The model itself, below adapters and distributed wrappers."""
+    model = getattr(model, "module", model)
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How one kind of student is fed.
+
+    Attributes:
+        collate: ``(rows, padding id) -> batch``.
+        forward: ``(model, batch) -> (logits, targets)``, one row of logits for each id of a completion, in order.
+    """
+
+    collate: Callable[[Sequence[Encoded], int], dict[str, torch.Tensor]]
+    forward: Callable[[Any, Batch], tuple[torch.Tensor, torch.Tensor]]
+
+
+KINDS: Mapping[str, Kind] = {
+    "causal": Kind(collate_causal, forward_causal),
+    "seq2seq": Kind(collate_apart, forward_seq2seq),
+    "classifier": Kind(collate_apart, forward_classifier),
+}
 
 
 @dataclass(frozen=True)
@@ -120,7 +193,7 @@ def compute_token_scores(
     """Loss, energy, entropy and margin of each completion token, from one forward pass.
 
     Args:
-        student: the model; its weights are not changed.
+        student: the model; its weights are not changed. A classifier's "token" is its class, its vocabulary the classes.
         sequences: prompts with completions of at least one token each.
         batch_size: sequences a pass; they are sorted by length, and a score does not depend on its neighbours.
         on_batch: told ``(done, total)`` after each pass.
@@ -128,19 +201,16 @@ def compute_token_scores(
     Returns:
         The scores of each sequence, in the order given.
     """
+    kind = KINDS[student.settings.kind]
     order = sorted(range(len(sequences)), key=lambda index: -len(sequences[index].ids))
     results: list[TokenScores | None] = [None] * len(sequences)
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
         rows = [sequences[index] for index in chosen]
-        ids = pad_right([row.ids for row in rows], student.tokenizer.pad_token_id or 0).to(student.device)
-        mask = pad_right([[1] * len(row.ids) for row in rows], 0).to(student.device)
-        labels = pad_right([row.labels for row in rows], IGNORED).to(student.device)
-        with project_only(student.model, find_labelled(labels)):
-            logits = student.model(input_ids=ids, attention_mask=mask, use_cache=False).logits[0]
-        targets = labels[:, 1:][labels[:, 1:] != IGNORED]
+        batch = kind.collate(rows, student.tokenizer.pad_token_id or 0)
+        logits, targets = kind.forward(student.model, {name: part.to(student.device) for name, part in batch.items()})
         scores = score_logits(logits, targets)
-        counts = [len(row.ids) - row.prompt_length for row in rows]
+        counts = [len(row.completion) for row in rows]
         pieces = [getattr(scores, field.name).cpu().split(counts) for field in fields(TokenScores)]
         for index, values in zip(chosen, zip(*pieces, strict=True), strict=True):
             results[index] = TokenScores(*values)

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from transformers import DynamicCache
+from transformers import DynamicCache, GenerationConfig
 
-from limbeck.student.forward import silent, to_scores_dtype
+from limbeck.student.forward import pad_right, silent, to_scores_dtype
 from limbeck.student.model import Student
 
 
@@ -24,7 +24,7 @@ class Generation:
     Attributes:
         ids: the generated ids, without the token that ended them.
         nll: −log p of each of those ids given all before it, in nats; from raw logits in float32 (float64 for a float64
-            model).
+            model). Empty for a seq2seq student.
         is_truncated: whether the limit ended it, not a stop token.
     """
 
@@ -46,7 +46,7 @@ def generate(
     """The greedy output of each prompt, in the order given.
 
     Args:
-        student: the model.
+        student: the model. A classifier's output is the one id of its most probable class.
         prompts: ids of each prompt, at least one token.
         stop_ids: ids that end an output.
         max_new_tokens: the most tokens of an output.
@@ -55,9 +55,10 @@ def generate(
     """
     order = sorted(range(len(prompts)), key=lambda index: (-len(prompts[index]), index))
     results = [Generation() for _ in prompts]
+    write = _WRITERS[student.settings.kind]
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
-        _generate_batch(student, [prompts[i] for i in chosen], [results[i] for i in chosen], stop_ids, max_new_tokens)
+        write(student, [prompts[i] for i in chosen], [results[i] for i in chosen], stop_ids, max_new_tokens)
         on_batch(min(start + batch_size, len(order)), len(order))
     return results
 
@@ -102,3 +103,47 @@ def _generate_batch(
         ids = chosen.unsqueeze(1)
         mask = torch.cat([mask, mask.new_ones(len(active), 1)], dim=1)
         positions = positions[:, -1:] + 1
+
+
+def _classify_batch(
+    student: Student,
+    prompts: Sequence[Sequence[int]],
+    results: Sequence[Generation],
+    stop_ids: frozenset[int],
+    max_new_tokens: int,
+) -> None:
+    logits = to_scores_dtype(student.model(**_pad_inputs(student, prompts)).logits)
+    best, chosen = logits.max(dim=-1)
+    nll = torch.logsumexp(logits, dim=-1) - best
+    for result, label, cost in zip(results, chosen.tolist(), nll.tolist(), strict=True):
+        result.ids, result.nll, result.is_truncated = [label], [cost], False
+
+
+def _generate_seq2seq_batch(
+    student: Student,
+    prompts: Sequence[Sequence[int]],
+    results: Sequence[Generation],
+    stop_ids: frozenset[int],
+    max_new_tokens: int,
+) -> None:
+    # A fresh configuration: a model's own may sample, search with beams or hold a repetition penalty.
+    config = student.model.config
+    settings = GenerationConfig(
+        max_new_tokens=max_new_tokens, do_sample=False, num_beams=1, eos_token_id=sorted(stop_ids),
+        pad_token_id=student.tokenizer.pad_token_id,
+        decoder_start_token_id=getattr(config, "decoder_start_token_id", None) or config.pad_token_id or 0,
+    )  # fmt: skip
+    written = student.model.generate(**_pad_inputs(student, prompts), generation_config=settings)[:, 1:]
+    for result, ids in zip(results, written.tolist(), strict=True):
+        end = next((place for place, token in enumerate(ids) if token in stop_ids), None)
+        result.ids, result.is_truncated = ids[:end], end is None
+
+
+def _pad_inputs(student: Student, prompts: Sequence[Sequence[int]]) -> dict[str, torch.Tensor]:
+    return {
+        "input_ids": pad_right(prompts, student.tokenizer.pad_token_id or 0).to(student.device),
+        "attention_mask": pad_right([[1] * len(prompt) for prompt in prompts], 0).to(student.device),
+    }
+
+
+_WRITERS = {"causal": _generate_batch, "seq2seq": _generate_seq2seq_batch, "classifier": _classify_batch}

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import torch
 
 from limbeck.data.example import Example
+from limbeck.errors import ConfigError
 from limbeck.student.encode import Encoded, Encoder
 from limbeck.student.forward import compute_token_scores, silent
 from limbeck.student.generate import generate
@@ -52,7 +53,14 @@ def score_by_ifd(
     """IFD of each example (unitless, > 0, higher = harder), in the order given.
 
     Parts: ``conditional_perplexity``, ``unconditional_perplexity``, ``token_count`` and ``is_truncated``.
+
+    Raises:
+        ConfigError: the student is not causal, so its output has no likelihood without a question.
     """
+    if student.settings.kind != "causal":
+        raise ConfigError(
+            f"selection: ifd needs a causal student, this one is a {student.settings.kind}; use loss, energy, entropy or margin"
+        )
     prompts = [encoder.encode_prompt(example.question, example.answer_type) for example in examples]
     outputs = generate(
         student, prompts, stop_ids=encoder.find_stop_ids(), max_new_tokens=max_new_tokens, batch_size=batch_size,

@@ -6,14 +6,21 @@ import fcntl
 import json
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging as transformers_logging
 
 from limbeck.data.task import Task
@@ -23,6 +30,12 @@ from limbeck.storage import explain_storage, write_folder
 from limbeck.student.settings import StudentSettings
 
 CARD = "student.json"
+MODELS: Mapping[str, Any] = {
+    "causal": AutoModelForCausalLM,
+    "seq2seq": AutoModelForSeq2SeqLM,
+    "classifier": AutoModelForSequenceClassification,
+}
+"""``student.kind`` → the class of transformers that loads it."""
 
 
 def quiet_libraries() -> None:
@@ -64,7 +77,7 @@ def find_cache() -> Path:
 
 
 def resolve_model(name: str) -> str:
-    """The folder or Hub id that `from_pretrained` takes; a packaged model is de-quantised into the cache once.
+    """The folder or Hub id that `from_pretrained` takes; a packaged GGUF model is de-quantised into the cache once.
 
     Raises:
         ConfigError: an unknown or uninstalled packaged model.
@@ -72,6 +85,8 @@ def resolve_model(name: str) -> str:
     if not name.startswith("packaged:"):
         return name
     gguf = find_packaged(name.removeprefix("packaged:"))
+    if gguf.is_dir():
+        return str(gguf)
     folder = find_cache() / f"{gguf.stem}-{gguf.stat().st_size}"
     with _lock(folder.with_suffix(".lock")):
         if not folder.exists():
@@ -144,20 +159,38 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def load_student(settings: StudentSettings, folder: Path | None = None, *, quantization: Any = None) -> Student:  # noqa: ANN401 (a BitsAndBytesConfig)
+def load_student(
+    settings: StudentSettings,
+    folder: Path | None = None,
+    *,
+    labels: Sequence[str] = (),
+    seed: int = 0,
+    quantization: Any = None,  # noqa: ANN401 (a BitsAndBytesConfig)
+) -> Student:
     """The untouched student of the settings, or the one saved in `folder` (an adapter is merged into its base).
 
+    Args:
+        settings: name, kind and dtype.
+        folder: where a trained student is.
+        labels: of the task; the classes of a classifier.
+        seed: of the weights that an untouched classifier's head begins with.
+        quantization: for QLoRA.
+
     Raises:
-        ConfigError: the model can't be found or read; the message names it.
+        ConfigError: the model can't be found or read, or a classifier has no labels; the message names it.
     """
     device = choose_device()
     is_adapter = folder is not None and (folder / "adapter_config.json").exists()
     source = resolve_model(settings.model) if folder is None or is_adapter else str(folder)
     tokenizer = load_tokenizer(settings, folder)
+    head = _describe_head(settings, labels, tokenizer) if folder is None or is_adapter else {}
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            source, dtype=choose_dtype(settings.dtype, device), use_safetensors=True, quantization_config=quantization
-        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = MODELS[settings.kind].from_pretrained(
+                source, dtype=choose_dtype(settings.dtype, device), use_safetensors=True,
+                quantization_config=quantization, **head,
+            )  # fmt: skip
     except (OSError, ValueError) as error:
         raise ConfigError(f"student {source!r} can't be loaded: {_first_line(error)}") from error
     if is_adapter:
@@ -167,6 +200,22 @@ def load_student(settings: StudentSettings, folder: Path | None = None, *, quant
     if quantization is None:
         model = model.to(device)
     return Student(model.eval(), tokenizer, settings)
+
+
+def _describe_head(settings: StudentSettings, labels: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+    if settings.kind != "classifier":
+        return {}
+    if len(labels) < 2:
+        raise ConfigError(
+            f"student.kind: classifier needs a task with at least two labels, {len(labels)} found; set task.answer: label and "
+            "task.labels, or take another kind of student"
+        )
+    return {
+        "num_labels": len(labels),
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: place for place, label in enumerate(labels)},
+        "pad_token_id": tokenizer.pad_token_id,
+    }
 
 
 def save_student(student: Student, folder: Path, task: Task, *, has_rationale: bool) -> None:

@@ -13,14 +13,15 @@ class StudentSettings(Settings):
     """Which small model is distilled into.
 
     Attributes:
-        model: a Hub id, a folder, or ``packaged:smollm2-135m-instruct``.
-        kind: ``causal`` (a decoder-only language model).
+        model: a Hub id, a folder, ``packaged:smollm2-135m-instruct`` or, for a classifier, ``packaged:minilm-l6``.
+        kind: ``causal`` (a decoder-only language model), ``seq2seq`` (encoder and decoder, such as T5), or ``classifier``
+            (a model with a head over the task's labels, which answers with a label and writes no text).
         dtype: of the weights when scoring and generating; ``auto`` is bfloat16 on a GPU that has it, else float32.
         system: system message of every prompt; None leaves it to the chat template.
     """
 
     model: str = "packaged:smollm2-135m-instruct"
-    kind: Literal["causal"] = "causal"
+    kind: Literal["causal", "seq2seq", "classifier"] = "causal"
     dtype: Literal["auto", "float32", "bfloat16", "float64"] = "auto"
     system: str | None = None
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from limbeck.config import Config
 from limbeck.data.task import Task
-from limbeck.methods.baldistill import Distillation
+from limbeck.methods.job import Distillation
 
 
 def write_card(config: Config, task: Task, distillation: Distillation, metrics: Mapping[str, Any] | None) -> str:
@@ -23,8 +23,7 @@ def write_card(config: Config, task: Task, distillation: Distillation, metrics: 
         + f" into `{config.student.model}`.",
         "",
         f"- Task: {task.instruction}",
-        f"- Method: {config.method.name}, {config.method.stages} stages, quota {config.method.quota}, selection "
-        f"{config.method.selection}, tail {config.method.tail}, seed {config.seed}",
+        f"- Method: {config.method.describe()}, seed {config.seed}",
         f"- Training set: {len(distillation.training_set)} examples ({', '.join(f'{n} {k}' for k, n in kinds.items())})",
     ]  # fmt: skip
     if metrics is not None:

@@ -11,46 +11,82 @@ from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from limbeck.data.readers import find_hub_id
 from limbeck.data.sources import DataSettings
 from limbeck.data.task import Settings, Task
 from limbeck.errors import ConfigError
 from limbeck.evaluation.settings import EvaluationSettings
-from limbeck.methods.settings import BalDistillSettings, load_presets
+from limbeck.methods.settings import BalDistillSettings, MethodSettings, load_presets
 from limbeck.student.settings import StudentSettings, TrainingSettings
 from limbeck.teacher.budget import BudgetSettings
 from limbeck.teacher.settings import TeacherSettings
 
-# Two sets of defaults, laid under what the user writes. `paper` is the released code's (notes §3); `cpu` trains small
-# adapters for a few minutes.
-PROFILES: Mapping[str, dict[str, Any]] = {
+# Two sets of defaults for each method, laid under what the user writes. `paper` is the released code's (BalDistill: notes §3;
+# GOLD: notes §2 and §8); `cpu` trains small students for a few minutes.
+PROFILES: Mapping[str, Mapping[str, dict[str, Any]]] = {
     "paper": {
-        "training": {
-            "epochs": 5, "learning_rate": 2e-4, "schedule": "constant", "warmup_ratio": 0.0, "batch_size": 16,
-            "max_grad_norm": 0.3, "max_length": 1024,
-            "lora": {"rank": 8, "alpha": 16, "dropout": 0.1, "target_modules": ["q_proj", "v_proj"]},
+        "baldistill": {
+            "training": {
+                "epochs": 5, "learning_rate": 2e-4, "schedule": "constant", "warmup_ratio": 0.0, "batch_size": 16,
+                "max_grad_norm": 0.3, "max_length": 1024,
+                "lora": {"rank": 8, "alpha": 16, "dropout": 0.1, "target_modules": ["q_proj", "v_proj"]},
+            },
+            "method": {"stages": 5, "score_max_new_tokens": 200},
+            "evaluation": {"max_new_tokens": 400},
         },
-        "method": {"stages": 5, "score_max_new_tokens": 200},
-        "evaluation": {"max_new_tokens": 400},
+        "gold": {
+            "training": {
+                "epochs": 50, "learning_rate": 5e-5, "schedule": "constant", "warmup_ratio": 0.0, "batch_size": 8,
+                "lora": None, "loss": "symmetric_cross_entropy", "alpha": 0.1, "beta": 1.0,
+            },
+            "method": {"rounds": 15, "batches_per_round": 25},
+        },
     },
     "cpu": {
-        "training": {"epochs": 3, "learning_rate": 1e-3, "batch_size": 8, "lora": {"rank": 16, "alpha": 32}},
-        "method": {"score_max_new_tokens": 100, "max_candidates_per_domain": 64},
-        "evaluation": {"max_new_tokens": 200},
+        "baldistill": {
+            "training": {"epochs": 3, "learning_rate": 1e-3, "batch_size": 8, "lora": {"rank": 16, "alpha": 32}},
+            "method": {"score_max_new_tokens": 100, "max_candidates_per_domain": 64},
+            "evaluation": {"max_new_tokens": 200},
+        },
+        "gold": {
+            "training": {"loss": "symmetric_cross_entropy"}, "method": {"batches_per_round": 5},
+            "evaluation": {"max_new_tokens": 64},
+        },
     },
 }  # fmt: skip
+# GOLD asks what only a run without data does: how good is the teacher itself?
+METHOD_DEFAULTS: Mapping[str, dict[str, Any]] = {"baldistill": {}, "gold": {"evaluation": {"teacher": True}}}
+# Small encoders and sequence-to-sequence models are trained whole, and slowly.
+KIND_DEFAULTS: Mapping[str, dict[str, Any]] = {
+    "causal": {},
+    "seq2seq": {"training": {"lora": None, "learning_rate": 3e-4}},
+    "classifier": {
+        "student": {"model": "packaged:minilm-l6"},
+        "training": {"lora": None, "learning_rate": 5e-5, "batch_size": 16, "epochs": 4, "max_length": 256},
+    },
+}
 # What may differ between a run folder and the config that resumes it: it changes no example and no weight.
 CHANGEABLE = (
     "budget.max_requests", "budget.max_tokens", "budget.max_cost_usd", "teacher.max_concurrency", "teacher.prices",
-    "evaluation.batch_size", "data.root", "data.train", "data.dev", "data.test", "teacher.path",
-    "teacher.templates.annotate", "teacher.templates.synthesize", "teacher.recorded.annotations",
+    "evaluation.batch_size", "data.root", "data.train", "data.dev", "data.test", "data.human",
+    "teacher.path", "teacher.templates.annotate", "teacher.templates.synthesize", "teacher.templates.generate",
+    "teacher.templates.answer", "teacher.recorded.annotations",
     "teacher.recorded.synthesized", "teacher.tokenizer", "teacher.timeout_s", "teacher.deadline_s", "teacher.max_attempts",
     "teacher.api_key_env", "teacher.api_key_file", "teacher.base_url",
 )  # fmt: skip
 # Files that a config names. Those of the data begin in `data.root`, the others in the folder of the config.
-_DATA_KEYS = ("data.train", "data.dev", "data.test", "teacher.recorded.annotations", "teacher.recorded.synthesized")
+_DATA_KEYS = (
+    "data.human",
+    "data.train",
+    "data.dev",
+    "data.test",
+    "teacher.recorded.annotations",
+    "teacher.recorded.synthesized",
+)
 _PATH_KEYS = ("data.root", "teacher.path", "teacher.templates.annotate", "teacher.templates.synthesize",
+              "teacher.templates.generate", "teacher.templates.answer",
               "teacher.tokenizer", "teacher.api_key_file", "teacher.model")  # fmt: skip
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
@@ -67,7 +103,7 @@ class Config(Settings):
     budget: BudgetSettings = BudgetSettings(max_examples=1000)
     student: StudentSettings = StudentSettings()
     training: TrainingSettings = TrainingSettings()
-    method: BalDistillSettings = BalDistillSettings()
+    method: MethodSettings = BalDistillSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
 
 
@@ -107,11 +143,31 @@ def make_config(values: Mapping[str, Any], place: str = "config") -> Config:
     profile = values.get("profile", "cpu")
     if not isinstance(profile, str) or profile not in PROFILES:
         raise ConfigError(f"{place}: profile: {profile!r} is none of {', '.join(PROFILES)}")
-    merged = _merge(PROFILES[profile], _preset_values(values, place))
+    values = _merge(_preset_values(values, place), _move_template(values, place))
+    method = _find_choice(values, "method", "name", "baldistill", METHOD_DEFAULTS, place)
+    kind = _find_choice(values, "student", "kind", "causal", KIND_DEFAULTS, place)
+    merged: dict[str, Any] = {"method": {"name": method}}
+    for under in (PROFILES[profile][method], METHOD_DEFAULTS[method], KIND_DEFAULTS[kind]):
+        merged = _merge(merged, under)
+    merged = _merge(merged, values)
+    if method == "gold":
+        data, task = merged.setdefault("data", {}), merged.get("task")
+        if isinstance(data, dict) and "domain" not in data:
+            is_label = isinstance(task, dict) and task.get("answer") == "label"
+            merged["data"] = {**data, "domain": "answer" if is_label else "none"}
     try:
-        return Config.model_validate(_merge(merged, _move_template(values, place)))
+        return Config.model_validate(merged)
     except ValidationError as error:
         raise ConfigError(_explain(error, place)) from error
+
+
+def _find_choice(values: Mapping[str, Any], group: str, key: str, default: str, known: Mapping[str, Any], place: str) -> str:
+    """The value of a key that decides which defaults hold."""
+    part = values.get(group)
+    found = part.get(key, default) if isinstance(part, dict) else default
+    if not isinstance(found, str) or found not in known:
+        raise ConfigError(f"{place}: {group}.{key}: {found!r} is none of {', '.join(known)}{_nearest(str(found), known)}")
+    return found
 
 
 def _move_template(values: Mapping[str, Any], place: str) -> dict[str, Any]:
@@ -251,21 +307,29 @@ def _nearest(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
 def _explain(error: ValidationError, place: str) -> str:
     lines = []
     for fault in error.errors():
-        dotted = ".".join(map(str, fault["loc"]))
+        # pydantic puts the name of the method between `method` and its key.
+        loc = [step for index, step in enumerate(fault["loc"]) if not (index == 1 and fault["loc"][0] == "method" and
+               step in METHOD_DEFAULTS and len(fault["loc"]) > 2)]  # fmt: skip
+        dotted = ".".join(map(str, loc))
         if fault["type"] == "extra_forbidden":
             known = _known_keys(Config, fault["loc"][:-1])
-            lines.append(f"{dotted}: unknown key{_nearest(str(fault['loc'][-1]), known) or '; known are ' + ', '.join(known)}")
+            lines.append(f"{dotted}: unknown key{_nearest(str(loc[-1]), known) or '; known are ' + ', '.join(known)}")
         else:
             lines.append(f"{dotted}: {fault['msg'].removeprefix('Value error, ')}, {fault['input']!r} given")
     return f"{place}: " + "; ".join(lines)
 
 
 def _known_keys(model: type[BaseModel], place: Sequence[int | str]) -> list[str]:
+    found: list[type[BaseModel]] = [model]
     for step in place:
-        field = model.model_fields.get(str(step))
+        tagged = [kind for kind in found if kind.model_fields.get("name", FieldInfo()).default == step]
+        if len(found) > 1 and tagged:
+            found = tagged
+            continue
+        field = found[0].model_fields.get(str(step))
         types = [] if field is None else [field.annotation, *get_args(field.annotation)]
-        inner = next((kind for kind in types if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
-        if inner is None:
+        found = [kind for kind in types if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        if not found:
             return []
-        model = inner
+    model = found[0]
     return list(model.model_fields)

@@ -29,6 +29,7 @@ class ConsoleProgress(RunProgress):
 
     def __init__(self, config: Config) -> None:
         self._stages = config.method.stages
+        self._noun = "round" if config.method.name == "gold" else "stage"
         self._caps = config.budget
         self._console = Console(stderr=True)
         self._spend = ""
@@ -50,7 +51,7 @@ class ConsoleProgress(RunProgress):
 
     def step(self, stage: int | None, text: str, done: int, total: int) -> None:
         """Show a step; on a terminal as a bar, elsewhere one line when it begins."""
-        place = f"stage {stage + 1}/{self._stages}: {text}" if stage is not None else text
+        place = f"{self._noun} {stage + 1}/{self._stages}: {text}" if stage is not None else text
         if not self._console.is_terminal:
             if place != self._shown:
                 self._console.print(f"{place}{f'  [{self._spend}]' if self._spend else ''}", markup=False, highlight=False)
@@ -93,8 +94,14 @@ def make_console() -> Console:
 
 def print_metrics(metrics: dict[str, Any]) -> None:
     """Accuracy by domain and in sum, with 95% intervals; beside the untouched student where it was measured."""
-    parts = [part for part in (metrics.get("baseline"), metrics, metrics.get("gain")) if part is not None]
-    names = ["before", "after", "gain"] if len(parts) == 3 else ["accuracy"]
+    columns = {
+        "teacher": metrics.get("teacher"),
+        "before": metrics.get("baseline"),
+        "after": metrics,
+        "gain": metrics.get("gain"),
+    }
+    names, parts = zip(*((name, part) for name, part in columns.items() if part is not None), strict=True)
+    names = names if len(names) > 1 else ("accuracy",)
     tail = set(metrics.get("tail_domains", ()))
     table = Table(title=f"{metrics['examples']} test rows, 95% intervals in brackets", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("domain (* tail)", "n", *names):
@@ -105,7 +112,8 @@ def print_metrics(metrics: dict[str, Any]) -> None:
         ]
         table.add_row(clean(domain) + (" *" if domain in tail else ""), str(entry["count"]), *cells)
     table.add_section()
-    for key in ("accuracy_micro", "accuracy_macro", "accuracy_head", "accuracy_tail", "accuracy_worst", "f1_macro", "f1_micro"):
+    for key in ("accuracy_micro", "accuracy_macro", "accuracy_head", "accuracy_tail", "accuracy_worst", "f1_macro", "f1_micro",
+                "rouge_l_macro", "rouge_l_micro"):  # fmt: skip
         if metrics.get(key) is not None:
             table.add_row(key, "", *(_show_metric(part, key, name == "gain") for part, name in zip(parts, names, strict=True)))
     make_console().print(table)

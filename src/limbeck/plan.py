@@ -18,9 +18,12 @@ from limbeck.config import Config
 from limbeck.data.example import Example
 from limbeck.data.pool import Pool
 from limbeck.errors import ConfigError
+from limbeck.methods.settings import BalDistillSettings, GoldSettings
+from limbeck.packaged import PACKAGED, PREFIX
 from limbeck.run_data import RunData
 from limbeck.selection.quotas import GLOBAL, Share, foresee_stages
-from limbeck.teacher import annotate, synthesize
+from limbeck.selection.rounds import make_rounds, share_evenly
+from limbeck.teacher import annotate, generate, synthesize
 from limbeck.teacher.prompts import load_template
 from limbeck.teacher.request import About, estimate_tokens
 from limbeck.teacher.settings import TeacherSettings
@@ -29,7 +32,7 @@ SAMPLE = 16  # examples of a domain whose prompts are counted
 CHAT_TOKENS = 8  # what a chat template adds to a message
 # Shares of replies that are kept, where nothing is known of the teacher. Published GPT rationales kept 84% (MATH, hinted),
 # 62% (R52, label withheld or not) and 74% (BIG-Bench-Hard, blind).
-KEPT = {"hinted": 0.85, "blind": 0.75, "synthesize": 0.85}
+KEPT = {"hinted": 0.85, "blind": 0.75, "synthesize": 0.85, "generate": 0.9}
 # Reply lengths as shares of teacher.max_tokens, and as multiples of the rationales that the data has.
 REPLY_SHARE = (0.03, 0.3, 1.0)
 REPLY_MULTIPLE = (0.5, 1.0, 2.0)
@@ -58,9 +61,21 @@ class Range:
 
 
 NOTHING = Range(0, 0, 0)
+SUMS = ("requests", "prompt_tokens", "completion_tokens", "seconds")
 
 
 def make_plan(config: Config, data: RunData) -> dict[str, Any]:
+    """The plan of whichever method the config names.
+
+    Raises:
+        ConfigError: ``teacher.tokenizer`` can't be read.
+    """
+    if isinstance(config.method, GoldSettings):
+        return make_generation_plan(config, config.method, data)
+    return make_pool_plan(config, config.method, data)
+
+
+def make_pool_plan(config: Config, method: BalDistillSettings, data: RunData) -> dict[str, Any]:
     """The plan in the form of ``plan --json`` (DESIGN §3): ``stages`` and ``totals``, with ``warnings`` and ``assumptions``.
 
     ``totals.cost_usd`` holds nulls where no prices are given.
@@ -68,7 +83,6 @@ def make_plan(config: Config, data: RunData) -> dict[str, Any]:
     Raises:
         ConfigError: ``teacher.tokenizer`` can't be read.
     """
-    method = config.method
     pool = Pool(data.train)
     pool.remove(data.unavailable)
     left = {domain: pool.count_left(domain) for domain in pool.domains}
@@ -76,7 +90,7 @@ def make_plan(config: Config, data: RunData) -> dict[str, Any]:
         method.quota, pool.counts, left, budget=config.budget.max_examples, stages=method.stages,
         offset=method.adaptive_offset, tail=method.tail,
     )  # fmt: skip
-    teacher = foresee_teacher(config, data, pool, stages)
+    teacher = foresee_teacher(config, method, data, pool, stages)
     totals: dict[str, Any] = {
         "examples": sum(share.quota - share.missing for shares in stages for share in shares.values()),
         **{name: sum(getattr(share, name) for shares in stages for share in shares.values())
@@ -84,7 +98,7 @@ def make_plan(config: Config, data: RunData) -> dict[str, Any]:
         "requests": asdict(teacher["requests"]),
         "tokens": asdict(teacher["prompt_tokens"] + teacher["completion_tokens"]),
         "cost_usd": _compute_cost(config.teacher, teacher["prompt_tokens"], teacher["completion_tokens"]),
-        "seconds": asdict(teacher["seconds"] + foresee_student_seconds(config, data, stages)),
+        "seconds": asdict(teacher["seconds"] + foresee_student_seconds(config, method, data, stages)),
     }  # fmt: skip
     return {
         "domains": {domain: pool.counts[domain] for domain in pool.domains},
@@ -92,16 +106,77 @@ def make_plan(config: Config, data: RunData) -> dict[str, Any]:
                    for index, shares in enumerate(stages)],
         "totals": totals,
         "notes": list(data.notes),
-        "warnings": find_warnings(config, data, stages, totals),
+        "warnings": [*find_warnings(config, method, data, stages, totals), *find_cap_warnings(config, totals)],
         "assumptions": {"kept": dict(KEPT), "tokenizer": str(config.teacher.tokenizer or "4 bytes a token"),
                         "reply_tokens": "rationales of the data" if _has_rationales(data.train) else "a share of max_tokens"},
     }  # fmt: skip
 
 
-def foresee_teacher(config: Config, data: RunData, pool: Pool, stages: Sequence[Mapping[str, Share]]) -> dict[str, Range]:
+def make_generation_plan(config: Config, method: GoldSettings, data: RunData) -> dict[str, Any]:
+    """GOLD's plan, in the same form: every round's examples by group, and what they and the measurements cost."""
+    groups = list(data.task.labels) if config.data.domain == "answer" else sorted(data.counts)
+    asked = generate.Asked(data.task, groups, config.data.domain == "answer", method.attributes == "draw")
+    left, stages = config.budget.max_examples, []
+    for each in make_rounds(
+        rounds=method.rounds, batches_per_round=method.batches_per_round, batch_size=method.batch_size,
+        probe_size=method.probes, feedback_rate=method.feedback_rate, is_compat=method.compat,
+    ):  # fmt: skip
+        size = min(each.size, left)
+        left -= size
+        if size:
+            stages.append({name: Share("generated", count, 0, count) for name, count in share_evenly(size, groups).items()})
+    wanted = config.budget.max_examples - left
+    found = dict.fromkeys(SUMS, NOTHING)
+    count = load_counter(config.teacher)
+    template = load_template("generate", config.teacher.templates.get("generate"))
+    shown = list(data.train[: config.teacher.seed_examples])
+    messages = generate.write_messages(template, asked, groups[0], shown, attributes={}, is_unlike=False)
+    prompt = range_prompt(config.teacher, sum(count(m["content"]) + CHAT_TOKENS for m in messages))
+    reply = range_reply(config.teacher, [count(generate.write_reply(asked, example)) for example in data.train])
+    tries = Range(1, 1 / KEPT["generate"], 1 if method.compat else method.max_attempts_per_example) * wanted
+    add_requests(found, config.teacher, tries, prompt, reply)
+    question = Range(*(share * measure_question(data) for share in (0.8, 1.3, 2.0)))
+    answer = Range(2, 4, 8) if data.task.answer == "label" else reply
+    answers = tries * method.relabel_votes
+    if config.evaluation.teacher:
+        answers += Range(1, 1, 1) * count_measured(config, data.test)
+    add_requests(found, config.teacher, answers, question, answer)
+    updates = [min(sum(s.quota for s in shares.values()) * (i + 1), wanted) for i, shares in enumerate(stages)]
+    seen = wanted * config.training.epochs * max(1, len(method.alphas))
+    if method.feedback in ("error", "energy"):
+        seen += sum(updates) * method.update_epochs
+    tokens = measure_question(data) + 4
+    measured = count_measured(config, data.test) * 2 + wanted * method.held_out * config.training.epochs
+    totals: dict[str, Any] = {
+        "examples": wanted, "real": 0, "synthesize": wanted, "duplicate": 0, "missing": left,
+        "requests": asdict(found["requests"]),
+        "tokens": asdict(found["prompt_tokens"] + found["completion_tokens"]),
+        "cost_usd": _compute_cost(config.teacher, found["prompt_tokens"], found["completion_tokens"]),
+        "seconds": asdict(found["seconds"] + estimate_seconds(config, seen * tokens, measured * tokens / 5)),
+    }  # fmt: skip
+    warnings = find_cap_warnings(config, totals)
+    if left:
+        warnings.append(
+            f"{method.rounds} rounds give {wanted} examples, budget.max_examples = {config.budget.max_examples} allows {left} "
+            "more; raise method.rounds or method.batches_per_round"
+        )
+    return {
+        "domains": {name: data.counts.get(name, 0) for name in groups},
+        "stages": [{"stage": index, "domains": {name: asdict(share) for name, share in shares.items()}}
+                   for index, shares in enumerate(stages)],
+        "totals": totals,
+        "notes": list(data.notes),
+        "warnings": warnings,
+        "assumptions": {"kept": {"generate": KEPT["generate"]}, "tokenizer": str(config.teacher.tokenizer or "4 bytes a token"),
+                        "reply_tokens": "human examples"},
+    }  # fmt: skip
+
+
+def foresee_teacher(
+    config: Config, method: BalDistillSettings, data: RunData, pool: Pool, stages: Sequence[Mapping[str, Share]]
+) -> dict[str, Range]:
     """Requests, prompt and completion tokens, and seconds of waiting, over all stages and domains."""
-    method, settings = config.method, config.teacher
-    found = dict.fromkeys(("requests", "prompt_tokens", "completion_tokens", "seconds"), NOTHING)
+    found = dict.fromkeys(SUMS, NOTHING)
     wanted: dict[str, dict[str, int]] = {"annotate": {}, "synthesize": {}}
     for shares in stages:
         for domain, share in shares.items():
@@ -116,18 +191,24 @@ def foresee_teacher(config: Config, data: RunData, pool: Pool, stages: Sequence[
                 once = method.on_mismatch == "consume" and purpose == "annotate"
                 tries = Range(1, 1 if once else min(1 / kept, method.max_attempts_per_example),
                               1 if once else method.max_attempts_per_example)  # fmt: skip
-                prompt, reply = measure_request(config, data, purpose, domain, find_sample(pool, purpose, domain))
-                requests = tries * count
-                found["requests"] += requests
-                found["prompt_tokens"] += prompt * requests
-                found["completion_tokens"] += reply * requests
-                if settings.backend == "embedded":
-                    found["seconds"] += requests * reply * (1 / EMBEDDED_TOKENS_PER_S)
-                if settings.backend in REMOTE:
-                    each = Range(*(0.5 + tokens / speed for tokens, speed in
-                                   zip((reply.low, reply.likely, reply.high), REPLY_TOKENS_PER_S, strict=True)))  # fmt: skip
-                    found["seconds"] += each * requests * (1 / settings.max_concurrency)
+                prompt, reply = measure_request(
+                    config, data, purpose, domain, find_sample(pool, purpose, domain), is_hinted=method.annotation == "hinted"
+                )
+                add_requests(found, config.teacher, tries * count, prompt, reply)
     return found
+
+
+def add_requests(found: dict[str, Range], settings: TeacherSettings, requests: Range, prompt: Range, reply: Range) -> None:
+    """Add so many requests, of so many prompt and reply tokens each, to the sums, with the seconds they take."""
+    found["requests"] += requests
+    found["prompt_tokens"] += prompt * requests
+    found["completion_tokens"] += reply * requests
+    if settings.backend == "embedded":
+        found["seconds"] += requests * reply * (1 / EMBEDDED_TOKENS_PER_S)
+    if settings.backend in REMOTE:
+        each = Range(*(0.5 + tokens / speed for tokens, speed in
+                       zip((reply.low, reply.likely, reply.high), REPLY_TOKENS_PER_S, strict=True)))  # fmt: skip
+        found["seconds"] += each * requests * (1 / settings.max_concurrency)
 
 
 def find_sample(pool: Pool, purpose: str, domain: str) -> Sequence[Example]:
@@ -138,7 +219,7 @@ def find_sample(pool: Pool, purpose: str, domain: str) -> Sequence[Example]:
 
 
 def measure_request(
-    config: Config, data: RunData, purpose: str, domain: str, examples: Sequence[Example]
+    config: Config, data: RunData, purpose: str, domain: str, examples: Sequence[Example], *, is_hinted: bool
 ) -> tuple[Range, Range]:
     """Mean tokens of the prompt and of the reply of one request, by prompts that are really written."""
     settings, task = config.teacher, data.task
@@ -146,8 +227,7 @@ def measure_request(
     shown = examples[:: max(1, len(examples) // SAMPLE)][:SAMPLE]
     if purpose == "annotate":
         template = load_template("annotate", settings.templates.get("annotate"))
-        hinted = config.method.annotation == "hinted"
-        prompts = [annotate.write_prompt(template, task, example, is_hinted=hinted) for example in shown]
+        prompts = [annotate.write_prompt(template, task, example, is_hinted=is_hinted) for example in shown]
         lengths = [count(example.rationale) for example in shown if example.rationale]
     else:
         template = load_template("synthesize", settings.templates.get("synthesize"))
@@ -158,14 +238,20 @@ def measure_request(
             )
         ]  # fmt: skip
         lengths = [count(f"{example.question} {example.rationale}") for example in shown if example.rationale]
-    mean = sum(map(count, prompts)) / len(prompts) + CHAT_TOKENS
-    prompt = Range(mean, mean, mean) if settings.tokenizer else Range(0.8 * mean, mean, 1.6 * mean)
-    if lengths:
-        typical = sum(lengths) / len(lengths) + CHAT_TOKENS
-        reply = Range(*(min(share * typical, settings.max_tokens) for share in REPLY_MULTIPLE))
-    else:
-        reply = Range(*(share * settings.max_tokens for share in REPLY_SHARE))
-    return prompt, reply
+    return range_prompt(settings, sum(map(count, prompts)) / len(prompts) + CHAT_TOKENS), range_reply(settings, lengths)
+
+
+def range_prompt(settings: TeacherSettings, mean: float) -> Range:
+    """Prompt tokens: exact with the teacher's tokenizer, else as far off as counting bytes may be."""
+    return Range(mean, mean, mean) if settings.tokenizer else Range(0.8 * mean, mean, 1.6 * mean)
+
+
+def range_reply(settings: TeacherSettings, lengths: Sequence[int]) -> Range:
+    """Reply tokens: around those of texts of the same kind, or a share of the limit where there are none."""
+    if not lengths:
+        return Range(*(share * settings.max_tokens for share in REPLY_SHARE))
+    typical = sum(lengths) / len(lengths) + CHAT_TOKENS
+    return Range(*(min(share * typical, settings.max_tokens) for share in REPLY_MULTIPLE))
 
 
 def load_counter(settings: TeacherSettings) -> Callable[[str], int]:
@@ -186,41 +272,53 @@ def load_counter(settings: TeacherSettings) -> Callable[[str], int]:
     return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
 
 
-def foresee_student_seconds(config: Config, data: RunData, stages: Sequence[Mapping[str, Share]]) -> Range:
+def foresee_student_seconds(
+    config: Config, method: BalDistillSettings, data: RunData, stages: Sequence[Mapping[str, Share]]
+) -> Range:
     """Seconds of training, scoring and measuring: tokens over speed, a third to three times of it; very rough."""
-    billions = guess_billions(config.student.model)
-    device = "gpu" if shutil.which("nvidia-smi") else "cpu"
-    cores = 1.0 if device == "gpu" else (os.cpu_count() or 2) / 2
-    sample = data.train[:: max(1, len(data.train) // 200)]
-    prompt = sum(estimate_tokens(e.question + data.task.instruction) for e in sample) / len(sample) + CHAT_TOKENS
-    if data.task.labels:
-        prompt += estimate_tokens(data.task.describe_labels())
+    prompt = measure_question(data)
     longest = config.evaluation.max_new_tokens
-    rationale = min(REPLY_SHARE[1] * config.teacher.max_tokens, longest) if config.method.annotation != "none" else 4
+    rationale = min(REPLY_SHARE[1] * config.teacher.max_tokens, longest) if method.has_rationale else 4
     sizes = [sum(share.quota - share.missing for share in shares.values()) for shares in stages]
     seen = sum(sum(sizes[: stage + 1]) for stage in range(len(sizes))) * config.training.epochs
-    train = seen * (prompt + rationale)
-
-    def bound(rows: Sequence[Example]) -> int:
-        return min(len(rows), config.evaluation.max_examples or len(rows))
-
-    rows = bound(data.test) * (2 if stages else 1) + bound(data.dev) * len(stages)
+    rows = count_measured(config, data.test) * (2 if stages else 1) + count_measured(config, data.dev) * len(stages)
     # Reading a prompt costs about a fifth of writing as many tokens, since it is done in one step.
     generate = rows * (prompt / 5 + min(config.evaluation.max_new_tokens, 1.5 * rationale + 8))
-    if config.method.selection != "random":
-        limit = config.method.max_candidates_per_domain
+    if method.selection != "random":
+        limit = method.max_candidates_per_domain
         for shares in stages[1:]:
             heads = [data.counts.get(name, len(data.train)) for name, share in shares.items() if share.role == "head"]
             candidates = sum(min(size, limit or size) for size in heads)
-            written = config.method.score_max_new_tokens if config.method.selection == "ifd" else 0
+            written = method.score_max_new_tokens if method.selection == "ifd" else 0
             generate += candidates * (prompt / 5 + written)
-    speed = cores / billions
-    likely = train / (TRAIN_TOKENS_PER_S[device] * speed) + generate / (GENERATE_TOKENS_PER_S[device] * speed)
+    return estimate_seconds(config, seen * (prompt + rationale), generate)
+
+
+def measure_question(data: RunData) -> float:
+    """Mean tokens of a student's prompt."""
+    sample = data.train[:: max(1, len(data.train) // 200)]
+    prompt = sum(estimate_tokens(e.question + data.task.instruction) for e in sample) / len(sample) + CHAT_TOKENS
+    return prompt + (estimate_tokens(data.task.describe_labels()) if data.task.labels else 0)
+
+
+def count_measured(config: Config, rows: Sequence[Example]) -> int:
+    """How many of the rows are measured."""
+    return min(len(rows), config.evaluation.max_examples or len(rows))
+
+
+def estimate_seconds(config: Config, trained_tokens: float, generated_tokens: float) -> Range:
+    """The seconds that so many tokens take the student on this machine, a third to three times of it."""
+    device = "gpu" if shutil.which("nvidia-smi") else "cpu"
+    cores = 1.0 if device == "gpu" else (os.cpu_count() or 2) / 2
+    speed = cores / guess_billions(config.student.model)
+    likely = trained_tokens / (TRAIN_TOKENS_PER_S[device] * speed) + generated_tokens / (GENERATE_TOKENS_PER_S[device] * speed)
     return Range(likely / 3, likely, likely * 3)
 
 
 def guess_billions(model: str) -> float:
     """Parameters of a model in billions, by the size in its name or by its weights; 1 where neither tells."""
+    if model.removeprefix(PREFIX) in PACKAGED:
+        return PACKAGED[model.removeprefix(PREFIX)].billions
     named = re.search(r"(\d+(?:\.\d+)?)\s*([bm])(?![a-z])", Path(model).name, re.IGNORECASE)
     if named:
         return float(named[1]) * (1e-3 if named[2].lower() == "m" else 1.0)
@@ -228,10 +326,22 @@ def guess_billions(model: str) -> float:
     return weights / 4e9 if weights else 1.0
 
 
-def find_warnings(config: Config, data: RunData, stages: Sequence[Mapping[str, Share]], totals: Mapping[str, Any]) -> list[str]:
-    """What the user may not want: stages that can't reach all domains, caps below the plan, a teacher that runs dry."""
+def find_cap_warnings(config: Config, totals: Mapping[str, Any]) -> list[str]:
+    """Caps that are below what is likely to be spent."""
     warnings = []
-    method = config.method
+    for name, cap in (("requests", config.budget.max_requests), ("tokens", config.budget.max_tokens),
+                      ("cost_usd", config.budget.max_cost_usd)):  # fmt: skip
+        likely = totals[name]["likely"]
+        if cap is not None and likely is not None and likely > cap:
+            warnings.append(f"budget.max_{name} = {cap:g} is below the {likely:.6g} that are likely; the run would end early")
+    return warnings
+
+
+def find_warnings(
+    config: Config, method: BalDistillSettings, data: RunData, stages: Sequence[Mapping[str, Share]], totals: Mapping[str, Any]
+) -> list[str]:
+    """What the user may not want: stages that can't reach all domains, a teacher that runs dry."""
+    warnings = []
     smallest = min((sum(share.quota for share in shares.values()) for shares in stages), default=0)
     if stages and method.quota != "none" and smallest < len(data.counts):
         empty = sum(share.quota == 0 for shares in stages for share in shares.values())
@@ -239,11 +349,6 @@ def find_warnings(config: Config, data: RunData, stages: Sequence[Mapping[str, S
             f"a stage has {smallest} examples for {len(data.counts)} domains, so {empty} of {len(stages) * len(data.counts)} "
             "quotas are 0; fewer stages or a larger budget would reach every domain in every stage"
         )
-    for name, cap in (("requests", config.budget.max_requests), ("tokens", config.budget.max_tokens),
-                      ("cost_usd", config.budget.max_cost_usd)):  # fmt: skip
-        likely = totals[name]["likely"]
-        if cap is not None and likely is not None and likely > cap:
-            warnings.append(f"budget.max_{name} = {cap:g} is below the {likely:.6g} that are likely; the run would end early")
     if method.pooling == "premixed" and totals["synthesize"]:
         warnings.append(
             f"pooling: premixed synthesizes all {totals['synthesize']} before stage 0, and they compete with the real "

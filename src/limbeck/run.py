@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,17 +16,20 @@ from limbeck.card import write_card
 from limbeck.config import Config, find_differences
 from limbeck.data.example import Example
 from limbeck.errors import BudgetExhausted, ConfigError, NothingKept
-from limbeck.evaluation.evaluate import choose_examples
+from limbeck.evaluation.evaluate import choose_examples, make_prediction
 from limbeck.evaluation.metrics import Prediction, compute_gain, compute_metrics
-from limbeck.methods.baldistill import Distillation, run_baldistill
-from limbeck.methods.job import Job
+from limbeck.methods.baldistill import run_baldistill
+from limbeck.methods.gold import run_gold
+from limbeck.methods.job import Distillation, Job
+from limbeck.methods.settings import GoldSettings
 from limbeck.plan import compare_with_plan, make_plan
 from limbeck.progress import Progress
 from limbeck.run_data import RunData, prepare
 from limbeck.run_folder import RunFolder
 from limbeck.storage import read_json, read_records, write_json, write_jsonl, write_text
-from limbeck.student.encode import Encoder
-from limbeck.student.model import load_student, load_tokenizer, save_student
+from limbeck.student.encode import make_encoder
+from limbeck.student.model import Student, load_tokenizer, save_student
+from limbeck.teacher.answer import ask_answers
 from limbeck.teacher.budget import Budget
 from limbeck.teacher.ledger import Ledger
 from limbeck.teacher.request import TeacherRequest
@@ -138,7 +141,7 @@ def plan_once(folder: RunFolder, config: Config, data: RunData) -> dict[str, Any
 def _distil(
     folder: RunFolder, config: Config, data: RunData, teacher: Teacher, reporter: _Reporter, progress: Progress
 ) -> RunResult:
-    encoder = Encoder(load_tokenizer(config.student), data.task, config.method.annotation != "none", config.student.system)
+    encoder = make_encoder(config.student, load_tokenizer(config.student), data.task, has_rationale=config.method.has_rationale)
     job = Job(
         seed=config.seed, task=data.task, examples=data.train, unavailable=data.unavailable, dev=data.dev,
         tail=data.tail, leaks=data.leaks,
@@ -146,9 +149,14 @@ def _distil(
         student=config.student, training=config.training, evaluation=config.evaluation, encoder=encoder, folder=folder,
         say=reporter.say, begin_stage=reporter.begin_stage,
     )  # fmt: skip
-    baseline = measure_once(job, folder.path / "baseline", data.test, None, "measuring the untouched student")
-    distillation = run_baldistill(job, config.method)
+    baseline = measure_once(job, folder.path / "baseline", data.test, job.load_untouched, "measuring the untouched student")
+    if isinstance(config.method, GoldSettings):
+        distillation = run_gold(job, config.method)
+    else:
+        distillation = run_baldistill(job, config.method)
     reporter.begin_stage(None)
+    if config.evaluation.teacher and data.test:
+        measure_teacher_once(job, folder.path / "teacher", data.test)
     if distillation.is_cut_short and distillation.last_stage is None and teacher.budget.exhausted is not None:
         raise teacher.budget.exhausted  # before a first example was kept, so there is nothing to train on
     return finish(job, config, data, baseline, distillation, progress)
@@ -206,18 +214,47 @@ def _commit() -> str | None:
 
 
 def measure_once(
-    job: Job, folder: Path, examples: Sequence[Example], student: Path | None, what: str
+    job: Job, folder: Path, examples: Sequence[Example], load: Callable[[], Student], what: str
 ) -> list[Prediction] | None:
     """Predictions on the test rows, read from `folder` where they are there already; None without test rows."""
     if not examples:
         return None
     path = folder / "predictions.jsonl"
     if path.exists():
-        return read_records(path, lambda row: Prediction(**row))
+        return read_predictions(path)
     chosen = choose_examples(examples, job.evaluation.max_examples, job.seed)
-    predictions = job.measure(load_student(job.student, student), chosen, f"{what} on {len(chosen)} test rows")
+    predictions = job.measure(load(), chosen, f"{what} on {len(chosen)} test rows")
     write_jsonl(path, predictions)
     return predictions
+
+
+def read_predictions(path: Path) -> list[Prediction]:
+    """The predictions of a file that `measure_once` or `measure_teacher_once` wrote."""
+    return read_records(path, lambda row: Prediction(**row))
+
+
+def measure_teacher_once(job: Job, folder: Path, examples: Sequence[Example]) -> None:
+    """Write the teacher's own predictions on the rows that students are measured on: no example shown, greedy.
+
+    Nothing is written where a cap does not allow it all: a part of the rows would be another test set.
+    """
+    if (folder / "predictions.jsonl").exists() or is_spent(job):
+        return
+    chosen = choose_examples(examples, job.evaluation.max_examples, job.seed)
+    job.say(f"measuring the teacher on {len(chosen)} test rows", 0, 0)
+    answers = ask_answers(job.teacher, chosen, job.task, purpose="evaluate", stage=0, temperature=0.0)
+    if is_spent(job):
+        return
+    predictions = []
+    for example, ((answer, reply),) in zip(chosen, answers, strict=True):
+        text, is_cut = ("", False) if reply is None else (reply.text, reply.finish_reason == "length")
+        predictions.append(make_prediction(job.task, example, answer, text, is_truncated=is_cut))
+    write_jsonl(folder / "predictions.jsonl", predictions)
+
+
+def is_spent(job: Job) -> bool:
+    """Whether a cap of the budget is spent, so that nothing more can be asked."""
+    return job.teacher.budget.exhausted is not None
 
 
 def finish(
@@ -237,7 +274,9 @@ def finish(
     # After the student, and only then: rows of the training set say which one `student/` is.
     write_jsonl(folder.path / "train.jsonl", [job.encoder.to_conversation(e) for e in distillation.training_set])
     final = (
-        baseline if last is None else measure_once(job, last.path / "test", data.test, last.student, "measuring the student")
+        baseline
+        if last is None
+        else measure_once(job, last.path / "test", data.test, lambda: job.load(last), "measuring the student")
     )
     metrics = None
     if baseline is not None and final is not None:
@@ -247,6 +286,9 @@ def finish(
             "baseline": compute_metrics(baseline, job.tail, seed=job.seed),
             "gain": compute_gain(baseline, final, job.tail, seed=job.seed),
         }
+        of_teacher = folder.path / "teacher" / "predictions.jsonl"
+        if of_teacher.exists():
+            metrics["teacher"] = compute_metrics(read_predictions(of_teacher), job.tail, seed=job.seed)
         write_json(folder.path / "metrics.json", metrics)
     for domain, count in distillation.missing.items():
         progress.note(f"{domain}: {count} wanted example(s) could not be had")

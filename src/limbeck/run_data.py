@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from limbeck.config import Config
-from limbeck.data.example import Example
+from limbeck.data.example import Example, hash_text
 from limbeck.data.overlap import LeakGuard
 from limbeck.data.sources import Reading, collect_labels, read_examples
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError, DataError
+from limbeck.evaluation.metrics import choose_rows
+from limbeck.methods.settings import BalDistillSettings, GoldSettings
 from limbeck.selection.quotas import GLOBAL, find_tail_domains
 from limbeck.teacher.backends import open_backend
 from limbeck.teacher.ledger import Ledger
@@ -25,7 +28,7 @@ class RunData:
     """The data of a run after the guards.
 
     Attributes:
-        train: the original pool.
+        train: the original pool; in GOLD the human examples.
         unavailable: ids of those rows of it that the teacher can't annotate; they count in quotas, and are never chosen.
         counts: n_d of each domain of the pool.
         tail: the tail domains of the metrics.
@@ -57,8 +60,7 @@ def prepare(config: Config, out: Path) -> RunData:
         TeacherError: the teacher can't be asked.
     """
     data = read_data(config)
-    is_asked = config.method.annotation != "none" or config.method.tail == "synthesize"
-    if not is_asked or config.method.stages == 0 or _has_replies(out / "ledger.sqlite"):
+    if not config.method.asks_teacher or _has_replies(out / "ledger.sqlite"):
         return data
     remark = check_teacher(data.backend, config.teacher)
     return replace(data, notes=[*data.notes, remark]) if remark else data
@@ -75,6 +77,60 @@ def _has_replies(path: Path) -> bool:
 
 
 def read_data(config: Config) -> RunData:
+    """Read what the method begins with, and what it is measured on.
+
+    Raises:
+        ConfigError, DataError: as `read_pool` and `read_human`.
+    """
+    if isinstance(config.method, GoldSettings):
+        return read_human(config, config.method)
+    return read_pool(config, config.method)
+
+
+def read_human(config: Config, method: GoldSettings) -> RunData:
+    """Read GOLD's human examples and the held-out rows, from which none of them may come.
+
+    Raises:
+        ConfigError: no ``data.human``, or settings that contradict each other.
+        DataError: as `read_examples`; or a human example that is also in dev or test, which would show the teacher, and so
+            the student, what it is measured on.
+    """
+    if config.data.human is None:
+        raise ConfigError(
+            "data.human is not set: GOLD begins with a few labelled examples (three will do), and generates all others"
+        )
+    if method.attributes == "draw" and not config.task.attributes:
+        raise ConfigError(
+            "method.attributes: draw has nothing to draw from: give task.attributes, such as {topic: [acting, music]}, or set "
+            "method.attributes: none"
+        )
+    if method.alphas and config.training.loss != "symmetric_cross_entropy":
+        raise ConfigError(f"method.alphas has no effect on training.loss: {config.training.loss}; use symmetric_cross_entropy")
+    task = collect_labels(config.task, config.data, "human")
+    human = read_examples(config.data.human, task, config.data, "train")
+    dev, test, leaks = _read_held_out(config, [])
+    for example in human.examples:
+        row = leaks.find_leak(example.question)
+        if row is not None:
+            raise DataError(
+                f"{human.source}: the human example {example.question[:80]!r} is also in dev or test (row {row}). It would be "
+                "shown to the teacher; take another one, from a training split."
+            )
+    chosen = choose_rows(
+        [example.domain for example in human.examples], config.data.human_size,
+        lambda index: hash_text(f"human/{config.seed}/{human.examples[index].id}"),
+    )  # fmt: skip
+    examples = [human.examples[index] for index in chosen]
+    check_prices(config.budget, config.teacher)
+    backend = open_backend(config.teacher, task)
+    counts = Counter(example.domain for example in examples)
+    return RunData(
+        task, examples, frozenset(), _examples(dev), _examples(test), leaks, counts, frozenset(),
+        _hash_files(config, {"human": human, "dev": dev, "test": test}, backend), _count_repeats(human, dev, test), backend,
+    )  # fmt: skip
+
+
+def read_pool(config: Config, method: BalDistillSettings) -> RunData:
     """Read the splits, collapse repeats, and keep what leaks into dev or test out of the pool.
 
     Raises:
@@ -85,23 +141,14 @@ def read_data(config: Config) -> RunData:
         raise ConfigError("data.train is not set: the pool that examples are chosen from")
     task = collect_labels(config.task, config.data)
     train = read_examples(config.data.train, task, config.data, "train")
-    # Labels that were collected are those of the pool; a held-out row with another one is read, and can't be got right.
-    dev, test = (
-        read_examples(source, config.task, config.data, wanted) if source else None
-        for source, wanted in ((config.data.dev, "dev"), (config.data.test, "test"))
-    )
+    dev, test, leaks = _read_held_out(config, [e.question for e in train.examples])
     held_out = [example for reading in (dev, test) if reading for example in reading.examples]
-    leaks = LeakGuard(((e.id, e.question) for e in held_out), [e.question for e in train.examples])
     kept: list[Example] = []
     leaking: list[Example] = []
     for example in train.examples:
         row = leaks.find_leak(example.question)
         (kept if row is None else leaking).append(example)
-    notes = [
-        f"{Path(reading.source).name}: {reading.repeat_count} exact repeats collapsed"
-        for reading in (train, dev, test)
-        if reading and reading.repeat_count
-    ]
+    notes = _count_repeats(train, dev, test)
     if leaking:
         first = leaking[0].question[:80]
         text = f"{len(leaking)} of {len(train.examples)} training rows are also in dev or test (first: {first!r})"
@@ -116,18 +163,16 @@ def read_data(config: Config) -> RunData:
         raise DataError(f"{train.source}: domain(s) {emptied} are empty once the rows that leak into dev or test are left out")
     if GLOBAL in counts:
         raise DataError(f"{train.source}: a domain is called {GLOBAL!r}, which stands for all domains; rename it")
-    check_budget(config, counts)
+    check_budget(config, method, counts)
     check_prices(config.budget, config.teacher)
     backend = open_backend(config.teacher, task)
-    unavailable = frozenset(find_unavailable(config, backend, kept))
+    unavailable = frozenset(find_unavailable(method, backend, kept))
     if unavailable:
         text = f"{len(unavailable)} of {len(kept)} training rows can't be annotated by the {config.teacher.backend} teacher"
         if len(unavailable) == len(kept):
             raise DataError(f"{train.source}: {text}; do its questions stand in the teacher's files as they do here?")
         notes.append(f"{text}; they count in the quotas and are never chosen")
-    hashes = {name: reading.digest for name, reading in (("train", train), ("dev", dev), ("test", test)) if reading}
-    hashes |= {f"template {name}": _hash(path) for name, path in config.teacher.templates.items()}
-    hashes |= backend.hashes
+    hashes = _hash_files(config, {"train": train, "dev": dev, "test": test}, backend)
     unseen = {example.domain for example in held_out} - set(counts)  # n_d = 0 of them in the pool
     tail = frozenset(find_tail_domains(counts, config.budget.max_examples) | unseen)
     return RunData(
@@ -135,9 +180,33 @@ def read_data(config: Config) -> RunData:
     )  # fmt: skip
 
 
-def find_unavailable(config: Config, backend: Backend, examples: Sequence[Example]) -> list[str]:
+def _read_held_out(config: Config, train: Sequence[str]) -> tuple[Reading | None, Reading | None, LeakGuard]:
+    """The dev and test rows, and the guard against leaks into them, given the questions of the training rows."""
+    # Labels that were collected are those of the pool; a held-out row with another one is read, and can't be got right.
+    dev, test = (
+        read_examples(source, config.task, config.data, wanted) if source else None
+        for source, wanted in ((config.data.dev, "dev"), (config.data.test, "test"))
+    )
+    held_out = [example for reading in (dev, test) if reading for example in reading.examples]
+    return dev, test, LeakGuard(((e.id, e.question) for e in held_out), train)
+
+
+def _count_repeats(*readings: Reading | None) -> list[str]:
+    return [
+        f"{Path(reading.source).name}: {reading.repeat_count} exact repeats collapsed"
+        for reading in readings
+        if reading and reading.repeat_count
+    ]
+
+
+def _hash_files(config: Config, readings: Mapping[str, Reading | None], backend: Backend) -> dict[str, str]:
+    hashes = {name: reading.digest for name, reading in readings.items() if reading}
+    return hashes | {f"template {name}": _hash(path) for name, path in config.teacher.templates.items()} | dict(backend.hashes)
+
+
+def find_unavailable(method: BalDistillSettings, backend: Backend, examples: Sequence[Example]) -> list[str]:
     """Ids of the examples that the teacher has no way to annotate; none where no annotation is wanted."""
-    if config.method.annotation == "none":
+    if method.annotation == "none":
         return []
     return [e.id for e in examples if not backend.can_answer(About("annotate", 0, e.domain, (e,)))]
 
@@ -153,19 +222,19 @@ def _examples(reading: Reading | None) -> Sequence[Example]:
     return reading.examples if reading else ()
 
 
-def check_budget(config: Config, counts: Mapping[str, int]) -> None:
+def check_budget(config: Config, method: BalDistillSettings, counts: Mapping[str, int]) -> None:
     """Refuse budgets that can't be spent as the method wants.
 
     Raises:
         ConfigError: fewer examples than stages, or than domains where the quotas balance domains.
     """
     wanted = config.budget.max_examples
-    if wanted < config.method.stages:
+    if wanted < method.stages:
         raise ConfigError(
-            f"budget.max_examples = {wanted} is less than method.stages = {config.method.stages}; a stage would get none"
+            f"budget.max_examples = {wanted} is less than method.stages = {method.stages}; a stage would get none"
         )
-    if config.method.stages and config.method.quota in ("uniform", "adaptive") and wanted < len(counts):
+    if method.stages and method.quota in ("uniform", "adaptive") and wanted < len(counts):
         raise ConfigError(
             f"budget.max_examples = {wanted} is less than the number of domains, {len(counts)}: quota "
-            f"{config.method.quota!r} can't give each a share. Raise the budget, merge domains, or use quota: natural."
+            f"{method.quota!r} can't give each a share. Raise the budget, merge domains, or use quota: natural."
         )

@@ -45,6 +45,10 @@ class StageFolder:
         """Whether a cap of the budget ended the collecting before the quotas were filled."""
         return (self.path / "examples.jsonl").exists() and read_json(self.path / "quotas.json")["is_cut_short"]
 
+    def drop_student(self) -> None:
+        """Throw the student away, whose weights another has been trained on from."""
+        shutil.rmtree(self.student, ignore_errors=True)
+
     def read_scores(self) -> list[dict[str, Any]] | None:
         """The stage's scores, or None where none were written."""
         path = self.path / "scores.jsonl"
@@ -120,6 +124,10 @@ class RunFolder:
     def stage(self, index: int) -> StageFolder:
         """The folder of one stage."""
         return StageFolder(self.path / f"stage_{index}")
+
+    def round(self, index: int) -> StageFolder:
+        """The folder of one round of GOLD."""
+        return StageFolder(self.path / f"round_{index}")
 
     @property
     def state(self) -> dict[str, Any]:

@@ -108,3 +108,9 @@ def count_reasons(rejected: Sequence[Rejected]) -> dict[str, int]:
     for one in rejected:
         counts[one.reason] = counts.get(one.reason, 0) + 1
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def explain_rejects(rejected: Sequence[Rejected], most: int | None = None) -> str:
+    """The reasons with their shares, most frequent first, such as ``malformed 60%, truncated 40%``; at most `most` of them."""
+    reasons = list(count_reasons(rejected).items())[:most]
+    return ", ".join(f"{reason} {count / len(rejected):.0%}" for reason, count in reasons)

@@ -122,6 +122,12 @@ class DuplicateGuard:
         return None
 
 
+def measure_similarity(first: str, second: str) -> float:
+    """Jaccard similarity of the word 3-shingles of two texts, 0 (nothing shared) to 1."""
+    a, b = _shingles(normalise_question(first)), _shingles(normalise_question(second))
+    return len(a & b) / len(a | b)
+
+
 def _shingles(text: str) -> set[str]:
     return find_ngrams(text, SHINGLE_WORDS) or {text}
 

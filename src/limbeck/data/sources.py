@@ -17,6 +17,9 @@ from limbeck.data.readers import read_rows, update_digest
 from limbeck.data.task import Settings, Task
 from limbeck.errors import ConfigError, DataError
 
+ALL_DOMAINS = "all"
+"""The one domain of data whose domains are not told apart."""
+
 
 class DataSettings(Settings):
     """Where the data is and what its columns are called.
@@ -24,6 +27,8 @@ class DataSettings(Settings):
     Attributes:
         root: the folder in which relative paths of `train`, `dev`, `test` and of recorded replies begin; the config's own
             folder where none is given.
+        human: the few labelled examples that GOLD begins with, as `train`; real rows, never generated ones.
+        human_size: at most so many of them, domains in turn, a seeded choice; null takes all.
         train: the pool: a JSONL, CSV, TSV or Parquet file, a folder that `datasets` saved, or a Hub id ORG/NAME[/CONFIG];
             the last two may end in :SPLIT.
         dev: held-out rows on which stage students are measured.
@@ -32,16 +37,18 @@ class DataSettings(Settings):
             field of the task; a name that is not listed is looked up under itself. A list names alternatives, where files
             differ: the first that a row has is read. A dotted name, ``meta.equation``, is looked up inside the object in
             column ``meta`` where the row has no column of that very name.
-        domain: ``column``, or ``answer`` to balance over the answers themselves (classification).
+        domain: ``column``; ``answer`` to balance over the answers themselves (classification); or ``none``, one domain for all.
         on_leak: what happens to training rows that leak into dev or test: ``drop`` them with a count, or ``error``.
     """
 
     root: Path | None = None
+    human: str | None = None
+    human_size: int | None = Field(default=None, gt=0)
     train: str | None = None
     dev: str | None = None
     test: str | None = None
     columns: dict[str, str | Annotated[list[str], Field(min_length=1)]] = Field(default_factory=dict)
-    domain: Literal["column", "answer"] = "column"
+    domain: Literal["column", "answer", "none"] = "column"
     on_leak: Literal["drop", "error"] = "drop"
 
 
@@ -139,7 +146,10 @@ def _row_to_example(row: dict[str, Any], task: Task, settings: DataSettings, pla
         answer, steps = _read_answer(row, said, task, settings, answer_type, place)
     except DataError as error:
         raise DataError(str(error) if str(error).startswith(place) else f"{place}: {error}") from error
-    domain = answer if settings.domain == "answer" else _read_cell(row, _column(row, settings, "domain"), place)
+    if settings.domain == "column":
+        domain = _read_cell(row, _column(row, settings, "domain"), place)
+    else:
+        domain = answer if settings.domain == "answer" else ALL_DOMAINS
     rationale = _peek(row, _column(row, settings, "rationale")) or steps
     return Example(
         id=make_example_id(domain, fields),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -24,18 +25,40 @@ def _as_label_meanings(value: object) -> object:
     return {str(name): "" for name in value} if isinstance(value, list) else value
 
 
+class Checks(Settings):
+    """What a generated example must satisfy; real rows are taken as they are.
+
+    Attributes:
+        min_chars, max_chars: of every field.
+        span_of: the field of which the answer must be a span, in its own words (extractive question answering).
+        numbers_in: the field in which every number of the answer must occur (math word problems), as digits or in words.
+    """
+
+    min_chars: int = Field(default=10, ge=1)
+    max_chars: int = Field(default=400, ge=1)
+    span_of: str | None = None
+    numbers_in: str | None = None
+
+
+Values = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
 class Task(Settings):
     """The task in the user's words.
 
     Attributes:
         instruction: one or two sentences, shown to teacher and student alike.
-        answer: ``number``, ``choice``, ``label``, ``text`` or ``math`` (``letter`` and ``latex`` are read as ``choice``
-            and ``math``); a column may override it row by row.
+        answer: ``number``, ``choice``, ``label``, ``text``, ``math``, ``equation`` (arithmetic) or ``formulation`` (a linear
+            program); ``letter`` and ``latex`` are read as ``choice`` and ``math``; a column may override it row by row.
         labels: for ``label``: each label and what it means (a plain list is read as labels without meanings). Where
             none are given they are collected from the training data.
         fields: names of the inputs of an example.
         template: how the question is made of the fields, ``{name}`` by ``{name}``; a single field needs none.
         answer_prefix: what stands before the answer in every completion, teacher's and student's.
+        noun: what one example is called when the teacher is asked for a new one, such as ``film-review sentence``.
+        checks: what a generated example must satisfy.
+        attributes: values by name, such as ``{topic: [acting, music]}``, of which prompts draw one each against sameness; by
+            label where they depend on it, such as ``{verdict: {positive: [moving], negative: [dull]}}``.
     """
 
     instruction: str = "Solve the problem."
@@ -44,9 +67,19 @@ class Task(Settings):
     fields: tuple[str, ...] = ("question",)
     template: str | None = None
     answer_prefix: str = "The answer is: "
+    noun: str = "example"
+    checks: Checks = Checks()
+    attributes: dict[str, Values | dict[str, Values]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _check_template(self) -> Task:
+        for key, name in (("span_of", self.checks.span_of), ("numbers_in", self.checks.numbers_in)):
+            if name is not None and name not in self.fields:
+                raise ValueError(f"task.checks.{key}: {name!r} is none of the fields {list(self.fields)}")
+        for name, values in self.attributes.items():
+            unknown = sorted(set(values) - set(self.labels)) if isinstance(values, dict) else []
+            if unknown:
+                raise ValueError(f"task.attributes.{name}: {unknown} are none of the labels {list(self.labels)}")
         if self.template is None:
             if len(self.fields) != 1:
                 raise ValueError(f"{len(self.fields)} fields {list(self.fields)} need a task.template that joins them")
@@ -61,6 +94,13 @@ class Task(Settings):
         if self.template is None:
             return fields[self.fields[0]].strip()
         return _PLACEHOLDER.sub(lambda match: fields[match.group(1)], self.template).strip()
+
+    def find_attributes(self, group: str) -> dict[str, Sequence[str]]:
+        """The values that may be drawn for a group (a label, where they depend on it), by attribute."""
+        found = {
+            name: values.get(group, ()) if isinstance(values, dict) else values for name, values in self.attributes.items()
+        }
+        return {name: values for name, values in found.items() if values}
 
     def describe_labels(self) -> str:
         """The labels as a line for a prompt, or an empty text where the task has none."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from limbeck.data.answers import compute_token_f1
 from limbeck.data.example import Example, hash_text
+from limbeck.data.task import Task
 from limbeck.evaluation.metrics import Prediction, choose_rows
 from limbeck.evaluation.rouge import ROUGE_TYPES, compute_rouge_l
 from limbeck.evaluation.settings import EvaluationSettings
@@ -61,17 +62,31 @@ def evaluate(
         student, encoder, [(example.question, example.answer_type) for example in examples], settings, on_batch=on_batch
     )
     return [
-        Prediction(
-            id=example.id,
-            domain=example.domain,
-            answer=example.answer,
-            answer_type=example.answer_type,
-            prediction=answer,
-            is_correct=encoder.task.is_correct(answer, example),
-            f1=compute_token_f1(answer, example.answer) if example.answer_type == "text" else None,
-            text=encoder.decode(output.ids),
-            is_truncated=output.is_truncated,
-            rouge_l=compute_rouge_l(answer, example.answer) if example.answer_type in ROUGE_TYPES else None,
-        )
+        make_prediction(encoder.task, example, answer, encoder.decode(output.ids), is_truncated=output.is_truncated)
         for example, (answer, output) in zip(examples, answers, strict=True)
     ]
+
+
+def make_prediction(task: Task, example: Example, answer: str | None, text: str, *, is_truncated: bool) -> Prediction:
+    """An answer compared with the gold answer: the one rule, for students and teachers alike.
+
+    Args:
+        task: says when two answers are equal.
+        example: the labelled row.
+        answer: what `text` was read as, or None.
+        text: all that was written.
+        is_truncated: whether a limit ended it.
+    """
+    is_formed = example.answer_type in ROUGE_TYPES
+    return Prediction(
+        id=example.id,
+        domain=example.domain,
+        answer=example.answer,
+        answer_type=example.answer_type,
+        prediction=answer,
+        is_correct=task.is_correct(answer, example),
+        f1=compute_token_f1(answer, example.answer) if example.answer_type == "text" else None,
+        text=text,
+        is_truncated=is_truncated,
+        rouge_l=compute_rouge_l(text if answer is None else answer, example.answer) if is_formed else None,
+    )

@@ -13,7 +13,7 @@ from limbeck.errors import ConfigError
 from limbeck.evaluation.evaluate import choose_examples, evaluate, predict
 from limbeck.evaluation.metrics import Prediction, compute_metrics
 from limbeck.selection.quotas import find_tail_domains
-from limbeck.student.encode import Encoder
+from limbeck.student.encode import make_encoder
 from limbeck.student.model import load_student, read_card
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def measure_file(
     examples = choose_examples(
         read_examples(config.data.test, config.task, config.data, "test").examples, config.evaluation.max_examples, config.seed
     )
-    encoder = Encoder(loaded.tokenizer, encoder_task, has_rationale, loaded.settings.system)
+    encoder = make_encoder(loaded.settings, loaded.tokenizer, encoder_task, has_rationale=has_rationale)
     predictions = evaluate(loaded, encoder, examples, config.evaluation, on_batch=on_batch)
     return {**compute_metrics(predictions, tail, seed=config.seed), "tail_domains": sorted(tail)}, predictions
 
@@ -59,7 +59,7 @@ def predict_file(student: Path, file: Path, config: Config, on_batch: Callable[[
     settings, task, has_rationale = card
     rows = read_questions(file, task, config.data)
     loaded = load_student(settings, student)
-    encoder = Encoder(loaded.tokenizer, task, has_rationale, settings.system)
+    encoder = make_encoder(settings, loaded.tokenizer, task, has_rationale=has_rationale)
     questions = [(question, answer_type) for _, question, answer_type in rows]
     answers = predict(loaded, encoder, questions, config.evaluation, on_batch=on_batch)
     return [
@@ -85,4 +85,4 @@ def _load(student: str, config: Config, task: Task) -> tuple[Task, Any, bool]:
         settings, trained_task, has_rationale = card
         return trained_task, load_student(settings, folder), has_rationale
     settings = config.student.model_copy(update={"model": student})
-    return task, load_student(settings), config.method.annotation != "none"
+    return task, load_student(settings, labels=tuple(task.labels)), config.method.has_rationale

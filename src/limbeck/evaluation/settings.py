@@ -14,8 +14,11 @@ class EvaluationSettings(Settings):
         max_examples: at most this many rows, a seeded and domain-balanced subset; null takes all.
         max_new_tokens: tokens an answer may take, rationale included.
         batch_size: prompts a batch.
+        teacher: whether the teacher's own accuracy is measured on the same rows, greedily and without examples; its
+            requests count in the caps. On by default in GOLD.
     """
 
     max_examples: int | None = Field(default=None, gt=0)
     max_new_tokens: int = Field(default=200, gt=0)
     batch_size: int = Field(default=32, gt=0)
+    teacher: bool = False

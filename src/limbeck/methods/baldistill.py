@@ -19,36 +19,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 
 from limbeck.data.example import Example
 from limbeck.data.overlap import DuplicateGuard
 from limbeck.data.pool import Pool
 from limbeck.methods.collect import collect, read_batch, synthesize_in_advance, write_batch
-from limbeck.methods.job import Job
+from limbeck.methods.job import Distillation, Job, add_counts
 from limbeck.methods.settings import BalDistillSettings
 from limbeck.run_folder import StageFolder
 from limbeck.selection.pick import order_by_score, order_randomly
 from limbeck.selection.quotas import GLOBAL, compute_quotas
 from limbeck.storage import write_jsonl
 from limbeck.student.scores import SCORES
-
-
-@dataclass
-class Distillation:
-    """What a method leaves behind.
-
-    Attributes:
-        training_set: all kept examples, in the order kept.
-        last_stage: folder of the last stage that has a student, or None where none was trained.
-        missing: examples that the quotas asked for and nobody could give, by domain.
-        is_cut_short: whether a cap of the budget ended it.
-    """
-
-    training_set: list[Example] = field(default_factory=list)
-    last_stage: StageFolder | None = None
-    missing: dict[str, int] = field(default_factory=dict)
-    is_cut_short: bool = False
 
 
 def run_baldistill(job: Job, settings: BalDistillSettings) -> Distillation:
@@ -85,7 +68,7 @@ def run_baldistill(job: Job, settings: BalDistillSettings) -> Distillation:
 
         if batch.kept:
             is_fresh = settings.student_init == "fresh" or result.last_stage is None
-            job.train(stage, result.training_set, start_from=None if is_fresh else result.last_stage)
+            job.train(folder, result.training_set, place=(stage,), start_from=None if is_fresh else result.last_stage)
             job.measure_stage(stage)
             result.last_stage = folder
         result.is_cut_short = folder.is_cut_short
@@ -137,8 +120,3 @@ def bound_candidates(queue: Sequence[Example], limit: int | None, quota: int) ->
         seen[example.domain] += 1
         (chosen if seen[example.domain] <= limit else rest).append(example)
     return chosen + rest[: max(0, quota - len(chosen))]
-
-
-def add_counts(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:
-    """The sums of two tables of counts."""
-    return {name: first.get(name, 0) + second.get(name, 0) for name in [*first, *(n for n in second if n not in first)]}

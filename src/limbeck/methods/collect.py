@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from limbeck.data.example import Example, Rejected, count_reasons
+from limbeck.data.example import Example, Rejected, explain_rejects
 from limbeck.data.overlap import DuplicateGuard
 from limbeck.data.pool import Pool
 from limbeck.errors import NothingKept
@@ -46,11 +46,9 @@ def collect(
     wanted = sum(quotas.values())
     if wanted and not harvest.kept and job.teacher.budget.exhausted is None:
         write_jsonl(job.folder.stage(stage).path / "rejected.jsonl", harvest.rejected)
-        reasons = count_reasons(harvest.rejected)
-        shares = ", ".join(f"{reason} {count / len(harvest.rejected):.0%}" for reason, count in reasons.items())
         raise NothingKept(
             f"stage {stage} kept none of {wanted} wanted examples, so no student is trained: "
-            f"{len(harvest.rejected)} rejected ({shares or 'the pool has no candidates left'}). "
+            f"{len(harvest.rejected)} rejected ({explain_rejects(harvest.rejected) or 'the pool has no candidates left'}). "
             f"The rejected replies are in {job.folder.stage(stage).path / 'rejected.jsonl'}."
         )
     return harvest

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from limbeck.data.example import Example
-from limbeck.student.encode import Encoder
+from limbeck.student.encode import Encoded, Encoder
 from limbeck.student.forward import compute_token_scores, silent
 from limbeck.student.ifd import Score, score_by_ifd
 from limbeck.student.model import Student
@@ -52,6 +52,35 @@ def make_answer_score(part: str, sign: int) -> ScoreFunction:
             parts: dict[str, float | int | bool] = {**means, "token_count": len(tokens.nll)}
             scores.append(Score(example.id, example.domain, sign * means[part], parts))
         return scores
+
+    return score
+
+
+def score_by_padded_energy(length: int) -> ScoreFunction:
+    """Energy as GOLD's released code has it: targets padded to `length` ids, and the padding in the mean.
+
+    Labels are a few ids long, so most of that score is what the student makes of padding. A classifier's one class has none.
+    """
+
+    def score(
+        student: Student,
+        examples: Sequence[Example],
+        encoder: Encoder,
+        *,
+        max_new_tokens: int,
+        batch_size: int,
+        on_batch: Callable[[int, int], None] = silent,
+    ) -> list[Score]:
+        options = {"max_new_tokens": max_new_tokens, "batch_size": batch_size}
+        scores = SCORES["energy"](student, examples, encoder, on_batch=on_batch, **options)
+        if student.settings.kind == "classifier":
+            return scores
+        pad = student.tokenizer.pad_token_id or 0
+        rows = [encoder.encode(example.but(rationale=None)) for example in examples]
+        padded = [Encoded((*row.ids, *[pad] * (length - len(row.completion))), row.prompt_length) for row in rows]
+        energies = [float(one.energy.double().mean()) for one in compute_token_scores(student, padded, batch_size=batch_size)]
+        return [Score(score.id, score.domain, value, {**score.parts, "energy": value})
+                for score, value in zip(scores, energies, strict=True)]  # fmt: skip
 
     return score
 

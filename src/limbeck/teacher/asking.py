@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from limbeck.data.example import Example, Rejected
@@ -39,6 +39,8 @@ def ask_until_kept(
     *,
     max_attempts: int,
     is_consuming: Callable[[Rejected], bool] = lambda rejected: False,
+    review: Callable[[Sequence[Example]], Sequence[Example | Rejected]] | None = None,
+    hopeless_rejects: int | None = None,
 ) -> Harvest:
     """Ask group by group (a group is a domain, or the whole pool) until each has kept what it wants.
 
@@ -50,6 +52,8 @@ def ask_until_kept(
         judge: what becomes of an outcome that has a reply.
         max_attempts: a group that wants n asks at most n·max_attempts times.
         is_consuming: rejections that use up a place in the quota (``on_mismatch: consume``).
+        review: a second look at all examples of a wave that `judge` kept, such as asking the teacher about them.
+        hopeless_rejects: asking ends once so many are rejected and none is kept; no wave is larger before one is kept.
 
     Returns:
         Kept and rejected examples in the order asked, never in the order answered. Once a cap is spent nothing is
@@ -61,9 +65,14 @@ def ask_until_kept(
     harvest = Harvest()
     while True:
         batch: list[tuple[str, TeacherRequest]] = []
-        for group in missing:
+        limit = None if hopeless_rejects is None or any(kept.values()) else hopeless_rejects
+        if limit is not None and len(harvest.rejected) >= limit:
+            break
+        for turn, group in enumerate(missing):
             asked = 0
-            while asked < min(missing[group], attempts_left[group]):
+            # While nothing is kept yet, the groups share what may be asked at once.
+            share = missing[group] if limit is None else -(-(limit - len(batch)) // (len(missing) - turn))
+            while asked < min(missing[group], attempts_left[group], share):
                 request = make_request(group)
                 if isinstance(request, Example):
                     kept[group].append(request)
@@ -78,6 +87,7 @@ def ask_until_kept(
         if not batch:
             break
         outcomes = teacher.ask_many([request for _, request in batch])
+        judged: list[tuple[str, Example | Rejected]] = []
         for (group, request), outcome in zip(batch, outcomes, strict=True):
             attempts_left[group] -= 1
             if outcome.reason == "budget":
@@ -85,7 +95,8 @@ def ask_until_kept(
             if outcome.reason == "unavailable":  # nor will the group's next one be: what it lacks is reported as missing
                 attempts_left[group] = 0
                 continue
-            verdict = judge(outcome) if outcome.reply else reject(request, "teacher_failed", outcome.detail)
+            judged.append((group, judge(outcome) if outcome.reply else reject(request, "teacher_failed", outcome.detail)))
+        for group, verdict in judged if review is None else review_wave(judged, review):
             if isinstance(verdict, Example):
                 kept[group].append(verdict)
                 missing[group] -= 1
@@ -95,6 +106,14 @@ def ask_until_kept(
     harvest.kept = [example for examples in kept.values() for example in examples]
     harvest.missing = {group: count for group, count in missing.items() if count}
     return harvest
+
+
+def review_wave(
+    judged: Sequence[tuple[str, Example | Rejected]], review: Callable[[Sequence[Example]], Sequence[Example | Rejected]]
+) -> list[tuple[str, Example | Rejected]]:
+    """A wave's verdicts after a second look at those that are kept."""
+    reviewed = iter(review([verdict for _, verdict in judged if isinstance(verdict, Example)]))
+    return [(group, next(reviewed) if isinstance(verdict, Example) else verdict) for group, verdict in judged]
 
 
 def reject(request: TeacherRequest, reason: str, detail: str = "") -> Rejected:

@@ -88,7 +88,8 @@ class TeacherSettings(Settings):
             take them as the ``rationale`` of an annotation.
         tokenizer: a folder or ``tokenizer.json`` with which `limbeck plan` counts prompt tokens.
         prices: for `max_cost_usd` and the ledger's money column.
-        templates: ``{annotate: file, synthesize: file}`` to replace the prompts (Jinja, sandboxed).
+        templates: ``{annotate: file}`` and the like to replace the prompts (Jinja, sandboxed): ``annotate``, ``synthesize``
+            (BalDistill), ``generate`` (GOLD), ``answer`` (its own accuracy, and votes on labels).
         seed_examples: how many real examples of the domain a synthesis prompt shows.
         path: the ``scripted`` backend's replies.
         embedded: the ``embedded`` backend's server.
@@ -113,7 +114,7 @@ class TeacherSettings(Settings):
     reasoning: Literal["drop", "rationale"] = "drop"
     tokenizer: Path | None = None
     prices: Prices | None = None
-    templates: dict[Literal["annotate", "synthesize"], Path] = Field(default_factory=dict)
+    templates: dict[Literal["annotate", "synthesize", "generate", "answer"], Path] = Field(default_factory=dict)
     seed_examples: int = Field(default=3, gt=0)
     path: Path | None = None
     embedded: EmbeddedSettings = EmbeddedSettings()

@@ -98,24 +98,32 @@ class Teacher:
         self._runner.close()
 
     def make_request(
-        self, prompt: str, about: About, *, sample: int = 0, schema: Mapping[str, Any] | None = None
+        self,
+        prompt: str | Sequence[Mapping[str, str]],
+        about: About,
+        *,
+        sample: int = 0,
+        schema: Mapping[str, Any] | None = None,
+        temperature: float | None = None,
     ) -> TeacherRequest:
-        """A request with one user message and this teacher's sampling settings.
+        """A request with this teacher's sampling settings.
 
         Args:
-            prompt: the message.
+            prompt: the one user message, or the messages of a conversation.
             about: what it is for.
             sample: tells apart requests with the same prompt.
             schema: the JSON schema of the reply, sent where ``teacher.json_schema`` says so.
+            temperature: in place of the setting; a teacher whose setting is null is never sent one.
         """
         settings = self.settings
         sampling: dict[str, Any] = {settings.max_tokens_field: settings.max_tokens, **settings.extra_body}
         if settings.temperature is not None:
-            sampling["temperature"] = settings.temperature
+            sampling["temperature"] = settings.temperature if temperature is None else temperature
         if schema is not None and settings.json_schema:
             form = {"name": "example", "strict": True, "schema": schema}
             sampling["response_format"] = {"type": "json_schema", "json_schema": form}
-        return TeacherRequest(settings.model_name, ({"role": "user", "content": prompt},), sampling, about, sample)
+        messages = ({"role": "user", "content": prompt},) if isinstance(prompt, str) else tuple(prompt)
+        return TeacherRequest(settings.model_name, messages, sampling, about, sample)
 
     def ask_many(self, requests: Sequence[TeacherRequest]) -> list[Outcome]:
         """Ask all requests, at most `max_concurrency` at once; outcomes come in the order of the requests.

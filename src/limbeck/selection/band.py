@@ -1,0 +1,54 @@
+"""Which probes go back into the teacher's prompt: a band of the ranks by energy, and a diverse few of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+COMPAT_BATCH = 8  # the released code computes its window from the batch size asked for, whatever came back
+COMPAT_BAND = (0.5, 0.8)
+
+
+def choose_band(scores: Mapping[str, float], low: float, high: float) -> list[str]:
+    """Ids whose ranks are in the band, in ascending order of score (GOLD §2.3 of the notes).
+
+    With n scores the ranks ⌊low·n⌋ ≤ r < ⌊high·n⌋ are taken, ties by id: below the band are probes that the student knows
+    already, above it those that are likely to be noise. Where n is small the band may be empty.
+
+    Args:
+        scores: score by id, higher = less familiar; n is the number of probes that were really kept.
+        low, high: the band, as shares.
+    """
+    ranked = sorted(scores, key=lambda name: (scores[name], name))
+    return ranked[int(low * len(ranked)) : int(high * len(ranked))]
+
+
+def choose_compat_window(scores: Mapping[str, float]) -> list[str]:
+    """The released code's window: ranks 4 and 5 (⌊0.5·8⌋ ≤ r < ⌊0.8·8⌋), also where fewer than eight probes are valid.
+
+    With five probes it takes the single highest score, with four or fewer none; kept so that its effect can be measured.
+    """
+    ranked = sorted(scores, key=lambda name: (scores[name], name))
+    return ranked[int(COMPAT_BAND[0] * COMPAT_BATCH) : int(COMPAT_BAND[1] * COMPAT_BATCH)]
+
+
+def choose_diverse(names: Sequence[str], size: int, distance: Callable[[str, str], float]) -> list[str]:
+    """At most `size` of the names, each as far as can be from those chosen before (greedy k-centre, farthest first).
+
+    Begins with the last name, which is the one with the highest score where they come from `choose_band`; ties by the order
+    given.
+
+    Args:
+        names: candidates.
+        size: how many are wanted.
+        distance: of two names, higher = less alike.
+    """
+    if not names or size <= 0:
+        return []
+    chosen = [names[-1]]
+    nearest = {name: distance(name, chosen[0]) for name in names[:-1]}
+    while nearest and len(chosen) < size:
+        farthest = max(nearest, key=nearest.__getitem__)
+        chosen.append(farthest)
+        del nearest[farthest]
+        nearest = {name: min(value, distance(name, farthest)) for name, value in nearest.items()}
+    return chosen

@@ -1,0 +1,226 @@
+"""Generation without data: the teacher invents examples from a task and a few human examples (GOLD §4 of the notes).
+
+A conversation shows each example as an answered request: "write one that praises the film" → the sentence; the last request
+is the one to answer. That holds the form better than a list of examples in one message, above all for small teachers.
+Where a label is asked for, it *is* the answer of what is written; relabelling (`limbeck.teacher.answer`) can check it.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from jinja2 import Template
+
+from limbeck.data.checks import find_check_fault
+from limbeck.data.example import Example, Provenance, Rejected, hash_text, make_example_id
+from limbeck.data.overlap import DuplicateGuard, LeakGuard
+from limbeck.data.task import Task
+from limbeck.teacher.asking import Harvest, ask_until_kept, reject
+from limbeck.teacher.prompts import load_template, render_prompt
+from limbeck.teacher.replies import find_fault, read_synthesis
+from limbeck.teacher.request import About, TeacherRequest
+from limbeck.teacher.teacher import Outcome, Teacher
+
+HOPELESS_REJECTS = 32
+"""So many rejects with nothing kept end a run: the teacher does not follow the form."""
+_QUOTES = {'"': '"', "“": "”", "'": "'", "«": "»", "„": "“"}
+_LIST_MARK = re.compile(r"^(?:[-*•]\s+|\d{1,3}[.)]\s+)")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a run asks for, the same in every request.
+
+    Attributes:
+        task: fields, labels, checks and attributes.
+        groups: domains that take turns; the labels where `is_label_asked`.
+        is_label_asked: whether a group is an answer, which is then asked for and taken as it is.
+        draws_attributes: whether prompts draw attributes.
+    """
+
+    task: Task
+    groups: Sequence[str]
+    is_label_asked: bool
+    draws_attributes: bool
+
+    @property
+    def parts(self) -> list[str]:
+        """What a reply must hold: the fields, and an empty name for the answer where none is asked for."""
+        return [*self.task.fields, *([] if self.is_label_asked else [""])]
+
+
+def generate(
+    teacher: Teacher,
+    wanted: Mapping[tuple[str, bool], int],
+    show: Callable[[bool, random.Random], Sequence[Example]],
+    *,
+    asked: Asked,
+    purpose: str,
+    place: str,
+    stage: int,
+    seed: int,
+    max_attempts: int,
+    duplicates: DuplicateGuard,
+    leaks: LeakGuard,
+    temperature: float | None = None,
+    find_reason: Callable[[Example], str | None] = lambda example: None,
+    review: Callable[[Sequence[Example]], Sequence[Example | Rejected]] | None = None,
+) -> Harvest:
+    """Have the teacher write new examples until each group has what it wants.
+
+    Args:
+        teacher: who is asked.
+        wanted: how many examples each ``(group, with feedback)`` wants.
+        show: the examples that a prompt shows, given whether it has feedback and a seeded generator.
+        asked: what is asked for.
+        purpose: ``synthesize``, or ``probe`` for examples that are to be unlike those shown.
+        place: a name of this call that is unique in its round; requests of two places are never the same.
+        stage: round that asks.
+        seed: seed of the run.
+        max_attempts: at most this many requests per wanted example.
+        duplicates: what is known already; kept examples are added to it.
+        leaks: what is held out.
+        temperature: in place of the teacher's setting.
+        find_reason: a last check of a new example; a reason rejects it.
+        review: what becomes of the examples of a wave that passed all checks, in their order.
+    """
+    template = load_template("generate", teacher.settings.templates.get("generate"))
+    keys = {
+        f"{place}/{group}/{'feedback' if has_feedback else 'plain'}": (group, has_feedback) for group, has_feedback in wanted
+    }
+    indices = dict.fromkeys(keys, 0)
+
+    def make_request(key: str) -> TeacherRequest:
+        (group, has_feedback), index = keys[key], indices[key]
+        indices[key] += 1
+        draw = random.Random(hash_text(f"generate/{seed}/{stage}/{key}/{index}"))
+        shown = tuple(show(has_feedback, draw))
+        attributes = asked.task.find_attributes(group) if asked.draws_attributes else {}
+        drawn = {name: draw.choice(values) for name, values in attributes.items()}
+        messages = write_messages(template, asked, group, shown, attributes=drawn, is_unlike=purpose == "probe")
+        sample = int(hash_text(f"{seed}/{stage}/{key}/{index}")[:8], 16)
+        return teacher.make_request(
+            messages, About(purpose, stage, group, shown, index), sample=sample, temperature=temperature
+        )
+
+    def judge(outcome: Outcome) -> Example | Rejected:
+        verdict = read_generated(outcome, asked)
+        if isinstance(verdict, Rejected):
+            return verdict
+        if (leak := leaks.find_leak(verdict.question)) is not None:
+            return reject(outcome.request, "leaks_held_out", f"held-out example {leak}")
+        if (known := duplicates.find_duplicate(verdict.question, verdict.answer_type)) is not None:
+            return reject(outcome.request, known[0], f"known example {known[1]}")
+        if (reason := find_reason(verdict)) is not None:
+            return reject(outcome.request, reason)
+        duplicates.add(verdict)
+        return verdict
+
+    counts = {key: wanted[group] for key, group in keys.items()}
+    return ask_until_kept(
+        teacher, counts, make_request, judge, max_attempts=max_attempts, review=review, hopeless_rejects=HOPELESS_REJECTS
+    )
+
+
+def write_messages(
+    template: Template,
+    asked: Asked,
+    group: str,
+    shown: Sequence[Example],
+    *,
+    attributes: Mapping[str, str],
+    is_unlike: bool,
+) -> list[dict[str, str]]:
+    """The conversation that shows examples as answered requests and asks for a new one."""
+    messages: list[dict[str, str]] = []
+    for place, example in enumerate([*shown, None]):
+        is_last = example is None
+        label = (group if example is None else example.answer) if asked.is_label_asked else None
+        prompt = render_prompt(
+            template,
+            "generate",
+            instruction=asked.task.instruction,
+            noun=asked.task.noun,
+            label=label,
+            meaning=asked.task.labels.get(label or "", ""),
+            attributes=attributes if is_last else {},
+            is_unlike=is_unlike and is_last and bool(shown),
+            is_label_asked=asked.is_label_asked,
+            is_first=place == 0,
+            parts=asked.parts,
+            domain=group,
+            answer_prefix=asked.task.answer_prefix,
+        )
+        messages.append({"role": "user", "content": prompt})
+        if example is not None:
+            messages.append({"role": "assistant", "content": write_reply(asked, example)})
+    return messages
+
+
+def write_reply(asked: Asked, example: Example) -> str:
+    """An example in the form in which a reply is wanted."""
+    if len(asked.parts) == 1:
+        return example.fields[asked.task.fields[0]]
+    lines = [f"{name.capitalize()}: {example.fields[name]}" for name in asked.task.fields]
+    return "\n".join([*lines, *([] if asked.is_label_asked else [asked.task.answer_prefix + example.answer])])
+
+
+def read_generated(outcome: Outcome, asked: Asked) -> Example | Rejected:
+    """The new example, or why the reply can't be used.
+
+    Reasons: ``truncated``, ``filtered``, ``empty``, ``refused``, ``malformed`` (a field is missing, or there is more than the
+    one text that was asked for), ``no_answer``, and those of `find_check_fault`.
+    """
+    request, reply, task = outcome.request, outcome.reply, asked.task
+    about = request.about
+    if reply is None:
+        return reject(request, outcome.reason, outcome.detail)
+    fault = find_fault(reply)
+    if fault:
+        return reject(request, fault, reply.text)
+    fields, answer_text = read_parts(reply.text, asked)
+    if fields is None:
+        return reject(request, "malformed", reply.text)
+    answer: str | None = about.domain
+    if not asked.is_label_asked:
+        answer = task.read_answer(task.answer_prefix + answer_text, task.answer) if answer_text else None
+    if answer is None:
+        return reject(request, "no_answer", reply.text[-500:])
+    if (failed := find_check_fault(task, fields, answer)) is not None:
+        return reject(request, *failed)
+    return Example(
+        id=make_example_id(about.domain, fields),
+        domain=about.domain,
+        fields=fields,
+        question=task.render_question(fields),
+        answer=answer,
+        answer_type=task.answer,
+        teacher_answer=answer,
+        provenance=Provenance("synthesized", request.key, tuple(example.id for example in about.examples)),
+        stage=about.stage,
+    )
+
+
+def read_parts(text: str, asked: Asked) -> tuple[dict[str, str] | None, str | None]:
+    """``(fields, answer text)`` of a reply; fields are None where one is missing."""
+    parts = read_synthesis(text, asked.task)
+    if parts.fields is not None:
+        return parts.fields, parts.answer_text
+    if len(asked.parts) != 1:
+        return None, None
+    bare = clean_text(text)
+    return ({asked.task.fields[0]: bare} if bare else None), None
+
+
+def clean_text(text: str) -> str | None:
+    """The one text that a reply is, without list mark, quotes and code fence; None where it is several paragraphs."""
+    lines = [line.strip() for line in text.strip().strip("`").strip().splitlines() if line.strip()]
+    if len(lines) != 1:
+        return None
+    cleaned = _LIST_MARK.sub("", lines[0])
+    while len(cleaned) > 1 and _QUOTES.get(cleaned[0]) == cleaned[-1] and cleaned[0] not in cleaned[1:-1]:
+        cleaned = cleaned[1:-1].strip()
+    return cleaned or None

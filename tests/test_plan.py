@@ -14,7 +14,8 @@ from tests.support import write_rows
 
 from limbeck.config import load_config
 from limbeck.errors import ConfigError
-from limbeck.plan import compare_with_plan, guess_billions, make_plan
+from limbeck.estimate import guess_billions
+from limbeck.plan import compare_with_plan, make_plan
 from limbeck.run_data import read_data
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"

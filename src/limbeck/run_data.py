@@ -109,24 +109,28 @@ def read_human(config: Config, method: GoldSettings) -> RunData:
     task = collect_labels(config.task, config.data, "human")
     human = read_examples(config.data.human, task, config.data, "train")
     dev, test, leaks = _read_held_out(config, [])
-    for example in human.examples:
-        row = leaks.find_leak(example.question)
-        if row is not None:
+    clean = [example for example in human.examples if leaks.find_leak(example.question) is None]
+    leaking = [example for example in human.examples if leaks.find_leak(example.question) is not None]
+    notes = _count_repeats(human, dev, test)
+    if leaking:
+        first = f"{leaking[0].question[:80]!r} is also in dev or test (row {leaks.find_leak(leaking[0].question)})"
+        if config.data.human_size is None or not clean:
             raise DataError(
-                f"{human.source}: the human example {example.question[:80]!r} is also in dev or test (row {row}). It would be "
-                "shown to the teacher; take another one, from a training split."
+                f"{human.source}: the human example {first}. It would be shown to the teacher; take another one, from a "
+                "training split."
             )
+        notes.append(f"{len(leaking)} of {len(human.examples)} rows of data.human are passed over: the first {first}")
     chosen = choose_rows(
-        [example.domain for example in human.examples], config.data.human_size,
-        lambda index: hash_text(f"human/{config.seed}/{human.examples[index].id}"),
+        [example.domain for example in clean], config.data.human_size,
+        lambda index: hash_text(f"human/{config.seed}/{clean[index].id}"),
     )  # fmt: skip
-    examples = [human.examples[index] for index in chosen]
+    examples = [clean[index] for index in chosen]
     check_prices(config.budget, config.teacher)
     backend = open_backend(config.teacher, task)
     counts = Counter(example.domain for example in examples)
     return RunData(
         task, examples, frozenset(), _examples(dev), _examples(test), leaks, counts, frozenset(),
-        _hash_files(config, {"human": human, "dev": dev, "test": test}, backend), _count_repeats(human, dev, test), backend,
+        _hash_files(config, {"human": human, "dev": dev, "test": test}, backend), notes, backend,
     )  # fmt: skip
 
 

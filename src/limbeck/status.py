@@ -28,10 +28,11 @@ def read_status(path: Path) -> dict[str, Any]:
     kept = 0
     stages = []
     for index in range(state["stages"]):
-        quotas = path / f"stage_{index}" / "quotas.json"
+        each = folder.round(index) if folder.config["method"]["name"] == "gold" else folder.stage(index)
+        quotas = each.path / "quotas.json"
         if quotas.exists():
             facts = read_json(quotas)["domains"]
-            stages.append({"stage": index, "is_done": folder.stage(index).is_done, "domains": facts})
+            stages.append({"stage": index, "is_done": each.is_done, "domains": facts})
             for name, entry in facts.items():
                 counts = {key: entry[key] for key in ("quota", "real", "synthesized", "duplicates")}
                 kept += counts["real"] + counts["synthesized"] + counts["duplicates"]

@@ -28,7 +28,8 @@ class DataSettings(Settings):
         root: the folder in which relative paths of `train`, `dev`, `test` and of recorded replies begin; the config's own
             folder where none is given.
         human: the few labelled examples that GOLD begins with, as `train`; real rows, never generated ones.
-        human_size: at most so many of them, domains in turn, a seeded choice; null takes all.
+        human_size: at most so many of them, domains in turn, a seeded choice among those that do not leak into dev or test;
+            null takes all, and fails where one leaks.
         train: the pool: a JSONL, CSV, TSV or Parquet file, a folder that `datasets` saved, or a Hub id ORG/NAME[/CONFIG];
             the last two may end in :SPLIT.
         dev: held-out rows on which stage students are measured.

@@ -30,12 +30,14 @@ class Checks(Settings):
 
     Attributes:
         min_chars, max_chars: of every field.
+        min_distinct: least share of a field's word pairs that must be different ones; small teachers fall into loops.
         span_of: the field of which the answer must be a span, in its own words (extractive question answering).
         numbers_in: the field in which every number of the answer must occur (math word problems), as digits or in words.
     """
 
     min_chars: int = Field(default=10, ge=1)
     max_chars: int = Field(default=400, ge=1)
+    min_distinct: float = Field(default=0.6, ge=0, le=1)
     span_of: str | None = None
     numbers_in: str | None = None
 

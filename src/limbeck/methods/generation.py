@@ -179,7 +179,8 @@ class Generation:
         facts.scores = self._score(folder) if needs_student and facts.probes else []
         by_group: dict[str, list[Example]] = {}
         for probe in facts.probes:
-            by_group.setdefault(probe.domain if self.job.is_domain_answer else "", []).append(probe)
+            is_by_label = self.job.is_domain_answer and not settings.compat  # the released code ranks a batch as a whole
+            by_group.setdefault(probe.domain if is_by_label else "", []).append(probe)
         chosen = {name for group, probes in by_group.items() for name in self._choose(group, probes)}
         facts.feedback = [probe for probe in facts.probes if probe.id in chosen]
         self._store_feedback()

@@ -61,6 +61,8 @@ def run_gold(job: Job, settings: GoldSettings) -> Distillation:
         if last is not None and folder.student.exists():
             last.drop_student()  # the next round goes on from this one's
         last = folder if folder.student.exists() else last
+    if len(result.training_set) >= job.max_examples:
+        result.missing = {}  # what one round lacked a later one has made up for
     if result.training_set:
         job.begin_stage(None)
         result.last_stage = train_final(job, settings, result.training_set)

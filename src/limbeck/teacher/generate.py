@@ -16,7 +16,7 @@ from jinja2 import Template
 
 from limbeck.data.checks import find_check_fault
 from limbeck.data.example import Example, Provenance, Rejected, hash_text, make_example_id
-from limbeck.data.overlap import DuplicateGuard, LeakGuard
+from limbeck.data.overlap import DuplicateGuard, LeakGuard, find_ngrams, normalise_question
 from limbeck.data.task import Task
 from limbeck.teacher.asking import Harvest, ask_until_kept, reject
 from limbeck.teacher.prompts import load_template, render_prompt
@@ -26,6 +26,7 @@ from limbeck.teacher.teacher import Outcome, Teacher
 
 HOPELESS_REJECTS = 32
 """So many rejects with nothing kept end a run: the teacher does not follow the form."""
+ECHO_WORDS = 5
 _QUOTES = {'"': '"', "“": "”", "'": "'", "«": "»", "„": "“"}
 _LIST_MARK = re.compile(r"^(?:[-*•]\s+|\d{1,3}[.)]\s+)")
 
@@ -172,7 +173,7 @@ def read_generated(outcome: Outcome, asked: Asked) -> Example | Rejected:
     """The new example, or why the reply can't be used.
 
     Reasons: ``truncated``, ``filtered``, ``empty``, ``refused``, ``malformed`` (a field is missing, or there is more than the
-    one text that was asked for), ``no_answer``, and those of `find_check_fault`.
+    one text that was asked for), ``no_answer``, ``echoes_prompt`` (it says what it was asked), and those of `find_check_fault`.
     """
     request, reply, task = outcome.request, outcome.reply, asked.task
     about = request.about
@@ -189,6 +190,8 @@ def read_generated(outcome: Outcome, asked: Asked) -> Example | Rejected:
         answer = task.read_answer(task.answer_prefix + answer_text, task.answer) if answer_text else None
     if answer is None:
         return reject(request, "no_answer", reply.text[-500:])
+    if (echo := find_echo(fields, [m["content"] for m in request.messages if m["role"] == "user"])) is not None:
+        return reject(request, "echoes_prompt", echo)
     if (failed := find_check_fault(task, fields, answer)) is not None:
         return reject(request, *failed)
     return Example(
@@ -202,6 +205,13 @@ def read_generated(outcome: Outcome, asked: Asked) -> Example | Rejected:
         provenance=Provenance("synthesized", request.key, tuple(example.id for example in about.examples)),
         stage=about.stage,
     )
+
+
+def find_echo(fields: Mapping[str, str], prompts: Sequence[str]) -> str | None:
+    """A run of `ECHO_WORDS` words that a field shares with a request's own sentences, or None."""
+    said = {ngram for prompt in prompts for ngram in find_ngrams(normalise_question(prompt), ECHO_WORDS)}
+    found = sorted(said & {ngram for text in fields.values() for ngram in find_ngrams(normalise_question(text), ECHO_WORDS)})
+    return found[0] if found else None
 
 
 def read_parts(text: str, asked: Asked) -> tuple[dict[str, str] | None, str | None]:

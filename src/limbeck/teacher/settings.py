@@ -27,12 +27,16 @@ class TutorSettings(Settings):
     Attributes:
         slip_rate: one wrong step that is carried into the answer (only a second opinion sees it).
         misstate_rate: the stated answer differs from the one the rationale ends in.
-        centre_bias: an invented problem is the middle one of eight by length of its solution, not just any.
+        centre_bias: an invented problem is the middle one of eight by length of its solution, not just any; a probe is the
+            one of eight that is least like what is shown.
+        follows_shown: under `centre_bias`, an invented problem is like one of those shown in place of the middle one, as
+            prompts with examples draw a language model on.
     """
 
     slip_rate: float = Field(default=0.0, ge=0, le=1)
     misstate_rate: float = Field(default=0.0, ge=0, le=1)
     centre_bias: float = Field(default=0.0, ge=0, le=1)
+    follows_shown: bool = False
     seed: int = 0
 
 

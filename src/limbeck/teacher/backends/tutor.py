@@ -17,6 +17,7 @@ from limbeck.teacher.request import Backend, BackendError, Reply, TeacherRequest
 from limbeck.teacher.settings import TeacherSettings, TutorSettings
 
 CENTRE_CHOICES = 8
+INVENTING = ("synthesize", "probe")
 
 
 class TutorBackend(Backend):
@@ -27,7 +28,7 @@ class TutorBackend(Backend):
         self._answer_prefix = task.answer_prefix
 
     async def send(self, request: TeacherRequest) -> Reply:
-        """Answer an ``annotate`` or ``synthesize`` request.
+        """Solve the problem of the request (``annotate``, ``evaluate``, ``verify``), or invent one (``synthesize``, ``probe``).
 
         Raises:
             BackendError: the domain is not one of the tutor's, or the question is not in the wording of its domain.
@@ -39,7 +40,7 @@ class TutorBackend(Backend):
                 is_fatal=True,
             )
         luck = random.Random(hash_text(f"tutor/{self.settings.seed}/{request.key}"))
-        if about.purpose == "annotate":
+        if about.purpose not in INVENTING:
             question = about.examples[0].question
             try:
                 text = self._solve(about.domain, question, luck)
@@ -48,7 +49,7 @@ class TutorBackend(Backend):
                     f"the tutor can't read this as a {about.domain} problem: {question[:80]!r}; it knows its own wording only"
                 ) from error
         else:
-            question = self._invent(about.domain, luck).question
+            question = self._invent(request, luck).question
             text = f"Question: {question}\nRationale: {self._solve(about.domain, question, luck)}"
         prompt = " ".join(message["content"] for message in request.messages)
         return Reply(text, "tutor (simulated)", "stop", _count_tokens(prompt), _count_tokens(text))
@@ -60,14 +61,39 @@ class TutorBackend(Backend):
         stated = _misstate(solution, luck) if is_misstated else solution.answer
         return f"{solution.rationale}\n{self._answer_prefix}{stated}"
 
-    def _invent(self, domain: str, luck: random.Random) -> Problem:
+    def _invent(self, request: TeacherRequest, luck: random.Random) -> Problem:
+        """A new problem; under `centre_bias` one of eight, as a language model would choose among what it could write.
+
+        Without feedback that is the one of middling difficulty. What a prompt shows draws it on: one of the shown problems is
+        picked, and the one nearest to it in difficulty is given. A probe is the one farthest from all that is shown. Difficulty
+        is the length of the solution.
+        """
+        about = request.about
         is_centred = luck.random() < self.settings.centre_bias
         drawn = [
-            draw_problem(domain, self.settings.seed, luck.randrange(SYNTHESIS_OFFSET, STREAM_LENGTH))
+            draw_problem(about.domain, self.settings.seed, luck.randrange(SYNTHESIS_OFFSET, STREAM_LENGTH))
             for _ in range(CENTRE_CHOICES if is_centred else 1)
         ]
-        ranked = sorted(drawn, key=lambda problem: len(DOMAINS[domain].solve(problem.question, None).rationale))
-        return ranked[len(ranked) // 2]
+        ranked = sorted(drawn, key=lambda problem: measure_difficulty(about.domain, problem.question))
+        is_probe = about.purpose == "probe"
+        if not is_probe and not self.settings.follows_shown:
+            return ranked[len(ranked) // 2]
+        shown = [measure_difficulty(about.domain, e.question) for e in about.examples if e.domain == about.domain]
+        if not shown:
+            return ranked[len(ranked) // 2]
+        if is_probe:
+            return max(ranked, key=lambda p: min(abs(measure_difficulty(about.domain, p.question) - each) for each in shown))
+        target = luck.choice(shown)
+        return min(ranked, key=lambda problem: abs(measure_difficulty(about.domain, problem.question) - target))
+
+
+def measure_difficulty(domain: str, question: str) -> int:
+    """Characters of the step-by-step solution, higher = harder; what `centre_bias` and its studies go by.
+
+    Raises:
+        ValueError, IndexError, KeyError: the question is not in the wording of its domain.
+    """
+    return len(DOMAINS[domain].solve(question, None).rationale)
 
 
 def _misstate(solution: Solution, luck: random.Random) -> str:

@@ -66,10 +66,11 @@ def _check(find: Any) -> dict[str, Any]:  # noqa: ANN401 (a function that gives 
 def _ask_teacher(config: Path, overrides: Sequence[str]) -> dict[str, Any]:
     """One small question to the teacher of a config, outside of any ledger."""
     settings = load_config(config, overrides)
-    if settings.data.train is None:
-        raise ConfigError("data.train is not set: the teacher is asked about its first row")
-    task = collect_labels(settings.task, settings.data)
-    example = read_examples(settings.data.train, task, settings.data).examples[0]
+    split, source = ("train", settings.data.train) if settings.data.train else ("human", settings.data.human)
+    if source is None:
+        raise ConfigError("neither data.train nor data.human is set: the teacher is asked about the first row")
+    task = collect_labels(settings.task, settings.data, split)
+    example = read_examples(source, task, settings.data).examples[0]
     request = TeacherRequest(
         settings.teacher.model_name,
         ({"role": "user", "content": f"{task.instruction}\n\n{example.question}"},),

@@ -99,11 +99,6 @@ def read_human(config: Config, method: GoldSettings) -> RunData:
         raise ConfigError(
             "data.human is not set: GOLD begins with a few labelled examples (three will do), and generates all others"
         )
-    if method.attributes == "draw" and not config.task.attributes:
-        raise ConfigError(
-            "method.attributes: draw has nothing to draw from: give task.attributes, such as {topic: [acting, music]}, or set "
-            "method.attributes: none"
-        )
     if method.alphas and config.training.loss != "symmetric_cross_entropy":
         raise ConfigError(f"method.alphas has no effect on training.loss: {config.training.loss}; use symmetric_cross_entropy")
     task = collect_labels(config.task, config.data, "human")
@@ -112,6 +107,10 @@ def read_human(config: Config, method: GoldSettings) -> RunData:
     clean = [example for example in human.examples if leaks.find_leak(example.question) is None]
     leaking = [example for example in human.examples if leaks.find_leak(example.question) is not None]
     notes = _count_repeats(human, dev, test)
+    if method.attributes == "draw" and not config.task.attributes:
+        notes.append(
+            "task.attributes is empty, so prompts draw none; lists such as {topic: [acting, music]} keep examples apart"
+        )
     if leaking:
         first = f"{leaking[0].question[:80]!r} is also in dev or test (row {leaks.find_leak(leaking[0].question)})"
         if config.data.human_size is None or not clean:

@@ -321,7 +321,6 @@ def test_of_a_large_file_only_rows_that_do_not_leak_are_shown(critic: Critic, re
         ),
         ({"test": [{"text": "No label here."}]}, r"test\.jsonl:1: no column 'answer'"),
         ({"data__human": None}, r"data\.human is not set"),
-        ({"method__attributes": "draw"}, r"nothing to draw from"),
         ({"task__attributes": {"tone": {"great": ["dry"]}}}, r"task\.attributes\.tone: \['great'\] are none of the labels"),
         ({"method__alphas": [0.1, 1.0], "training__loss": "cross_entropy"}, r"method\.alphas has no effect"),
         ({"method__band": [0.8, 0.2]}, r"band \[0\.8, 0\.2\] must be two shares"),

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -22,7 +23,7 @@ from limbeck.teacher.budget import Budget, BudgetSettings
 from limbeck.teacher.ledger import Ledger
 from limbeck.teacher.request import About, BackendError, TeacherRequest
 from limbeck.teacher.settings import EmbeddedSettings, TeacherSettings
-from limbeck.teacher.teacher import Teacher
+from limbeck.teacher.teacher import Teacher, check_teacher
 
 pytest.importorskip("xllamacpp")
 SMALL = EmbeddedSettings(slots=4, context=512)
@@ -212,3 +213,13 @@ def test_start_and_stop_by_hand() -> None:
     assert url.startswith("http://127.0.0.1:")
     stop(process)
     assert process.returncode is not None
+
+
+def test_a_port_in_use_is_said_before_anything_is_loaded() -> None:
+    """A port that another program listens on is an error that names it and the remedy; a free one is taken."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        settings = TeacherSettings(backend="embedded", model=MODEL, embedded=SMALL.model_copy(update={"port": port}))
+        with pytest.raises(TeacherError, match=rf"teacher\.embedded\.port = {port} can't be used \(Address already in use\)"):
+            check_teacher(EmbeddedBackend(settings), settings)
+    assert check_teacher(EmbeddedBackend(settings), settings) == ""

@@ -180,8 +180,11 @@ class ClassifierEncoder(Encoder):
     """For an encoder with a head: the question alone is read, and an answer is the place of its label in the task's."""
 
     def encode_prompt(self, question: str, answer_type: str) -> list[int]:
-        """Ids of the question, with the tokenizer's own marks around it."""
-        return list(self.tokenizer(question)["input_ids"])
+        """Ids of the question, with the tokenizer's own marks around it; cut at the tokenizer's `model_max_length`.
+
+        An encoder can't read more. Training refuses rows above ``training.max_length``, which is less, and cuts none.
+        """
+        return list(self.tokenizer(question, truncation=self.tokenizer.model_max_length < 10**6)["input_ids"])
 
     def encode(self, example: Example) -> Encoded:
         """Ids of an example, and its class.

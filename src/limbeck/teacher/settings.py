@@ -47,11 +47,13 @@ class EmbeddedSettings(Settings):
         slots: requests that are worked on at once; more share the processor better, and each needs memory for its context.
         context: tokens of prompt and reply together that a slot holds.
         threads: processor threads; null leaves it to llama.cpp.
+        port: on loopback; null takes any that is free.
     """
 
     slots: int = Field(default=16, gt=0)
     context: int = Field(default=2048, gt=0)
     threads: int | None = Field(default=None, gt=0)
+    port: int | None = Field(default=None, gt=0, le=65535)
 
 
 class RecordedSettings(Settings):

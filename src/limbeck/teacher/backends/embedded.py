@@ -9,6 +9,7 @@ import asyncio
 import json
 import secrets
 import select
+import socket
 import subprocess
 import sys
 import tempfile
@@ -54,7 +55,9 @@ class EmbeddedBackend(OpenAIBackend):
             return await super().send(request)
 
     async def check(self) -> str:
-        """Nothing: the file was looked at when the backend was opened, and loading it twice would only cost time."""
+        """Whether its port is free: the file was looked at when the backend was opened, and loading takes time."""
+        if self._process is None:
+            check_port(self._settings.embedded.port)
         return ""
 
     async def close(self) -> None:
@@ -78,9 +81,10 @@ class EmbeddedBackend(OpenAIBackend):
         if self._start_count > MAX_STARTS:
             raise BackendError(f"the llama.cpp server of {self.path.name} died {MAX_STARTS} times", is_fatal=True)
         embedded = self._settings.embedded
+        check_port(embedded.port)
         self._process, self._url = start_server(
             {"path": str(self.path), "alias": self._settings.model_name, "key": self._secret, "slots": embedded.slots,
-             "context": embedded.context, "threads": embedded.threads}
+             "context": embedded.context, "threads": embedded.threads, "port": embedded.port}
         )  # fmt: skip
 
 
@@ -100,6 +104,26 @@ def find_gguf(model: str) -> Path:
     if magic != MAGIC:
         raise ConfigError(f"teacher.model {path} is no GGUF file: it begins with {magic!r}, not {MAGIC!r}")
     return path
+
+
+def check_port(port: int | None) -> None:
+    """Refuse a port that another program listens on; llama.cpp says of it no more than that it could not start.
+
+    Raises:
+        BackendError: it is in use.
+    """
+    if port is None:
+        return
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise BackendError(
+                f"teacher.embedded.port = {port} can't be used ({error.strerror or error}); give another one, or none for any "
+                "that is free",
+                is_fatal=True,
+            ) from error
 
 
 def start_server(settings: Mapping[str, Any]) -> tuple[subprocess.Popen[str], str]:

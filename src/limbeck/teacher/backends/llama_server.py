@@ -1,7 +1,7 @@
 """A llama.cpp server in a process of its own, for `embedded`: run as a module, it reads its settings from standard input.
 
-The first line of standard input is a JSON object (`path`, `alias`, `key`, `slots`, `context`, `threads`); the answer is one
-JSON line on standard output, ``{"url": …}`` once the model is loaded or ``{"error": …}``. The server ends when standard
+The first line of standard input is a JSON object (`path`, `alias`, `key`, `slots`, `context`, `threads`, `port`); the answer is
+one JSON line on standard output, ``{"url": …}`` once the model is loaded or ``{"error": …}``. The server ends when standard
 input does, so it never outlives the process that started it, however that ended.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 
 
 def serve(settings: dict[str, Any]) -> object:
-    """Load the model and serve it on a free port of loopback; returns the server, which lives as long as it is kept."""
+    """Load the model and serve it on loopback, on a free port unless one is given; returns the server, to be kept."""
     from xllamacpp import CommonParams, Server
 
     params = CommonParams()
@@ -21,7 +21,7 @@ def serve(settings: dict[str, Any]) -> object:
     params.model_alias = {settings["alias"]}
     params.api_keys = [settings["key"]]  # other users of this machine have no business with it
     params.hostnames = ["127.0.0.1"]
-    params.port = 0
+    params.port = settings.get("port") or 0
     params.ui = False
     params.endpoint_slots = False
     params.n_parallel = settings["slots"]

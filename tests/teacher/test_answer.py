@@ -176,7 +176,7 @@ def test_votes_are_paid_once(tmp_path: Path) -> None:
     assert len(backend.asked) == 5
 
 
-def test_no_examples_and_no_votes(tmp_path: Path) -> None:
+def test_no_examples(tmp_path: Path) -> None:
     """Nothing to ask about is nothing asked."""
     teacher, backend = make_teacher(tmp_path, lambda request: "x")
     assert read_votes(teacher, []) == []

@@ -61,14 +61,20 @@ def make_teacher(path: Path, script: Callable[[TeacherRequest], str | Reply], **
 
 
 def run(
-    teacher: Teacher, wanted: Mapping[str, int], asked: Asked = ASKED_REVIEWS, shown: Sequence[Example] = (LOVELY, AWFUL), **changes: Any
-) -> Harvest:  # fmt: skip
+    teacher: Teacher,
+    wanted: Mapping[str, int],
+    asked: Asked = ASKED_REVIEWS,
+    shown: Sequence[Example] = (LOVELY, AWFUL),
+    **changes: Any,  # noqa: ANN401 (arguments of `generate`)
+) -> Harvest:
     """A call of `generate` with feedback for nobody and nothing held out, changes apart."""
     arguments: dict[str, Any] = {
         "purpose": "synthesize", "place": "lead", "stage": 2, "seed": 7, "max_attempts": 3,
         "duplicates": DuplicateGuard(shown), "leaks": LeakGuard([], []), **changes,
     }  # fmt: skip
-    return generate(teacher, {(group, False): n for group, n in wanted.items()}, lambda has, draw: shown, asked=asked, **arguments)
+    return generate(
+        teacher, {(group, False): n for group, n in wanted.items()}, lambda has, draw: shown, asked=asked, **arguments
+    )
 
 
 def invent(request: TeacherRequest) -> str:
@@ -297,7 +303,7 @@ def test_attributes_are_drawn_by_label(tmp_path: Path) -> None:
     ],
 )
 def test_the_one_text_of_a_reply(text: str, cleaned: str | None) -> None:
-    """List marks, fences and quotes around the whole are no part of a text, those within are, and several lines are no one text."""
+    """List marks, fences and quotes around the whole are no part of a text, those within are, and two lines are none."""
     assert clean_text(text) == cleaned
 
 
@@ -357,7 +363,10 @@ def test_two_fields_in_any_form(text: str) -> None:
 def test_braces_in_a_labelled_line_are_text(braced: str) -> None:
     """An object that is quoted within a labelled line is text, and the lines are read all the same."""
     text = f"Premise: The config file is {braced} by default.\nHypothesis: It is short."
-    assert read_fields(text, ASKED_PAIRS) == {"premise": f"The config file is {braced} by default.", "hypothesis": "It is short."}
+    assert read_fields(text, ASKED_PAIRS) == {
+        "premise": f"The config file is {braced} by default.",
+        "hypothesis": "It is short.",
+    }
 
 
 @pytest.mark.parametrize(
@@ -502,7 +511,8 @@ def test_any_script_is_kept(text: str) -> None:
 def test_repeats_are_rejected(tmp_path: Path) -> None:
     """Repeats of a human example or of what was kept before are rejected, whatever their case and punctuation."""
     said = iter([
-        "a LOVELY evening at the movies", "Something entirely new for once.", "something entirely new, for once!", "A fourth one, then.",
+        "a LOVELY evening at the movies", "Something entirely new for once.", "something entirely new, for once!",
+        "A fourth one, then.",
     ])  # fmt: skip
     teacher, _ = make_teacher(tmp_path, lambda request: next(said))
     harvest = run(teacher, {"positive": 2}, max_attempts=2)
@@ -679,7 +689,8 @@ def test_hostile_tasks_stay_text(text: str) -> None:
     first, reply, last = write_messages(
         load_template("generate"), asked, text, [shown], attributes={"topic": text}, is_unlike=False
     )
-    assert first["content"].startswith(f'Write a {text} with the answer "{text}": one that {text}.')
+    article = "an" if text[0].lower() in "aeiou" else "a"
+    assert first["content"].startswith(f'Write {article} {text} with the answer "{text}": one that {text}.')
     assert f"The task is: {text}" in first["content"]
     assert reply["content"] == f"Premise: {text}\nHypothesis: {text}"
     assert f"Topic: {text}." in last["content"]
@@ -687,7 +698,7 @@ def test_hostile_tasks_stay_text(text: str) -> None:
 
 @given(st.text(max_size=200))
 def test_any_text_can_be_read(text: str) -> None:
-    """No reply is too strange: a cleaned text is one line without outer space that occurs in the reply, fields are never empty."""
+    """No reply is too strange: a cleaned text is one line that occurs in the reply, and fields are never empty."""
     cleaned = clean_text(text)
     assert cleaned is None or (cleaned == cleaned.strip() and cleaned in text and len(cleaned.splitlines()) == 1)
     for asked in (ASKED_REVIEWS, ASKED_PAIRS, ASKED_SUMS):
@@ -698,13 +709,14 @@ def test_any_text_can_be_read(text: str) -> None:
 
 
 pieces = st.sampled_from(
-    ["Premise:", "Hypothesis:", "Question:", "Text:", "The answer is:", "\n", " ", "**", "```", "{", "}", '"', ":", ",", "a b", "5", "\\", "[", "1. ", "- "]
+    ["Premise:", "Hypothesis:", "Question:", "Text:", "The answer is:", "\n", " ", "**", "```", "{", "}", '"', ":", ",", "a b",
+     "5", "\\", "[", "1. ", "- "]
 )  # fmt: skip
 
 
 @given(st.lists(pieces, max_size=25))
 def test_any_near_miss_can_be_read(parts: list[str]) -> None:
-    """Replies made of the very marks that are looked for never raise, and a field never holds another field's name line."""
+    """Replies made of the very marks that are looked for never raise, and no field is empty."""
     text = "".join(parts)
     for asked in (ASKED_REVIEWS, ASKED_PAIRS, ASKED_SUMS):
         fields = read_fields(text, asked)

@@ -13,12 +13,17 @@ if TYPE_CHECKING:
     from limbeck.data.task import Task
 
 
-_WORDS = [
+_ONES = [
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
-    "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty",
+    "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
 ]  # fmt: skip
-_NUMBER_WORDS = {**{word: value for value, word in enumerate(_WORDS)}, "dozen": 12, "half": 2, "twice": 2, "double": 2,
-                 "thrice": 3, "triple": 3, "quarter": 4, "hundred": 100, "thousand": 1000}  # fmt: skip
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+_SCALES = {"hundred": 100, "thousand": 1000}
+_NUMBER_WORDS = {
+    **{word: value for value, word in enumerate(_ONES)},
+    **{word: 20 + 10 * place for place, word in enumerate(_TENS)},
+    **_SCALES, "dozen": 12, "half": 2, "twice": 2, "double": 2, "thrice": 3, "triple": 3, "quarter": 4,
+}  # fmt: skip
 
 
 def find_check_fault(task: Task, fields: Mapping[str, str], answer: str) -> tuple[str, str] | None:
@@ -45,14 +50,28 @@ def find_check_fault(task: Task, fields: Mapping[str, str], answer: str) -> tupl
 
 def is_span(answer: str, context: str) -> bool:
     """Whether an answer occurs in a context as whole words, case, punctuation and articles apart; never where it is empty."""
-    wanted = normalise_text(answer)
-    return bool(wanted) and f" {wanted} " in f" {normalise_text(context)} "
+    wanted, where = (normalise_text(re.sub(r"[^\w\s\x00-\x7f]", " ", text)) for text in (answer, context))
+    if wanted and not wanted.isascii() and wanted in where:
+        return True  # scripts that put no spaces between words
+    return bool(wanted) and f" {wanted} " in f" {where} "
 
 
 def find_numbers(text: str) -> set[str]:
-    """The numbers of a text in one form each: ``7``, ``7.0`` and ``seven`` are the same."""
-    found = {str(value) for match in re.findall(r"\d[\d,]*(?:\.\d+)?", text) if (value := parse_number(match)) is not None}
-    return found | {str(_NUMBER_WORDS[word]) for word in re.findall(r"[a-z]+", text.casefold()) if word in _NUMBER_WORDS}
+    """The numbers of a text in one form each: ``7``, ``7.0`` and ``seven`` are the same.
+
+    Of numbers of several words ("twenty-one", "two hundred") the parts are found too.
+    """
+    digits = re.findall(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?", text)
+    found = {str(value) for match in digits if (value := parse_number(match)) is not None}
+    words = re.findall(r"[a-z]+", text.casefold())
+    values = [_NUMBER_WORDS.get(word) for word in words]
+    found |= {str(value) for value in values if value is not None}
+    for word, count, following, after in zip(words, values, words[1:], values[1:], strict=False):
+        if count is not None and following in _SCALES:
+            found.add(str(count * _SCALES[following]))
+        elif count is not None and word in _TENS and after is not None and 0 < after < 10:
+            found.add(str(count + after))
+    return found
 
 
 def measure_distinct(text: str) -> float:

@@ -19,7 +19,8 @@ def choose_band(scores: Mapping[str, float], low: float, high: float) -> list[st
         low, high: the band, as shares.
     """
     ranked = sorted(scores, key=lambda name: (scores[name], name))
-    return ranked[int(low * len(ranked)) : int(high * len(ranked))]
+    first, last = (int(round(share * len(ranked), 9)) for share in (low, high))  # 0.29 · 100 is a little less than 29
+    return ranked[first:last]
 
 
 def choose_compat_window(scores: Mapping[str, float]) -> list[str]:

@@ -67,7 +67,8 @@ def make_rounds(
 
 def is_feedback_batch(index: int, rate: float) -> bool:
     """Whether a batch is one of the share `rate` that shows feedback: at 0.5 every second one, beginning with the first."""
-    return math.ceil((index + 1) * rate) > math.ceil(index * rate)
+    # Rounded, since 20 · 0.55 is a little more than 11 in floating point.
+    return math.ceil(round((index + 1) * rate, 9)) > math.ceil(round(index * rate, 9))
 
 
 def share_evenly(count: int, groups: Sequence[str], start: int = 0) -> dict[str, int]:

@@ -133,7 +133,11 @@ def _generate_seq2seq_batch(
         pad_token_id=student.tokenizer.pad_token_id,
         decoder_start_token_id=getattr(config, "decoder_start_token_id", None) or config.pad_token_id or 0,
     )  # fmt: skip
-    written = student.model.generate(**_pad_inputs(student, prompts), generation_config=settings)[:, 1:]
+    own, student.model.generation_config = student.model.generation_config, settings  # else it fills in what is not set
+    try:
+        written = student.model.generate(**_pad_inputs(student, prompts), generation_config=settings)[:, 1:]
+    finally:
+        student.model.generation_config = own
     for result, ids in zip(results, written.tolist(), strict=True):
         end = next((place for place, token in enumerate(ids) if token in stop_ids), None)
         result.ids, result.is_truncated = ids[:end], end is None

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
@@ -30,6 +31,8 @@ from limbeck.storage import explain_storage, write_folder
 from limbeck.student.settings import StudentSettings
 
 CARD = "student.json"
+_NO_LIMIT = 10**6  # transformers' word for "unknown" is a very large number
+_SPARE_PLACES = 2  # some encoders begin to count positions after the padding id
 MODELS: Mapping[str, Any] = {
     "causal": AutoModelForCausalLM,
     "seq2seq": AutoModelForSeq2SeqLM,
@@ -152,6 +155,10 @@ def load_tokenizer(settings: StudentSettings, folder: Path | None = None) -> Pre
         raise ConfigError(f"student {source!r} can't be loaded: {_first_line(error)}") from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
+    if settings.kind == "classifier" and tokenizer.model_max_length > _NO_LIMIT:
+        places = getattr(AutoConfig.from_pretrained(source), "max_position_embeddings", None)
+        if places is not None:
+            tokenizer.model_max_length = places - _SPARE_PLACES
     return tokenizer
 
 
@@ -183,6 +190,8 @@ def load_student(
     is_adapter = folder is not None and (folder / "adapter_config.json").exists()
     source = resolve_model(settings.model) if folder is None or is_adapter else str(folder)
     tokenizer = load_tokenizer(settings, folder)
+    if is_adapter and folder is not None and not labels and (card := read_card(folder)) is not None:
+        labels = tuple(card[1].labels)
     head = _describe_head(settings, labels, tokenizer) if folder is None or is_adapter else {}
     try:
         with torch.random.fork_rng(devices=[]):
@@ -191,7 +200,7 @@ def load_student(
                 source, dtype=choose_dtype(settings.dtype, device), use_safetensors=True,
                 quantization_config=quantization, **head,
             )  # fmt: skip
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: weights of other shapes
         raise ConfigError(f"student {source!r} can't be loaded: {_first_line(error)}") from error
     if is_adapter:
         from peft import PeftModel

@@ -53,7 +53,7 @@ def ask_until_kept(
         max_attempts: a group that wants n asks at most n·max_attempts times.
         is_consuming: rejections that use up a place in the quota (``on_mismatch: consume``).
         review: a second look at all examples of a wave that `judge` kept, such as asking the teacher about them.
-        hopeless_rejects: asking ends once so many are rejected and none is kept; no wave is larger before one is kept.
+        hopeless_rejects: asking ends once so many are rejected and none is kept; before one is kept no more are asked in all.
 
     Returns:
         Kept and rejected examples in the order asked, never in the order answered. Once a cap is spent nothing is
@@ -71,7 +71,8 @@ def ask_until_kept(
         for turn, group in enumerate(missing):
             asked = 0
             # While nothing is kept yet, the groups share what may be asked at once.
-            share = missing[group] if limit is None else -(-(limit - len(batch)) // (len(missing) - turn))
+            free = 0 if limit is None else limit - len(harvest.rejected) - len(batch)
+            share = missing[group] if limit is None else -(-free // (len(missing) - turn))
             while asked < min(missing[group], attempts_left[group], share):
                 request = make_request(group)
                 if isinstance(request, Example):

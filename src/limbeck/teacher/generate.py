@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -121,9 +122,14 @@ def generate(
         return verdict
 
     counts = {key: wanted[group] for key, group in keys.items()}
-    return ask_until_kept(
+    harvest = ask_until_kept(
         teacher, counts, make_request, judge, max_attempts=max_attempts, review=review, hopeless_rejects=HOPELESS_REJECTS
     )
+    missing: Counter[str] = Counter()
+    for key, count in harvest.missing.items():
+        missing[keys[key][0]] += count
+    harvest.missing = dict(missing)
+    return harvest
 
 
 def write_messages(
@@ -216,9 +222,10 @@ def find_echo(fields: Mapping[str, str], prompts: Sequence[str]) -> str | None:
 
 def read_parts(text: str, asked: Asked) -> tuple[dict[str, str] | None, str | None]:
     """``(fields, answer text)`` of a reply; fields are None where one is missing."""
-    parts = read_synthesis(text, asked.task)
+    parts = read_synthesis(text, asked.task, has_answer=not asked.is_label_asked)
     if parts.fields is not None:
-        return parts.fields, parts.answer_text
+        fields = {name: strip_quotes(value) for name, value in parts.fields.items()}
+        return (fields if all(fields.values()) else None), parts.answer_text
     if len(asked.parts) != 1:
         return None, None
     bare = clean_text(text)
@@ -226,11 +233,17 @@ def read_parts(text: str, asked: Asked) -> tuple[dict[str, str] | None, str | No
 
 
 def clean_text(text: str) -> str | None:
-    """The one text that a reply is, without list mark, quotes and code fence; None where it is several paragraphs."""
+    """The one text that a reply is, without list mark, quotes and code fence; None for several paragraphs, and for JSON."""
     lines = [line.strip() for line in text.strip().strip("`").strip().splitlines() if line.strip()]
     if len(lines) != 1:
         return None
-    cleaned = _LIST_MARK.sub("", lines[0])
-    while len(cleaned) > 1 and _QUOTES.get(cleaned[0]) == cleaned[-1] and cleaned[0] not in cleaned[1:-1]:
-        cleaned = cleaned[1:-1].strip()
-    return cleaned or None
+    cleaned = strip_quotes(_LIST_MARK.sub("", lines[0]))
+    is_json = (cleaned[:1], cleaned[-1:]) in (("{", "}"), ("[", "]"))
+    return None if is_json else cleaned or None
+
+
+def strip_quotes(text: str) -> str:
+    """A text without the quotes around the whole of it."""
+    while len(text) > 1 and _QUOTES.get(text[0]) == text[-1] and text[0] not in text[1:-1]:
+        text = text[1:-1].strip()
+    return text

@@ -37,6 +37,7 @@ _LATEX = re.compile(
     r"fbox|flat|forall|frac|frown|nabla|ne|neg|neq|newline|nmid|nolimits|notin|nsubseteq|nu|rangle|rbrace|rceil|rfloor|"
     r"rho|right|rightarrow|rm|tan|tanh|tau|text|textbf|textit|tfrac|therefore|theta|tilde|times|to|top|triangle)(?![A-Za-z]))"
 )
+_FENCE = re.compile(r"^```[\w-]*[ \t]*\n|\n?[ \t]*```$")
 _LEAD_IN_CHARS = 80  # looked at, so that a hostile text of nothing but such words takes no time
 _RATIONALE_NAMES = ("rationale", "solution", "explanation", "reasoning", "steps")
 
@@ -119,9 +120,20 @@ def mentions_hint(rationale: str) -> bool:
     return _HINT.search(" ".join(rationale.split())) is not None
 
 
-def read_synthesis(text: str, task: Task) -> Parts:
-    """The parts of a new example, from labelled lines or from one JSON object."""
-    return _read_json(text, task) or _read_lines(text, task)
+def read_synthesis(text: str, task: Task, *, has_answer: bool = True) -> Parts:
+    """The parts of a new example, from labelled lines or from one JSON object, with or without a code fence around it.
+
+    Args:
+        text: the reply.
+        task: fields and answer prefix.
+        has_answer: whether the reply states an answer; else the answer prefix is a part of the text like any other.
+    """
+    text = _FENCE.sub("", text.strip())
+    parts = _read_json(text, task)
+    if parts is None or parts.fields is None:
+        lines = _read_lines(text, task, has_answer=has_answer)
+        parts = lines if parts is None or lines.fields is not None else parts
+    return parts
 
 
 def _read_json(text: str, task: Task) -> Parts | None:
@@ -145,8 +157,11 @@ def _repair_escapes(text: str) -> str:
     return _LATEX.sub(r"\\\\", text)
 
 
-def _read_lines(text: str, task: Task) -> Parts:
-    split = split_at_marker(text, task.marker)
+def _read_lines(text: str, task: Task, *, has_answer: bool) -> Parts:
+    if has_answer:
+        split = split_at_marker(text, task.marker)
+    else:  # then only a line of its own that states one is none of the fields
+        split, text = None, re.sub(rf"\n[ \t]*{re.escape(task.marker)}\b[^\n]*\Z", "", text, flags=re.IGNORECASE)
     body = _drop_lead_in(split[0]) if split else text
     sections = _cut_sections(body, (*task.fields, *_RATIONALE_NAMES))
     fields = {name: sections[name.lower()] for name in task.fields if sections.get(name.lower())}

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo demo-gold test test-all lint bench clean
+.PHONY: demo demo-gold gold-study test test-all lint bench clean
 .DELETE_ON_ERROR:
 
 $(STAMP): pyproject.toml constraints.txt
@@ -40,6 +40,9 @@ bench: $(STAMP)  ## ratios against a named alternative, written to benchmarks/re
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[bench]"
 	$(BIN)/python benchmarks/transport.py
 	$(BIN)/python benchmarks/embedded_slots.py
+
+gold-study: $(STAMP)  ## GOLD's kinds of feedback with a simulated teacher, 8 seeds: docs/gold_study.md
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/gold_study.py
 
 clean:
 	rm -rf .venv runs

@@ -3,17 +3,20 @@
 The teacher (`teacher.backend: tutor`) answers without a fault but invents near the middle of difficulty, and is drawn on by
 what a prompt shows: the bias that GOLD is meant against, *built in*. The student is a small BERT made here: it can add and
 multiply small numbers, and does not know how many legs an animal has. Arms and seeds are runs of ``examples/gold_study.yaml``
-in ``runs/gold-study``; a run that is done is read, one that was cut off goes on. ``--seeds N`` does more or fewer.
+in ``runs/gold-study``; a run that is done is read, one that was cut off goes on. ``--seeds N`` does more or fewer. One core is
+enough: ``OMP_NUM_THREADS=1 python benchmarks/gold_study.py``, about 20 to 25 minutes.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import math
 import platform
 import random
 import statistics
+import textwrap
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,7 +27,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
 from limbeck.config import Config, load_config
-from limbeck.data.procedural import Problem, draw_distinct
+from limbeck.data.procedural import DOMAINS, Problem, draw_distinct
 from limbeck.data.solutions import _legs
 from limbeck.data.sources import read_examples
 from limbeck.evaluation.evaluate import evaluate
@@ -39,14 +42,13 @@ ROOT = Path(__file__).parent.parent
 WORK = ROOT / "runs" / "gold-study"
 CONFIG = ROOT / "examples" / "gold_study.yaml"
 DOMAIN = "leg_counting"
+# Two animals in each problem. The shipped domain has problems of one too, 148 of them and half of what its generator draws: a
+# teacher that is asked for what is unlike the rest repeats those, and probes come to nothing once they are used up.
+DOMAIN_CHANGES = {"min_animals": 2, "max_animals": 2}
 ARMS = ("zerogen", "random-feedback", "error-feedback", "gold")
-# What the teacher does; the first is the study, the second tells probes from the feedback that follows them.
-TEACHERS: Mapping[str, Mapping[str, Any]] = {
-    "follows": {"centre_bias": 1.0, "follows_shown": True},
-    "ignores": {"centre_bias": 1.0, "follows_shown": False},
-}
-SEEDS = {"follows": 8, "ignores": 5}
+SEEDS = 8
 PARTS = ("all", "easy", "centre", "tail")  # thirds of the test problems by difficulty; the tail is the hardest
+GENERATED = PARTS[1:]
 
 STREAM_SEED = 13
 TEST_SIZE, HUMAN_SIZE, NATURAL_SIZE = 900, 60, 4000
@@ -59,23 +61,31 @@ T_QUANTILES = (math.nan, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306
 
 
 def main() -> None:
-    """Make what is missing, run what is not done yet, and write the JSON and the page after every finished seed."""
+    """Make what is missing, run what is not done yet, and write the JSON and the page after every seed from the second on."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, help="seeds of each teacher, in place of 8 and 5")
+    parser.add_argument("--seeds", type=int, help=f"in place of {SEEDS}", default=SEEDS)
     parser.add_argument("--gate", action="store_true", help="stop after the gate")
     arguments = parser.parse_args()
     quiet_libraries()
+    narrow_domain()
     make_data()
     make_student()
     gate = measure_gate()
     print(json.dumps(gate), flush=True)
     if arguments.gate:
         return
-    for teacher, count in SEEDS.items():
-        for seed in range(1, (arguments.seeds or count) + 1):
-            for arm in ARMS:
-                run_arm(teacher, arm, seed)
-            write_report(gate)
+    for seed in range(1, arguments.seeds + 1):
+        for arm in ARMS:
+            run_arm(arm, seed)
+        if seed > 1:  # one seed has no interval
+            write_report(gate, range(1, seed + 1))
+
+
+def narrow_domain() -> None:
+    """Let the tutor and the data of this process know problems of two animals only (`DOMAIN_CHANGES`)."""
+    shipped = DOMAINS[DOMAIN]
+    changed = dataclasses.replace(shipped, config={**shipped.config, **DOMAIN_CHANGES})
+    DOMAINS[DOMAIN] = changed  # type: ignore[index]
 
 
 def make_data() -> None:
@@ -148,9 +158,8 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     ends = [(name, vocabulary[name]) for name in ("[CLS]", "[SEP]")]
     tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=ends)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
-    )
+    names = {f"{name}_token": f"[{name.upper()}]" for name in ("pad", "unk", "cls", "sep")}
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names)
 
 
 def measure_gate() -> dict[str, Any]:
@@ -161,7 +170,7 @@ def measure_gate() -> dict[str, Any]:
     path = WORK / "gate.json"
     if path.exists():
         return dict(read_json(path))
-    config = _load("follows", "zerogen", 1)
+    config = _load("zerogen", 1)
     task, labels = config.task, tuple(config.task.labels)
     rows = read_examples(str(WORK / "natural.jsonl"), task, config.data).examples
     test = read_examples(str(WORK / "test.jsonl"), task, config.data).examples
@@ -202,25 +211,26 @@ def average_parts(rows: Sequence[tuple[str, bool]]) -> dict[str, float]:
     return {part: sum(group) / len(group) for part, group in zip(PARTS, groups, strict=True)}
 
 
-def _load(teacher: str, arm: str, seed: int) -> Config:
-    tutor = [f"teacher.tutor.{key}={json.dumps(value)}" for key, value in TEACHERS[teacher].items()]
-    return load_config(CONFIG, [f"seed={seed}", f"student.model={WORK / 'student'}", *tutor], preset=arm)
+def _load(arm: str, seed: int) -> Config:
+    return load_config(CONFIG, [f"seed={seed}", f"student.model={WORK / 'student'}"], preset=arm)
 
 
-def run_arm(teacher: str, arm: str, seed: int) -> None:
+def run_arm(arm: str, seed: int) -> None:
     """One run; nothing where its facts are written already."""
-    folder = WORK / teacher / f"{arm}-{seed}"
+    folder = WORK / f"{arm}-{seed}"
     path = folder.with_suffix(".json")
     if path.exists():
         return
-    config = _load(teacher, arm, seed)
+    config = _load(arm, seed)
     start = time.perf_counter()
     run(config, folder)
     seconds = time.perf_counter() - start
     test = {example.id: example for example in read_examples(str(WORK / "test.jsonl"), config.task, config.data).examples}
     predictions = read_predictions(folder / "final" / "test" / "predictions.jsonl")
     cuts = statistics.quantiles((_measure(example.question) for example in test.values()), n=3)
-    generated = [_measure(row["prompt"][-1]["content"].rsplit("\n\n", 1)[-1]) for row in read_json_lines(folder / "train.jsonl")]
+    prompts = [row["prompt"][-1]["content"] for row in read_json_lines(folder / "train.jsonl")]
+    generated = [_measure(prompt.rsplit("\n\n", 1)[-1]) for prompt in prompts]
+    fed_back = [_measure(row["question"]) for file in folder.glob("round_*/feedback.jsonl") for row in read_json_lines(file)]
     facts = {
         "accuracy": average_parts([(test[one.id].question, one.is_correct) for one in predictions]),
         "examples": len(generated),
@@ -228,24 +238,168 @@ def run_arm(teacher: str, arm: str, seed: int) -> None:
             "easy": sum(value <= cuts[0] for value in generated) / len(generated),
             "centre": sum(cuts[0] < value <= cuts[1] for value in generated) / len(generated),
             "tail": sum(value > cuts[1] for value in generated) / len(generated),
-            "one_animal": sum(value < 40 for value in generated) / len(generated),
         },
-        "fed_back": [_measure(row["question"]) for path in sorted(folder.glob("rounds/*/feedback.jsonl"))
-                     for row in map(_flatten, read_json_lines(path))],
+        "fed_back": statistics.fmean(fed_back) if fed_back else None,
         "seconds": round(seconds, 1),
-    }  # fmt: skip
+    }
     write_json(path, facts)
-    print(teacher, arm, seed, facts["accuracy"], facts["examples"], facts["seconds"], flush=True)
-
-
-def _flatten(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {**row, **row["fields"]} if "fields" in row else dict(row)
+    print(arm, seed, facts["accuracy"], facts["examples"], facts["seconds"], flush=True)
 
 
 def summarize(values: Sequence[float]) -> dict[str, Any]:
     """Mean and the half-width of its 95% interval by Student's t."""
     spread = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
     return {"mean": statistics.fmean(values), "ci95": T_QUANTILES[len(values) - 1] * spread, "values": list(values)}
+
+
+def write_report(gate: Mapping[str, Any], seeds: Sequence[int]) -> None:
+    """``benchmarks/results/gold_study.json``, and the page for people."""
+    config = _load("gold", 1)
+    facts = {arm: [read_json(WORK / f"{arm}-{seed}.json") for seed in seeds] for arm in ARMS}
+    values = {arm: {part: [one["accuracy"][part] for one in facts[arm]] for part in PARTS} for arm in ARMS}
+    arms = {
+        arm: {
+            "accuracy": {part: summarize(values[arm][part]) for part in PARTS},
+            "minus_zerogen": {part: compare(values[arm][part], values[ARMS[0]][part]) for part in PARTS},
+            "examples": [one["examples"] for one in facts[arm]],
+            "generated": {name: statistics.fmean(one["generated"][name] for one in facts[arm]) for name in GENERATED},
+            "fed_back_difficulty": [one["fed_back"] for one in facts[arm]],
+            "seconds": statistics.fmean(one["seconds"] for one in facts[arm]),
+        }
+        for arm in ARMS
+    }
+    result = {
+        "what": "accuracy of GOLD's final student by difficulty of the test problem, a simulated teacher",
+        "gate": gate,
+        "teacher": config.teacher.tutor.model_dump(),
+        "seeds": list(seeds),
+        "test_problems": TEST_SIZE,
+        "budget": config.budget.max_examples,
+        "arms": arms,
+        "gold_minus": {
+            arm: {part: compare(values["gold"][part], values[arm][part]) for part in PARTS} for arm in ARMS if arm != "gold"
+        },
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "machine": platform.machine(),
+    }
+    write_json(ROOT / "benchmarks" / "results" / "gold_study.json", result)
+    write_text(ROOT / "docs" / "gold_study.md", write_page(result))
+
+
+def compare(values: Sequence[float], others: Sequence[float]) -> dict[str, Any]:
+    """`summarize` of the differences, seed by seed."""
+    return summarize([a - b for a, b in zip(values, others, strict=True)])
+
+
+def _show(entry: Mapping[str, Any], sign: str = "") -> str:
+    return f"{100 * entry['mean']:{sign}.1f} ± {100 * entry['ci95']:.1f}".replace("-", "−")
+
+
+def write_page(result: Mapping[str, Any]) -> str:
+    """The study as Markdown. The sentences on who wins are made from the intervals, whatever they say."""
+    arms, gate, count = result["arms"], result["gate"], len(result["seeds"])
+    rows = ["| arm | all | easy third | centre third | tail (hardest third) |", "|---|---|---|---|---|"]
+    rows += [f"| `{arm}` | " + " | ".join(_show(arms[arm]["accuracy"][part]) for part in PARTS) + " |" for arm in ARMS]
+    pairs = ["| difference | all | easy third | centre third | tail |", "|---|---|---|---|---|"]
+    for first, second, entries in list_pairs(result):
+        pairs.append(f"| `{first}` − `{second}` | " + " | ".join(_show(entries[part], "+") for part in PARTS) + " |")
+    made = ["| arm | easy | centre | tail | mean difficulty fed back |", "|---|---|---|---|---|"]
+    for arm in ARMS:
+        fed_back = [value for value in arms[arm]["fed_back_difficulty"] if value is not None]
+        shares = " | ".join(f"{100 * arms[arm]['generated'][name]:.0f}%" for name in GENERATED)
+        made.append(f"| `{arm}` | {shares} | {f'{statistics.fmean(fed_back):.1f}' if fed_back else '–'} |")
+    lines = "\n".join
+    untouched, natural, small = (gate[name] for name in ("untouched", "natural", "natural_budget"))
+    page = PAGE.format(
+        count=count, budget=result["budget"], tests=result["test_problems"], natural_size=gate["natural_size"],
+        bias=result["teacher"]["centre_bias"], follows=str(result["teacher"]["follows_shown"]).lower(),
+        untouched=untouched["all"], most=GATE["untouched"], natural=natural["all"], least=GATE["natural"],
+        passed="passed" if gate["is_passed"] else "**not passed: the study can resolve nothing**",
+        small=", ".join(f"{part} {small[part]:.1%}" for part in PARTS),
+        rows=lines(rows), pairs=lines(pairs), made=lines(made), verdict=lines(write_verdict(result)),
+        best=max(ARMS, key=lambda arm: arms[arm]["accuracy"]["tail"]["mean"]),
+    )  # fmt: skip
+    parts = page.split("\n\n")
+    wrapped = [part if part.startswith(("|", "#", "-")) else textwrap.fill(part, 128, break_on_hyphens=False) for part in parts]
+    return "\n\n".join(part.strip() for part in wrapped) + "\n"
+
+
+def list_pairs(result: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, Any]]]:
+    """``(first, second, differences)`` of the arms that are compared."""
+    found = [(arm, ARMS[0], result["arms"][arm]["minus_zerogen"]) for arm in ARMS[1:]]
+    return [*found, *(("gold", arm, result["gold_minus"][arm]) for arm in ARMS[1:-1])]
+
+
+def write_verdict(result: Mapping[str, Any]) -> list[str]:
+    """What the intervals say, a line for each comparison; a difference whose interval holds 0 is called unresolved."""
+    lines = []
+    for first, second, entries in list_pairs(result):
+        said = []
+        for part in ("tail", "centre", "all"):
+            entry = entries[part]
+            is_resolved = abs(entry["mean"]) > entry["ci95"]
+            word = ("higher" if entry["mean"] > 0 else "lower") if is_resolved else "not resolved"
+            said.append(f"{part} {word} ({_show(entry, '+')})")
+        lines.append(f"- `{first}` against `{second}`: {', '.join(said)}.")
+    return lines
+
+
+PAGE = """# GOLD's feedback, measured with a simulated teacher
+
+Written by `OMP_NUM_THREADS=1 python benchmarks/gold_study.py`, with `benchmarks/results/gold_study.json`; the settings are
+`examples/gold_study.yaml`.
+
+**The teacher is a simulation** (`teacher.backend: tutor`), and its habits decide what can be seen here. With
+`centre_bias: {bias}` and `follows_shown: {follows}` each new problem is the one of eight draws that is nearest in difficulty to
+one of the problems that the prompt shows; a probe is the one of eight that is farthest from all of them. It is never wrong.
+That what a prompt shows draws a teacher on, and that a teacher can write what is unlike it, is what GOLD relies on; here both
+are assumed and not tested. The study says what feedback does *if* a teacher is like that. No language model was asked, and the
+paper's own results are not reproduced.
+
+Domain: `leg_counting` ("How many legs do 2 sheeps, 3 crabs have in total?"); difficulty is the length of the worked solution.
+The student is a BERT of two layers with 113 classes, which has learnt to add and multiply small numbers in another wording and
+knows no animal. Each arm trains on {budget} generated examples, probes included, and begins with 3 human examples of median
+difficulty (other ones for each seed, the same for each arm). All are measured on the same {tests} natural test problems, none
+of which is in a training set. {count} seeds; ± is the 95% interval of the mean over seeds (Student's t), and differences are
+paired by seed. The intervals are not corrected for their number. The final loss is plain cross-entropy, not the paper's
+symmetric one, and the last epoch is kept, so the study is about which data is generated, and not about noise or early stopping.
+
+Problems have two animals each. The domain as shipped has problems of one as well, 148 of them and half of all draws; a teacher
+that is asked for what is unlike the rest repeats those until they are used up, which would be a study of repeats.
+
+## Gate
+
+A study can resolve something only where the student does not know the domain and can learn it. Untouched it gets
+{untouched:.1%} (at most {most:.0%} is wanted); after {natural_size} natural problems with true answers {natural:.1%} (at least
+{least:.0%} is wanted). The gate is {passed}. With {budget} *natural* problems, which no arm has: {small} (three seeds).
+
+## Accuracy, %
+
+{rows}
+
+{pairs}
+
+`random-feedback` has as many probes as the arms after it, and shows as many of them: against `zerogen` it says what probes and
+feedback as such do, and `gold` − `random-feedback` is what the choice by energy adds. The highest mean on the tail is that of
+`{best}`. A difference is called higher or lower where its interval leaves out 0:
+
+{verdict}
+
+## What was generated
+
+Shares of the training sets by thirds of the test set's difficulty, and the mean difficulty (characters) of what was fed back.
+
+{made}
+
+A limit of the simulation: this teacher sees of a shown problem nothing but its length. Which probes are fed back can change
+what it writes next only through their lengths, so where the arms with feedback feed back the same mean difficulty they can
+hardly differ, and this study can't tell a better choice from a worse one. It measures probing and showing probes against doing
+neither.
+
+The settings were not fixed beforehand: with problems of one animal in the domain and with early stopping, one or two seeds were
+run and looked at before both were removed for the reasons above. All seeds of the settings as they stand are reported.
+"""
 
 
 if __name__ == "__main__":

@@ -1,113 +1,71 @@
-"""A real HTTP server on this machine that speaks the OpenAI chat protocol and misbehaves as a test says."""
+"""The server of `limbeck fake-teacher`, in a thread of this process, misbehaving request by request as a test says."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import ssl
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from types import TracebackType
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from aiohttp import web
 
+from limbeck.teacher.fake_server import FakeServer, Reaction, complete, refuse
 
-@dataclass(frozen=True)
-class Reaction:
-    """What the server does with a request: status, body and headers, after a delay; or it drops the connection."""
-
-    body: Any = None
-    status: int = 200
-    headers: dict[str, str] = field(default_factory=dict)
-    delay_s: float = 0.0
-    is_dropped: bool = False
+__all__ = ["Loopback", "Reaction", "chat", "refuse", "serving"]
 
 
 def chat(text: str | None = "The answer is: 4", **changes: Any) -> dict[str, Any]:  # noqa: ANN401
     """A chat completion as servers send it; `changes` go into the message."""
-    return {
-        "id": "c1",
-        "model": "served-model",
-        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text, **changes}}],
-        "usage": {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18},
-    }
+    usage = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
+    return complete(text, "served-model", "stop", usage, **changes)
 
 
-def refuse(message: str, **details: Any) -> dict[str, Any]:  # noqa: ANN401
-    """An error body as OpenAI writes it."""
-    return {"error": {"message": message, "type": "invalid_request_error", **details}}
+@contextmanager
+def serving(server: FakeServer) -> Iterator[str]:
+    """Run a server in a thread of its own; gives its base URL."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    try:
+        yield asyncio.run_coroutine_threadsafe(server.start(), loop).result(10)[0]
+    finally:
+        asyncio.run_coroutine_threadsafe(server.stop(), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
 
 
-class Loopback:
-    """The server; a context manager. `react(n, body)` decides about chat request number n (from 0).
+class Loopback(FakeServer):
+    """The server; a context manager. `script(n, body)` decides about chat request number n (from 0).
 
     `seen` holds the headers and body of each chat request in order of arrival, `most_at_once` the most in flight.
     """
 
     def __init__(
         self,
-        react: Callable[[int, dict[str, Any]], Reaction | dict[str, Any] | str],
+        script: Callable[[int, dict[str, Any]], Reaction | dict[str, Any] | str],
         *,
         models: tuple[str, ...] | Reaction = ("served-model",),
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._react, self._models, self._tls = react, models, tls
+        data = [] if isinstance(models, Reaction) else [{"id": name} for name in models]
+        super().__init__(models if isinstance(models, Reaction) else Reaction({"object": "list", "data": data}), tls=tls)
+        self._script, self._stack = script, ExitStack()
         self.seen: list[tuple[dict[str, str], dict[str, Any]]] = []
         self.connections: set[int] = set()
-        self.most_at_once = 0
-        self._at_once = 0
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
     def __enter__(self) -> Loopback:
-        self._thread.start()
-        port = asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(10)
-        self.url = f"{'https' if self._tls else 'http'}://127.0.0.1:{port}/v1"
+        self.url = self._stack.enter_context(serving(self))
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-        self._loop.close()
+    def __exit__(self, *details: object) -> None:
+        self._stack.close()
 
-    async def _start(self) -> int:
-        app = web.Application()
-        app.router.add_post("/v1/chat/completions", self._chat)
-        app.router.add_get("/v1/models", self._list_models)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._tls)
-        await site.start()
-        return int(site._server.sockets[0].getsockname()[1])  # type: ignore[union-attr]
-
-    async def _list_models(self, request: web.Request) -> web.StreamResponse:
-        if isinstance(self._models, Reaction):
-            return self._respond(self._models)
-        return web.json_response({"object": "list", "data": [{"id": name} for name in self._models]})
-
-    async def _chat(self, request: web.Request) -> web.StreamResponse:
+    def react(self, request: web.Request, body: dict[str, Any]) -> Reaction:
         number = len(self.seen)
-        body = await request.json()
         self.seen.append((dict(request.headers), body))
         self.connections.add(id(request.transport))
-        self._at_once += 1
-        self.most_at_once = max(self.most_at_once, self._at_once)
-        try:
-            said = self._react(number, body)
-            reaction = said if isinstance(said, Reaction) else Reaction(said)
-            await asyncio.sleep(reaction.delay_s)
-            if reaction.is_dropped and request.transport is not None:
-                request.transport.abort()
-            return self._respond(reaction)
-        finally:
-            self._at_once -= 1
-
-    @staticmethod
-    def _respond(reaction: Reaction) -> web.Response:
-        is_raw = isinstance(reaction.body, (str, bytes))
-        body = reaction.body if is_raw else json.dumps(reaction.body)
-        headers = {"Content-Type": "application/json", **reaction.headers}
-        return web.Response(body=body, status=reaction.status, headers=headers)
+        said = self._script(number, body)
+        return said if isinstance(said, Reaction) else Reaction(said)

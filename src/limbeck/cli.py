@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -45,6 +46,10 @@ def main() -> None:
 def _printable(text: str) -> str:
     """Text without control characters, which could rewrite a terminal; model and user text ends up in messages."""
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def _share(what: str) -> Any:  # noqa: ANN401 (typer names no type for its options)
+    return typer.Option(min=0, max=1, metavar="SHARE", help=f"Share of requests that get {what}.")
 
 
 @app.command()
@@ -115,16 +120,27 @@ def plan(
     config: ConfigPath,
     sets: Sets = None,
     preset: Annotated[str | None, typer.Option(help="Method settings by name, such as baldistill-a.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Run folder to come; default runs/NAME.")] = None,
+    ledger: Annotated[
+        Path | None, typer.Option("--ledger", metavar="RUN", help="Learn reply lengths from this run or ledger.sqlite.")
+    ] = None,
+    probe: Annotated[
+        int | None,
+        typer.Option("--probe", metavar="N", min=1, help="Really ask N requests first; they are paid, and kept for the run."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show before spending: quotas by domain and stage, teacher calls, tokens, money and time as low, likely and high."""
     from limbeck.config import load_config
-    from limbeck.console import print_plan
-    from limbeck.plan import make_plan
-    from limbeck.run_data import read_data
+    from limbeck.plan_tables import print_plan, print_probe
+    from limbeck.probe import plan_with_ledger
 
     settings = load_config(config, sets or [], preset=preset)
-    made = make_plan(settings, read_data(settings))
+    if probe is not None:
+        print(f"probe: up to {probe} real requests to the teacher {_printable(settings.teacher.model)}, paid", file=sys.stderr)
+    made = plan_with_ledger(settings, out or Path("runs") / settings.name, ledger=ledger, probe=probe)
+    if probe is not None and not as_json:
+        print_probe(made["probe"])
     if as_json:
         _print_json(made)
     else:
@@ -265,5 +281,61 @@ def predict(
     print(f"{out}: {len(rows)} rows")
 
 
+@app.command("fake-teacher")
+def fake_teacher(
+    context: typer.Context,  # carries the flags by name, as they stand below
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0 takes any that is free.")] = 0,
+    replies: Annotated[Path | None, typer.Option(metavar="FILE", help="JSONL rows {match, text} of what it says.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of all that is drawn.")] = 0,
+    model: Annotated[str, typer.Option(help="Name under which it answers.")] = "fake-teacher",
+    latency_ms: Annotated[float, typer.Option(min=0, help="Time before each reply.")] = 0,
+    latency_spread_ms: Annotated[float, typer.Option(min=0, help="Of this, each reply takes a drawn share more.")] = 0,
+    throttle: Annotated[float, _share("429")] = 0,
+    retry_after_s: Annotated[float | None, typer.Option(min=0, help="What a 429 asks to wait.")] = None,
+    fail: Annotated[float, _share("500")] = 0,
+    drop: Annotated[float, _share("a dropped connection and no reply")] = 0,
+    cut: Annotated[float, _share("half of the reply's JSON")] = 0,
+    stall: Annotated[float, _share("a reply that trickles for --stall-s")] = 0,
+    stall_s: Annotated[float, typer.Option(min=0, help="How long a trickling reply takes.")] = 600,
+    truncate: Annotated[float, _share("half of the text (length)")] = 0,
+    refuse: Annotated[float, _share("a refusal")] = 0,
+    empty: Annotated[float, _share("an empty text")] = 0,
+    filter: Annotated[float, _share("no text (content_filter)")] = 0,
+    malformed: Annotated[float, _share("a text in no form")] = 0,
+    language: Annotated[float, _share("a text in another script")] = 0,
+    model_change_after: Annotated[int | None, typer.Option(min=0, help="Replies before its name changes.")] = None,
+    capacity: Annotated[int | None, typer.Option(min=1, help="More requests than this at once get 429.")] = None,
+    outage: Annotated[tuple[int, float] | None, typer.Option(metavar="N S", help="After N requests 503 for S seconds.")] = None,
+    reasoning_tokens: Annotated[int, typer.Option(min=0, help="Reasoning tokens it counts in a reply.")] = 0,
+    cached_tokens: Annotated[int, typer.Option(min=0, help="Cached tokens it counts in a prompt.")] = 0,
+    idempotent: Annotated[bool, typer.Option("--idempotent", help="Replay replies by Idempotency-Key, unpaid.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Serve a fake teacher on this machine that fails as told, to try a run: its replies are worth nothing for training."""
+    from limbeck.teacher.fake_replies import read_replies
+    from limbeck.teacher.fake_server import serve
+    from limbeck.teacher.fake_teacher import WARNING, FakeTeacher, read_settings
+
+    settings = read_settings({name: context.params[name] for name in set(context.params) - {"port", "replies", "as_json"}})
+    server = FakeTeacher(settings, read_replies(replies) if replies else ())
+
+    def show(url: str, port: int) -> None:
+        line = json.dumps({"url": url, "port": port, "note": WARNING})
+        print(line if as_json else f"fake teacher: teacher.base_url={url} (port {port}); {WARNING}", flush=True)
+
+    counts = serve(server, port, show)
+    if as_json:
+        print(json.dumps(counts))
+    else:
+        kinds = ", ".join(f"{name} {count}" for name, count in counts["outcomes"].items())
+        tokens = f"{counts['prompt_tokens']} + {counts['completion_tokens']} tokens"
+        print(
+            f"{counts['requests']} requests ({kinds or 'none'}), {counts['served']} replies served, at most "
+            f"{counts['most_at_once']} at once, {tokens}"
+        )
+
+
 def _print_json(value: object) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    # JSON leaves DEL and the control characters from 128 on as they are, and a terminal obeys them.
+    print(re.sub("[\x7f-\x9f]", lambda found: f"\\u{ord(found[0]):04x}", text))

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo demo-gold gold-study test test-all lint bench clean
+.PHONY: demo demo-gold gold-study test test-all fuzz lint bench clean
 .DELETE_ON_ERROR:
 
 $(STAMP): pyproject.toml constraints.txt
@@ -28,6 +28,9 @@ test: $(STAMP)  ## everything but the very slow
 
 test-all: $(STAMP)
 	$(BIN)/python -m pytest
+
+fuzz: $(STAMP)  ## 10,000 damaged configs, data files, server answers, replies and templates each: only documented errors come out
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.runner
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,19 +11,24 @@ from limbeck.data.task import Task
 from limbeck.methods.job import Distillation
 
 
+def escape(text: str) -> str:
+    """Text of a user or a teacher in Markdown: on one line, and nothing in it a mark or a tag."""
+    return re.sub(r"([\\`*_{}\[\]<>#|])", r"\\\1", " ".join(text.split()))
+
+
 def write_card(config: Config, task: Task, distillation: Distillation, metrics: Mapping[str, Any] | None) -> str:
     """The card as Markdown."""
     kinds = {"real": 0, "synthesized": 0, "duplicates": 0}
     for example in distillation.training_set:
         kinds["duplicates" if example.provenance.copy else example.provenance.kind] += 1
     lines = [
-        f"# {config.name}",
+        f"# {escape(config.name)}",
         "",
         f"A student distilled with limbeck from `{config.teacher.model}` ({config.teacher.backend}"
         + (", a simulated teacher)" if config.teacher.backend == "tutor" else ")")
         + f" into `{config.student.model}`.",
         "",
-        f"- Task: {task.instruction}",
+        f"- Task: {escape(task.instruction)}",
         f"- Method: {config.method.describe()}, seed {config.seed}",
         f"- Training set: {len(distillation.training_set)} examples ({', '.join(f'{n} {k}' for k, n in kinds.items())})",
     ]  # fmt: skip
@@ -30,7 +36,7 @@ def write_card(config: Config, task: Task, distillation: Distillation, metrics: 
         lines += ["", "| domain | n | before | after |", "|---|---|---|---|"]
         for domain, entry in metrics["domains"].items():
             before = metrics["baseline"]["domains"][domain]["accuracy"]
-            lines.append(f"| {domain} | {entry['count']} | {before:.3f} | {entry['accuracy']:.3f} |")
+            lines.append(f"| {escape(domain)} | {entry['count']} | {before:.3f} | {entry['accuracy']:.3f} |")
         before = metrics["baseline"]["accuracy_macro"]
         lines.append(f"| **macro** | {metrics['examples']} | {before:.3f} | {metrics['accuracy_macro']:.3f} |")
     return "\n".join([*lines, ""])

@@ -5,9 +5,10 @@ from __future__ import annotations
 import difflib
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -88,6 +89,14 @@ _DATA_KEYS = (
 _PATH_KEYS = ("data.root", "teacher.path", "teacher.templates.annotate", "teacher.templates.synthesize",
               "teacher.templates.generate", "teacher.templates.answer",
               "teacher.tokenizer", "teacher.api_key_file", "teacher.model")  # fmt: skip
+MAX_BYTES = 256 * 2**10
+"""Of a config; a larger file is another one, given by mistake."""
+MAX_VALUES = 20_000
+MAX_DEPTH = 20
+MAX_DIGITS = 20
+MAX_FAULTS = 20  # told at once
+MAYBE_SECRET = ("teacher.api_key_env", "teacher.base_url")  # a key may have been put there; it is not repeated
+_MERGE = "tag:yaml.org,2002:merge"
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
@@ -142,7 +151,7 @@ def make_config(values: Mapping[str, Any], place: str = "config") -> Config:
     """
     profile = values.get("profile", "cpu")
     if not isinstance(profile, str) or profile not in PROFILES:
-        raise ConfigError(f"{place}: profile: {profile!r} is none of {', '.join(PROFILES)}")
+        raise ConfigError(f"{place}: profile: {profile!r:.80} is none of {', '.join(PROFILES)}")
     values = _merge(_preset_values(values, place), _move_template(values, place))
     method = _find_choice(values, "method", "name", "baldistill", METHOD_DEFAULTS, place)
     kind = _find_choice(values, "student", "kind", "causal", KIND_DEFAULTS, place)
@@ -166,7 +175,7 @@ def _find_choice(values: Mapping[str, Any], group: str, key: str, default: str, 
     part = values.get(group)
     found = part.get(key, default) if isinstance(part, dict) else default
     if not isinstance(found, str) or found not in known:
-        raise ConfigError(f"{place}: {group}.{key}: {found!r} is none of {', '.join(known)}{_nearest(str(found), known)}")
+        raise ConfigError(f"{place}: {group}.{key}: {found!r:.80} is none of {', '.join(known)}{_nearest(str(found), known)}")
     return found
 
 
@@ -197,16 +206,86 @@ def find_differences(first: Mapping[str, Any], second: Mapping[str, Any], prefix
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: {error.strerror if isinstance(error, OSError) else error}") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+        with path.open("rb") as file:
+            text = file.read(MAX_BYTES + 1).decode("utf-8")
+    except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a path that can't be one
+        raise ConfigError(f"{path}: {(error.strerror or error) if isinstance(error, OSError) else error}") from error
+    if len(text) > MAX_BYTES:
+        raise ConfigError(f"{path}: more than {MAX_BYTES:,} bytes; is it a config?")
+    values = _parse_yaml(text, str(path))
     if values is None:
         return {}
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: a mapping of keys is wanted, {type(values).__name__} found")
     return values
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's plain values; a date stays the text that it is."""
+
+    yaml_implicit_resolvers: ClassVar = {  # type: ignore[misc]
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+def _parse_yaml(text: str, place: str) -> Any:  # noqa: ANN401 (any YAML value)
+    """The value of a YAML text.
+
+    Raises:
+        ConfigError: no YAML; or what no config needs and a run could not bear: values too many (aliases within aliases), too
+            deep or without end, a key given twice, a number out of range, half of a character.
+    """
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        _check_node(node, loader, place)
+        return None if node is None else loader.construct_document(node)
+    except RecursionError as error:
+        raise ConfigError(f"{place}: nested too deep; {MAX_DEPTH} levels are allowed") from error
+    except (yaml.YAMLError, ValueError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(f"{place}: not YAML: {' '.join(str(error).split())[:500]}") from error
+
+
+def _check_node(root: yaml.Node | None, loader: _Loader, place: str) -> None:
+    """Refuse what `_parse_yaml` says, counting what an alias stands for each time it is used."""
+    waiting = [(root, 0)] if root is not None else []
+    count = 0
+    while waiting:
+        node, depth = waiting.pop()
+        count += 1
+        line = f"{place}: line {node.start_mark.line + 1}"
+        if depth > MAX_DEPTH:
+            raise ConfigError(f"{line}: nested too deep, or in itself; {MAX_DEPTH} levels are allowed")
+        if count + len(waiting) > MAX_VALUES:
+            raise ConfigError(f"{line}: more than {MAX_VALUES:,} values, with what aliases (*) stand for")
+        if isinstance(node, yaml.ScalarNode):
+            _check_scalar(node, loader, line)
+        elif isinstance(node, yaml.MappingNode):
+            keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE]
+            twice = next((key for key, times in Counter(keys).items() if times > 1), None)
+            if twice is not None:
+                raise ConfigError(f"{line}: key {twice!r:.80} is given twice here; keep one")
+            waiting += [(child, depth + 1) for pair in node.value for child in pair]
+        else:
+            waiting += [(child, depth + 1) for child in node.value]
+
+
+def _check_scalar(node: yaml.ScalarNode, loader: _Loader, line: str) -> None:
+    tag = node.tag.removeprefix("tag:yaml.org,2002:")
+    read_as = loader.resolve(yaml.ScalarNode, node.value, (True, False))  # type: ignore[no-untyped-call]
+    if tag != "str" and node.tag != read_as:
+        raise ConfigError(f"{line}: {node.value!r:.80} is no {tag}; write plain values, without tags")
+    if tag in ("int", "float") and len(node.value) > MAX_DIGITS:
+        raise ConfigError(f"{line}: a number of more than {MAX_DIGITS} characters")
+    _check_text(node.value, line)
+
+
+def _check_text(text: str, place: str) -> None:
+    if any("\ud800" <= char <= "\udfff" or char == "\0" for char in text):
+        raise ConfigError(f"{place}: a null character, or half of a character (a lone surrogate), in {text!r:.80}")
 
 
 def _expand(value: Any, path: Path) -> Any:  # noqa: ANN401 (any YAML value)
@@ -223,6 +302,7 @@ def _expand(value: Any, path: Path) -> Any:  # noqa: ANN401 (any YAML value)
             raise ConfigError(
                 f"{path}: the environment variable {match[1]} is not set; set it, or write ${{{match[1]}:-DEFAULT}}"
             )
+        _check_text(found, f"{path}: the environment variable {match[1]}")
         return found
 
     return _VARIABLE.sub(look_up, value)
@@ -249,23 +329,30 @@ def _find_path(dotted: str, source: str, folder: Path) -> str:
     A path whose first part is a folder here is a path, even if the rest of it is missing.
     """
     if dotted not in _DATA_KEYS:
-        return str((folder / Path(source).expanduser()).resolve())
+        return str(_resolve(source, folder))
     path, colon, split = source.partition(":")
-    absolute = (folder / Path(path).expanduser()).resolve()
-    is_here = absolute.exists() or (folder / Path(path).parts[0]).is_dir() if path else False
+    absolute = _resolve(path, folder)
+    is_here = absolute.exists() or (folder / next(iter(Path(path).parts), "")).is_dir() if path else False
     if not is_here and not source.startswith((".", "~", "/")) and find_hub_id(source):
         return source
     return f"{absolute}{colon}{split}"
 
 
+def _resolve(path: str, folder: Path) -> Path:
+    try:
+        found = (folder / Path(path).expanduser()).resolve()
+        found.exists()
+    except (OSError, RuntimeError, ValueError) as error:  # too long, ~nobody, links in a circle
+        raise ConfigError(f"{path!r:.80} can't be a path: {error!s:.200}") from error
+    return found
+
+
 def _set_value(values: dict[str, Any], override: str) -> None:
+    _check_text(override, "--set")
     dotted, equals, text = override.partition("=")
     if not equals or not dotted:
-        raise ConfigError(f"--set {override}: KEY=VALUE is wanted, such as --set budget.max_examples=100")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {override}: the value is not YAML: {' '.join(str(error).split())}") from error
+        raise ConfigError(f"--set {override:.200}: KEY=VALUE is wanted, such as --set budget.max_examples=100")
+    value = _parse_yaml(text, f"--set {dotted:.200}")
     *parents, last = dotted.split(".")
     place = values
     for parent in parents:
@@ -273,7 +360,7 @@ def _set_value(values: dict[str, Any], override: str) -> None:
             place[parent] = {}
         place = place[parent]
         if not isinstance(place, dict):
-            raise ConfigError(f"--set {override}: {parent} is no group of settings")
+            raise ConfigError(f"--set {override:.200}: {parent:.80} is no group of settings")
     is_path = dotted in (*_PATH_KEYS, *_DATA_KEYS) and _is_path(dotted, value)
     place[last] = _find_path(dotted, value, Path()) if is_path else value
 
@@ -286,7 +373,7 @@ def _preset_values(values: Mapping[str, Any], place: str) -> dict[str, Any]:
     presets = load_presets()
     if not isinstance(preset, str) or preset not in presets:
         raise ConfigError(
-            f"{place}: method.preset: no preset {preset!r}{_nearest(str(preset), presets)}; known are {', '.join(presets)}"
+            f"{place}: method.preset: no preset {preset!r:.80}{_nearest(str(preset), presets)}; known are {', '.join(presets)}"
         )
     return {"method": presets[preset]}
 
@@ -300,7 +387,7 @@ def _merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _nearest(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name[:80], list(known), n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
@@ -310,13 +397,15 @@ def _explain(error: ValidationError, place: str) -> str:
         # pydantic puts the name of the method between `method` and its key.
         loc = [step for index, step in enumerate(fault["loc"]) if not (index == 1 and fault["loc"][0] == "method" and
                step in METHOD_DEFAULTS and len(fault["loc"]) > 2)]  # fmt: skip
-        dotted = ".".join(map(str, loc))
+        dotted = f"{'.'.join(map(str, loc)):.200}"
         if fault["type"] == "extra_forbidden":
             known = _known_keys(Config, fault["loc"][:-1])
             lines.append(f"{dotted}: unknown key{_nearest(str(loc[-1]), known) or '; known are ' + ', '.join(known)}")
         else:
-            lines.append(f"{dotted}: {fault['msg'].removeprefix('Value error, ')}, {fault['input']!r} given")
-    return f"{place}: " + "; ".join(lines)
+            given = "" if dotted in MAYBE_SECRET else f", {fault['input']!r:.200} given"
+            lines.append(f"{dotted}: {fault['msg'].removeprefix('Value error, '):.500}{given}")
+    more = [f"and {len(lines) - MAX_FAULTS} more"] if len(lines) > MAX_FAULTS else []
+    return f"{place}: {'; '.join([*lines[:MAX_FAULTS], *more])}".encode("utf-8", "backslashreplace").decode()
 
 
 def _known_keys(model: type[BaseModel], place: Sequence[int | str]) -> list[str]:

@@ -83,9 +83,15 @@ def invent(request: TeacherRequest) -> str:
     return " ".join("".join(draw.choice("aeioubdfgklmnprst") for _ in range(7)) for _ in range(8))
 
 
-def read(text: str, asked: Asked = ASKED_REVIEWS, group: str = "positive", finish_reason: str = "stop") -> Example | Rejected:
+def read(
+    text: str,
+    asked: Asked = ASKED_REVIEWS,
+    group: str = "positive",
+    finish_reason: str = "stop",
+    shown: Sequence[Example] = (LOVELY,),
+) -> Example | Rejected:
     messages = write_messages(load_template("generate"), asked, group, [], attributes={}, is_unlike=False)
-    request = TeacherRequest("m", tuple(messages), {"max_tokens": 9}, About("synthesize", 2, group, (LOVELY,)))
+    request = TeacherRequest("m", tuple(messages), {"max_tokens": 9}, About("synthesize", 2, group, tuple(shown)))
     return read_generated(Outcome(request, Reply(text, "m", finish_reason)), asked)
 
 
@@ -499,10 +505,27 @@ def test_four_words_of_the_prompt_are_no_echo() -> None:
     ],
 )
 def test_any_script_is_kept(text: str) -> None:
-    """Texts of other languages and scripts are kept as they are written."""
-    kept = read(text)
-    assert isinstance(kept, Example)
-    assert (kept.question, kept.fields) == (text, {"text": text})
+    """Texts of other languages and scripts are kept as they are written, where an example shown has that script or is none."""
+    for shown in ([LOVELY, LOVELY.but(question="Тень 影 かげ ظل छाया 그림자")], []):
+        kept = read(text, shown=shown)
+        assert isinstance(kept, Example)
+        assert (kept.question, kept.fields) == (text, {"text": text})
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("Этот фильм растрогал меня до слёз.", "wrong_language"),
+        ("这部电影真的非常好看，我很喜欢。", "wrong_language"),
+        ("The title means растрогал, and it did move me.", None),
+        ("α, β and γ are its heroes.", None),
+        ("Qué película, ¡maravillosa!", None),
+    ],
+)
+def test_a_script_that_nobody_showed_is_the_wrong_language(text: str, reason: str | None) -> None:
+    """A text mostly in a script of which neither prompt nor examples have a letter is rejected; a word or a symbol is none."""
+    verdict = read(text)
+    assert (verdict.reason if isinstance(verdict, Rejected) else None) == reason
 
 
 # What is known already, and what is held out.

@@ -28,8 +28,11 @@ _CHOICE_MARKED = re.compile(r"\(([A-Z])\)")
 _CHOICE_BARE = re.compile(
     r"(?<![A-Za-z'])(?:[B-HJ-Z]|[AI](?! (?!is\b|was\b|and\b|or\b|because\b|since\b|as\b)[a-z]))(?![A-Za-z'’])"
 )
-_MANY_CHOICES = re.compile(r"\W*\(?[A-Z]\)?\s*(?:[,/&]|,?\s*\b(?:or|and)\b)\s*(?:\([A-Z]\)|[B-HJ-Z](?![A-Za-z'’]))")
-_CLAUSE_END = re.compile(r"[.;,]?(?:\s+(?=\()|(?<=[.;,])\s+)|\s+(?=because\b|since\b)")  # where what begins a line may end
+# "++" and "(?<!\s)": a long run of spaces is looked at once, and not from each of its places again.
+_MANY_CHOICES = re.compile(
+    r"\W*\(?[A-Z]\)?\s*+(?:[/&]|,(?:\s*+\b(?:or|and)\b)?|\b(?:or|and)\b)\s*+(?:\([A-Z]\)|[B-HJ-Z](?![A-Za-z'’]))"
+)
+_CLAUSE_END = re.compile(r"[.;,]?(?:(?<!\s)\s+(?=\()|(?<=[.;,])\s+)|(?<!\s)\s+(?=because\b|since\b)")  # where a clause may end
 _MATH_ENDS = (".", ",", ";")
 
 
@@ -97,12 +100,14 @@ def resolve_answer_type(name: object) -> object:
     aliases = {"letter": "choice", "latex": "math"}
     resolved = aliases.get(str(name), str(name))
     if resolved not in ANSWERS:
-        raise ValueError(f"unknown answer type {name!r}; known are {', '.join(ANSWERS)}")
+        raise ValueError(f"unknown answer type {name!r:.80}; known are {', '.join(ANSWERS)}")
     return resolved
 
 
 def parse_number(text: str) -> Fraction | None:
     """The exact value of a number as people write it (``-1,204.50``, ``$3``, ``3/4``, ``12%`` as 12), or None."""
+    if len(text) > 4 * _MAX_NUMBER_CHARS:
+        return None
     cleaned = re.sub(r"\\?[$€£%]|\\!", "", text.replace("−", "-")).strip().rstrip(".,")
     cleaned = re.sub(r"\s*/\s*", "/", _THOUSANDS.sub("", cleaned))
     if len(cleaned) > _MAX_NUMBER_CHARS:

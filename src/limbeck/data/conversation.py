@@ -27,8 +27,8 @@ def flatten_conversation(row: dict[str, Any], place: str) -> tuple[str, str | No
     roles = [role for role, _ in turns]
     if roles not in (["user"], ["user", "assistant"]):
         raise DataError(
-            f"{place}: the conversation's turns are {', '.join(roles) or 'none'}; one of the user, and one of the assistant "
-            "that answers it, are wanted"
+            f"{place}: the conversation's turns are {', '.join(roles)[:200] or 'none'}; one of the user, and one of the "
+            "assistant that answers it, are wanted"
         )
     return turns[0][1], turns[1][1] if len(turns) > 1 else None
 

@@ -6,15 +6,12 @@ grow without end on hostile input; so it runs in a process of its own that is ki
 
 from __future__ import annotations
 
-import atexit
-import multiprocessing
 import re
 from functools import lru_cache
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
+
+from limbeck.data.worker import Worker, WorkerLost, serve
 
 VERIFY_TIMEOUT_S = 10.0
-START_TIMEOUT_S = 60.0
 MAX_ANSWER_CHARS = 1_000
 
 
@@ -34,69 +31,34 @@ def normalise_math(text: str) -> str:
 @lru_cache(maxsize=65_536)
 def is_equivalent_math(first: str, second: str) -> bool:
     """Whether two LaTeX or plain answers mean the same; what can't be decided in time counts as different."""
+    if first == second:
+        return True
+    if max(len(first), len(second)) > MAX_ANSWER_CHARS:
+        return False
     a, b = normalise_math(first), normalise_math(second)
     if a == b:
         return True
-    if not a or not b or max(len(a), len(b)) > MAX_ANSWER_CHARS:
+    if not a or not b:
         return False
-    return _WORKER.is_equivalent(first, second)
-
-
-class _Worker:
-    """The process that holds `math-verify`; started at the first question, replaced when it hangs or dies."""
-
-    def __init__(self) -> None:
-        self._process: BaseProcess | None = None
-        self._pipe: Connection | None = None
-
-    def is_equivalent(self, first: str, second: str) -> bool:
-        """Ask the worker; False where it gives no verdict within `VERIFY_TIMEOUT_S` seconds."""
-        pipe = self._start()
-        try:
-            pipe.send((first, second))
-            if pipe.poll(VERIFY_TIMEOUT_S):
-                return bool(pipe.recv())
-        except (EOFError, BrokenPipeError, ConnectionResetError):
-            pass
-        self.stop()
+    try:
+        return bool(_WORKER.ask([first, second], VERIFY_TIMEOUT_S))
+    except WorkerLost:
         return False
 
-    def _start(self) -> Connection:
-        if self._pipe is None or self._process is None or not self._process.is_alive():
-            context = multiprocessing.get_context("spawn")
-            self._pipe, theirs = context.Pipe()
-            self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
-            self._process.start()
-            theirs.close()
-            if not self._pipe.poll(START_TIMEOUT_S):
-                self.stop()
-                raise TimeoutError(f"the math-verify worker did not start within {START_TIMEOUT_S:g} s")
-            self._pipe.recv()
-        return self._pipe
 
-    def stop(self) -> None:
-        """Kill the worker, if there is one."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.join()
-        self._process = self._pipe = None
-
-
-def _serve(pipe: Connection) -> None:
-    import logging
-
+def _compare(question: list[str]) -> bool:
     from math_verify import parse, verify  # here, since it loads SymPy (a second) and is seldom needed
 
+    gold, answer = (parse(f"${text}$") for text in reversed(question))
+    return bool(gold and answer and verify(gold, answer))
+
+
+_WORKER = Worker("limbeck.data.equivalence")
+
+if __name__ == "__main__":
+    import logging
+
+    import math_verify  # noqa: F401 (loaded before the worker says that it is ready)
+
     logging.disable(logging.CRITICAL)
-    pipe.send("ready")
-    while True:
-        try:
-            first, second = pipe.recv()
-        except EOFError:
-            return
-        gold, answer = parse(f"${second}$"), parse(f"${first}$")
-        pipe.send(bool(gold and answer and verify(gold, answer)))
-
-
-_WORKER = _Worker()
-atexit.register(_WORKER.stop)
+    serve(_compare)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, time
 from decimal import Decimal
@@ -18,6 +19,8 @@ Rows = Iterator[tuple[str, Row]]
 """Rows, each with its place: the file and line of a text file, the number of the row elsewhere (both from 1)."""
 
 MAX_CELL_CHARS = 16 * 2**20
+MAX_LINE_BYTES = 64 * 2**20
+MAX_DEPTH = 64
 # What a split is called, by what it is wanted for; the first that a data set has is taken.
 SPLITS: Mapping[str, tuple[str, ...]] = {
     "train": ("train",),
@@ -43,7 +46,7 @@ def read_rows(source: str | Path, wanted: str = "train") -> Rows:
     if _exists(folder) and Path(folder).is_dir():
         return _read_saved(Path(folder), split, wanted)
     reader = FORMATS.get(Path(text).suffix.lower())
-    if reader is not None:
+    if reader is not None and "\0" not in text:
         return reader(Path(text))
     hub = find_hub_id(text)
     if hub is not None:
@@ -67,7 +70,7 @@ def update_digest(digest: Any, row: Row) -> None:  # noqa: ANN401 (hashlib names
 def _exists(source: str) -> bool:
     try:
         return Path(source).exists()
-    except OSError:  # a name that is too long for a file
+    except (OSError, ValueError):  # a name that is too long for a file, or none at all
         return False
 
 
@@ -90,7 +93,9 @@ def read_jsonl(path: Path) -> Rows:
                 yield from _read_array(path)
                 return
             file.seek(0)
-            for number, raw in enumerate(file, start=1):
+            for number, raw in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES + 1), b""), start=1):
+                if len(raw) > MAX_LINE_BYTES:
+                    raise DataError(f"{path}:{number}: a line of more than {MAX_LINE_BYTES:,} bytes; is it JSON Lines?")
                 if raw.strip():
                     yield f"{path}:{number}", _parse_line(raw, f"{path}:{number}", is_first=number == 1)
     except OSError as error:
@@ -104,9 +109,7 @@ def _read_array(path: Path) -> Rows:
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: neither JSON Lines nor one JSON array: {error}") from error
     for number, row in enumerate(rows, start=1):
-        if not isinstance(row, dict):
-            raise DataError(f"{path}: row {number}: a JSON object is wanted, {type(row).__name__} found")
-        yield f"{path}: row {number}", row
+        yield f"{path}: row {number}", _check_row(row, f"{path}: row {number}")
 
 
 def _parse_line(raw: bytes, place: str, *, is_first: bool) -> Row:
@@ -117,8 +120,19 @@ def _parse_line(raw: bytes, place: str, *, is_first: bool) -> Row:
     except (ValueError, RecursionError) as error:
         fault = f" at column {error.colno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else f": {error}"
         raise DataError(f"{place}: not JSON{': too deep' if isinstance(error, RecursionError) else fault}") from error
+    return _check_row(row, place, is_flat=raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH)
+
+
+def _check_row(row: Any, place: str, *, is_flat: bool = False) -> Row:  # noqa: ANN401 (any JSON value)
+    """The row, if it is an object that is not too deep to be copied and written."""
     if not isinstance(row, dict):
         raise DataError(f"{place}: a JSON object is wanted, {type(row).__name__} found")
+    level: list[Any] = [] if is_flat else [row]
+    for _ in range(MAX_DEPTH):
+        level = [item for value in level for item in (value.values() if isinstance(value, dict) else value)
+                 if isinstance(item, (dict, list))]  # fmt: skip
+    if level:
+        raise DataError(f"{place}: nested too deep; {MAX_DEPTH} levels are allowed")
     return row
 
 
@@ -135,9 +149,9 @@ def read_csv(path: Path) -> Rows:
             lines = csv.reader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=True)
             header = next(lines, [])
             # One nameless column is the row numbers that pandas writes.
-            doubled = sorted({name for name in header if header.count(name) > 1})
+            doubled = sorted(name for name, count in Counter(header).items() if count > 1)
             if not header or doubled:
-                raise DataError(f"{path}:1: the header must name each column once; {doubled or 'it is empty'}")
+                raise DataError(f"{path}:1: the header must name each column once; {doubled[:8] or 'it is empty'}")
             begin = lines.line_num + 1
             for cells in lines:
                 if cells and len(cells) != len(header):

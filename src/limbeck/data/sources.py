@@ -6,17 +6,18 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 
 from limbeck.data.answers import ANSWERS, resolve_answer_type
 from limbeck.data.conversation import CONVERSATIONS, flatten_conversation
-from limbeck.data.example import Example, make_example_id
+from limbeck.data.example import Example, canonical_json, make_example_id
 from limbeck.data.readers import read_rows, update_digest
 from limbeck.data.task import Settings, Task
 from limbeck.errors import ConfigError, DataError
 
+T = TypeVar("T")
 ALL_DOMAINS = "all"
 """The one domain of data whose domains are not told apart."""
 
@@ -110,6 +111,7 @@ def read_questions(source: str | Path, task: Task, settings: DataSettings) -> li
     rows = []
     for place, row in read_rows(source, "test"):
         fields, _ = _read_fields(row, task, settings, place)
+        _check_text(row, "of the row", place)  # it is written with the answer
         rows.append((row, task.render_question(fields), _read_answer_type(row, task, settings, place)))
     if not rows:
         raise DataError(f"{source}: no rows")
@@ -151,7 +153,7 @@ def _row_to_example(row: dict[str, Any], task: Task, settings: DataSettings, pla
         domain = _read_cell(row, _column(row, settings, "domain"), place)
     else:
         domain = answer if settings.domain == "answer" else ALL_DOMAINS
-    rationale = _peek(row, _column(row, settings, "rationale")) or steps
+    rationale = _check_text(_peek(row, _column(row, settings, "rationale")), "rationale", place) or steps
     return Example(
         id=make_example_id(domain, fields),
         domain=domain,
@@ -160,7 +162,7 @@ def _row_to_example(row: dict[str, Any], task: Task, settings: DataSettings, pla
         answer=answer,
         answer_type=answer_type,
         rationale=str(rationale) if rationale else None,
-        meta={**_read_meta(row, place), **({"source": row["source"]} if "source" in row else {})},
+        meta=_read_meta(row, place),
     )
 
 
@@ -194,7 +196,7 @@ def _read_meta(row: dict[str, Any], place: str) -> dict[str, Any]:
     meta = row.get("meta") or {}
     if not isinstance(meta, dict):
         raise DataError(f"{place}: column 'meta' must be an object, {type(meta).__name__} found")
-    return meta
+    return _check_text({**meta, **({"source": row["source"]} if "source" in row else {})}, "meta or source", place)
 
 
 def _column(row: dict[str, Any], settings: DataSettings, name: str) -> str:
@@ -228,15 +230,20 @@ def _peek(row: dict[str, Any], column: str) -> object:
 def _read_cell(row: dict[str, Any], column: str, place: str) -> str:
     holder, key, name = _locate(row, column)
     if key not in holder:
-        raise DataError(f"{place}: no column {column!r}; {name} has {', '.join(map(repr, holder)) or 'none'}")
+        raise DataError(f"{place}: no column {column!r}; {name} has {', '.join(map(repr, holder))[:500] or 'none'}")
     return _check_cell(holder[key], repr(column), place)
 
 
 def _check_cell(value: object, column: str, place: str) -> str:
     if value is None or isinstance(value, (dict, list, bytes)) or not str(value).strip():
         raise DataError(f"{place}: column {column} is empty or no plain value: {value!r:.80}")
+    return _check_text(str(value).strip(), column, place)
+
+
+def _check_text(value: T, column: str, place: str) -> T:
+    """The value, if it can be written as UTF-8."""
     try:
-        str(value).encode("utf-8")
+        canonical_json(value).encode("utf-8")
     except UnicodeEncodeError as error:
         raise DataError(f"{place}: column {column} holds half of a character (a lone surrogate)") from error
-    return str(value).strip()
+    return value

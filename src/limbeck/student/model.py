@@ -21,6 +21,7 @@ from transformers import (
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    dynamic_module_utils,
 )
 from transformers.utils import logging as transformers_logging
 
@@ -30,7 +31,10 @@ from limbeck.packaged import find_packaged
 from limbeck.storage import explain_storage, write_folder
 from limbeck.student.settings import StudentSettings
 
+# A model that brings Python code of its own is refused; otherwise transformers asks in a terminal whether to run it.
+dynamic_module_utils.TIME_OUT_REMOTE_CODE = 0
 CARD = "student.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
 _NO_LIMIT = 10**6  # transformers' word for "unknown" is a very large number
 _SPARE_PLACES = 2  # some encoders begin to count positions after the padding id
 MODELS: Mapping[str, Any] = {
@@ -149,17 +153,35 @@ def load_tokenizer(settings: StudentSettings, folder: Path | None = None) -> Pre
         ConfigError: as `load_student`.
     """
     source = str(folder) if folder else resolve_model(settings.model)
-    try:
+    with _explain_loading(source):
         tokenizer = AutoTokenizer.from_pretrained(source)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"student {source!r} can't be loaded: {_first_line(error)}") from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     if settings.kind == "classifier" and tokenizer.model_max_length > _NO_LIMIT:
-        places = getattr(AutoConfig.from_pretrained(source), "max_position_embeddings", None)
+        with _explain_loading(source):
+            places = getattr(AutoConfig.from_pretrained(source), "max_position_embeddings", None)
         if places is not None:
             tokenizer.model_max_length = places - _SPARE_PLACES
     return tokenizer
+
+
+@contextmanager
+def _explain_loading(source: str) -> Iterator[None]:
+    """Say in one line what is wrong with a model's files; the libraries raise whatever their parsers do, some `Exception`."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"student {source!r} can't be loaded: {_first_line(error):.500}") from error
+
+
+def _check_adapter(folder: Path) -> None:
+    """Refuse an adapter whose weights are no safetensors: PEFT would take a pickled file in their place."""
+    if (folder / "adapter_config.json").exists() and not (folder / ADAPTER_WEIGHTS).exists():
+        raise ConfigError(
+            f"student {str(folder)!r} can't be loaded: its adapter has no {ADAPTER_WEIGHTS}, and pickled weights are not read"
+        )
 
 
 def _first_line(error: Exception) -> str:
@@ -193,19 +215,19 @@ def load_student(
     if is_adapter and folder is not None and not labels and (card := read_card(folder)) is not None:
         labels = tuple(card[1].labels)
     head = _describe_head(settings, labels, tokenizer) if folder is None or is_adapter else {}
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            model = MODELS[settings.kind].from_pretrained(
-                source, dtype=choose_dtype(settings.dtype, device), use_safetensors=True,
-                quantization_config=quantization, **head,
-            )  # fmt: skip
-    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: weights of other shapes
-        raise ConfigError(f"student {source!r} can't be loaded: {_first_line(error)}") from error
+    for place in {Path(source), folder or Path(source)}:
+        _check_adapter(place)
+    with _explain_loading(source), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = MODELS[settings.kind].from_pretrained(
+            source, dtype=choose_dtype(settings.dtype, device), use_safetensors=True,
+            quantization_config=quantization, **head,
+        )  # fmt: skip
     if is_adapter:
         from peft import PeftModel
 
-        model = PeftModel.from_pretrained(model, str(folder)).merge_and_unload()
+        with _explain_loading(str(folder)):
+            model = PeftModel.from_pretrained(model, str(folder)).merge_and_unload()
     if quantization is None:
         model = model.to(device)
     return Student(model.eval(), tokenizer, settings)

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from jinja2 import Template
-
 from limbeck.data.example import Example, Rejected
 from limbeck.data.task import Task
 from limbeck.teacher.asking import Harvest, ask_until_kept, reject
-from limbeck.teacher.prompts import load_template, render_prompt
+from limbeck.teacher.prompts import AnyTemplate, load_template, render_prompt
 from limbeck.teacher.replies import drop_closing, find_contradiction, find_fault, mentions_hint, split_rationale
 from limbeck.teacher.request import About, TeacherRequest
 from limbeck.teacher.teacher import Outcome, Teacher
@@ -77,7 +75,7 @@ def annotate(
     )
 
 
-def write_prompt(template: Template, task: Task, example: Example, *, is_hinted: bool) -> str:
+def write_prompt(template: AnyTemplate, task: Task, example: Example, *, is_hinted: bool) -> str:
     """The prompt that asks for the rationale of an example."""
     return render_prompt(
         template,
@@ -103,14 +101,14 @@ def read_annotation(
         on_mismatch: see `annotate`.
         takes_reasoning: whether a reasoning model's thoughts are the rationale (``teacher.reasoning: rationale``).
 
-    Reasons: ``truncated``, ``filtered``, ``empty``, ``refused``, ``no_answer``, ``no_rationale``, ``mentions_hint``,
-    ``contradicts_itself``, ``answer_mismatch``.
+    Reasons: ``truncated``, ``filtered``, ``empty``, ``refused``, ``wrong_language``, ``no_answer``,
+    ``no_rationale``, ``mentions_hint``, ``contradicts_itself``, ``answer_mismatch``.
     """
     request, reply = outcome.request, outcome.reply
     example = request.about.examples[0]
     if reply is None:
         return reject(request, outcome.reason, outcome.detail)
-    fault = find_fault(reply)
+    fault = find_fault(request, reply)
     if fault:
         return reject(request, fault, reply.text)
     said = split_rationale(reply.text, task, example.answer_type)

@@ -56,7 +56,9 @@ def ask_answers(
     replies = [outcome.reply for outcome in teacher.ask_many(requests)]
     read = [
         (
-            None if reply is None or find_fault(reply) else task.read_answer(reply.text, request.about.examples[0].answer_type),
+            None
+            if reply is None or find_fault(request, reply)
+            else task.read_answer(reply.text, request.about.examples[0].answer_type),
             reply,
         )
         for request, reply in zip(requests, replies, strict=True)

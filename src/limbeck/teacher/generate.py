@@ -13,14 +13,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from jinja2 import Template
-
 from limbeck.data.checks import find_check_fault
 from limbeck.data.example import Example, Provenance, Rejected, hash_text, make_example_id
 from limbeck.data.overlap import DuplicateGuard, LeakGuard, find_ngrams, normalise_question
 from limbeck.data.task import Task
 from limbeck.teacher.asking import Harvest, ask_until_kept, reject
-from limbeck.teacher.prompts import load_template, render_prompt
+from limbeck.teacher.prompts import AnyTemplate, load_template, render_prompt
 from limbeck.teacher.replies import find_fault, read_synthesis
 from limbeck.teacher.request import About, TeacherRequest
 from limbeck.teacher.teacher import Outcome, Teacher
@@ -133,7 +131,7 @@ def generate(
 
 
 def write_messages(
-    template: Template,
+    template: AnyTemplate,
     asked: Asked,
     group: str,
     shown: Sequence[Example],
@@ -178,14 +176,15 @@ def write_reply(asked: Asked, example: Example) -> str:
 def read_generated(outcome: Outcome, asked: Asked) -> Example | Rejected:
     """The new example, or why the reply can't be used.
 
-    Reasons: ``truncated``, ``filtered``, ``empty``, ``refused``, ``malformed`` (a field is missing, or there is more than the
-    one text that was asked for), ``no_answer``, ``echoes_prompt`` (it says what it was asked), and those of `find_check_fault`.
+    Reasons: ``truncated``, ``filtered``, ``empty``, ``refused``, ``wrong_language``, ``malformed`` (a field is missing, or
+    there is more than the one text that was asked for), ``no_answer``, ``echoes_prompt`` (it says what it was asked), and those
+    of `find_check_fault`.
     """
     request, reply, task = outcome.request, outcome.reply, asked.task
     about = request.about
     if reply is None:
         return reject(request, outcome.reason, outcome.detail)
-    fault = find_fault(reply)
+    fault = find_fault(request, reply)
     if fault:
         return reject(request, fault, reply.text)
     fields, answer_text = read_parts(reply.text, asked)

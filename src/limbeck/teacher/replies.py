@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from limbeck.data.answers import ANSWERS, normalise_text, split_at_marker
 from limbeck.data.task import Task
-from limbeck.teacher.request import Reply
+from limbeck.teacher.request import Reply, TeacherRequest
 
 _REFUSAL = re.compile(
     r"^\W*(i['’]m sorry|i am sorry|sorry,|i can(?:no|['’])t (?:help|assist|comply|provide|do|answer)|as an ai\b|"
@@ -37,7 +39,9 @@ _LATEX = re.compile(
     r"fbox|flat|forall|frac|frown|nabla|ne|neg|neq|newline|nmid|nolimits|notin|nsubseteq|nu|rangle|rbrace|rceil|rfloor|"
     r"rho|right|rightarrow|rm|tan|tanh|tau|text|textbf|textit|tfrac|therefore|theta|tilde|times|to|top|triangle)(?![A-Za-z]))"
 )
-_FENCE = re.compile(r"^```[\w-]*[ \t]*\n|\n?[ \t]*```$")
+_FENCE = re.compile(r"^```[\w-]*[ \t]*\n|\n?(?<![ \t])[ \t]*```$")
+_SCRIPT_CHARS = 2000  # of a reply, looked at to tell its script
+_FEW_LETTERS = 8  # a symbol or a name is no language
 _LEAD_IN_CHARS = 80  # looked at, so that a hostile text of nothing but such words takes no time
 _RATIONALE_NAMES = ("rationale", "solution", "explanation", "reasoning", "steps")
 
@@ -51,15 +55,37 @@ class Parts:
     answer_text: str | None
 
 
-def find_fault(reply: Reply) -> str | None:
-    """The reason why a reply can't be used whatever it says: ``truncated``, ``filtered``, ``empty``, ``refused``."""
+def find_fault(request: TeacherRequest, reply: Reply) -> str | None:
+    """The reason why a reply can't be used whatever it says.
+
+    ``truncated``, ``filtered``, ``empty``, ``refused``, or ``wrong_language``: most of its letters are of a script that neither
+    the prompt nor the examples it is about have a letter of.
+    """
     if reply.finish_reason == "length":
         return "truncated"
     if reply.finish_reason == "content_filter":
         return "filtered"
     if not reply.text.strip():
         return "empty"
-    return "refused" if reply.finish_reason == "refusal" or _REFUSAL.match(reply.text) else None
+    if reply.finish_reason == "refusal" or _REFUSAL.match(reply.text):
+        return "refused"
+    return "wrong_language" if _is_of_foreign_script(request, reply.text[:_SCRIPT_CHARS]) else None
+
+
+def _is_of_foreign_script(request: TeacherRequest, text: str) -> bool:
+    if text.isascii() or not request.about.examples:  # without examples a prompt may ask for a language by its name
+        return False
+    (script, count), *_ = _count_scripts(text).most_common(1) or [("", 0)]
+    if script == "LATIN" or count < _FEW_LETTERS or count <= sum(map(str.isalpha, text)) / 2:
+        return False
+    asked = [message["content"] for message in request.messages]
+    asked += [part for example in request.about.examples for part in (example.question, example.answer)]
+    return script not in _count_scripts("".join(asked))
+
+
+def _count_scripts(text: str) -> Counter[str]:
+    """How many letters of each script a text has, by the first word of their Unicode names."""
+    return Counter(unicodedata.name(char, "").split(" ")[0].split("-")[0] for char in text if char.isalpha())
 
 
 def split_rationale(text: str, task: Task, answer_type: str) -> str | None:
@@ -172,7 +198,7 @@ def _read_lines(text: str, task: Task, *, has_answer: bool) -> Parts:
 def _cut_sections(text: str, names: Sequence[str]) -> dict[str, str]:
     """The text after each ``Name:`` that begins a line, up to the next such line; the first of a name wins."""
     any_name = "|".join(re.escape(name) for name in names)
-    head = re.compile(rf"^[ \t]*(?:\d+[.)][ \t]*)?[*#>_ \t]*({any_name})[*_ \t]*:[*_]*[ \t]*", re.IGNORECASE | re.MULTILINE)
+    head = re.compile(rf"^[ \t]*+(?:\d++[.)][ \t]*+)?[*#>_ \t]*({any_name})[*_ \t]*:[*_]*[ \t]*", re.IGNORECASE | re.MULTILINE)
     places = list(head.finditer(text))
     sections: dict[str, str] = {}
     ends = [place.start() for place in places[1:]] + [len(text)]

@@ -10,13 +10,11 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from jinja2 import Template
-
 from limbeck.data.example import Example, Provenance, Rejected, hash_text, make_example_id
 from limbeck.data.overlap import DuplicateGuard, LeakGuard
 from limbeck.data.task import Task
 from limbeck.teacher.asking import Harvest, ask_until_kept, reject
-from limbeck.teacher.prompts import load_template, render_prompt
+from limbeck.teacher.prompts import AnyTemplate, load_template, render_prompt
 from limbeck.teacher.replies import drop_closing, find_contradiction, find_fault, mentions_hint, read_synthesis
 from limbeck.teacher.request import About, TeacherRequest
 from limbeck.teacher.teacher import Outcome, Teacher
@@ -85,7 +83,7 @@ def synthesize(
 
 
 def write_prompt(
-    template: Template, task: Task, domain: str, shown: Sequence[Example], *, is_domain_answer: bool, is_json: bool
+    template: AnyTemplate, task: Task, domain: str, shown: Sequence[Example], *, is_domain_answer: bool, is_json: bool
 ) -> str:
     """The prompt that shows seed examples of a domain and asks for a new one."""
     return render_prompt(
@@ -114,14 +112,14 @@ def read_new_example(outcome: Outcome, task: Task, *, is_domain_answer: bool) ->
     """The new example, or why the reply can't be used.
 
     Its answer type is that of the seed examples. Reasons: ``truncated``, ``filtered``, ``empty``, ``refused``,
-    ``malformed`` (a field is missing), ``no_rationale``, ``no_answer`` (none, or of the wrong type), ``wrong_label``,
-    ``mentions_hint``, ``contradicts_itself``.
+    ``wrong_language``, ``malformed`` (a field is missing), ``no_rationale``, ``no_answer`` (none, or of the wrong type),
+    ``wrong_label``, ``mentions_hint``, ``contradicts_itself``.
     """
     request, reply = outcome.request, outcome.reply
     about = request.about
     if reply is None:
         return reject(request, outcome.reason, outcome.detail)
-    fault = find_fault(reply)
+    fault = find_fault(request, reply)
     if fault:
         return reject(request, fault, reply.text)
     parts = read_synthesis(reply.text, task)

@@ -179,6 +179,86 @@ def test_sizes_are_guessed_by_name(model: str, billions: float) -> None:
     assert guess_billions(model) == pytest.approx(billions)
 
 
+def check_sums(made: dict[str, Any]) -> None:
+    rows, totals = made["requests"], made["totals"]
+    for bound in ("low", "likely", "high"):
+        assert sum(row["requests"][bound] for row in rows) == pytest.approx(totals["requests"][bound])
+        tokens = sum(row["prompt_tokens"][bound] + row["completion_tokens"][bound] for row in rows)
+        assert tokens == pytest.approx(totals["tokens"][bound])
+        assert sum(row["cost_usd"][bound] for row in rows) == pytest.approx(totals["cost_usd"][bound])
+    for row in rows:
+        for name in ("requests", "prompt_tokens", "completion_tokens", "cost_usd"):
+            assert 0 <= row[name]["low"] <= row[name]["likely"] <= row[name]["high"]
+    places = [(row["stage"], row["domain"], row["purpose"]) for row in rows]
+    assert len(set(places)) == len(places)
+
+
+PRICES = {"prompt_usd_per_mtok": 2.0, "completion_usd_per_mtok": 10.0}
+
+
+@pytest.mark.parametrize(
+    "sets",
+    [[], ["method.tail=duplicate"], ["method.quota=none"], ["method.pooling=premixed"], ["method.annotation=none"],
+     ["method.on_mismatch=consume"], ["evaluation.teacher=true", "evaluation.max_examples=3"]],
+)  # fmt: skip
+def test_totals_are_the_sums_of_the_requests(tmp_path: Path, sets: list[str]) -> None:
+    """Requests, tokens and money come by stage, domain and purpose, low ≤ likely ≤ high, and the totals are their sums."""
+    path = write_pool(tmp_path, {"big": 9, "mid": 4, "small": 1}, teacher={"backend": "tutor", "prices": PRICES})
+    write_rows(tmp_path / "test.jsonl", [{"domain": d, "question": f"{d} {n}?", "answer": "1"} for d in "xy" for n in range(3)])
+    made = plan(path, "budget.max_examples=9", "method.stages=3", f"data.test={tmp_path / 'test.jsonl'}", *sets)
+    check_sums(made)
+    if not sets:
+        found = {(row["stage"], row["purpose"], row["domain"]) for row in made["requests"]}
+        assert (0, "annotate", "small") in found
+        assert (1, "synthesize", "small") in found
+        assert {purpose for _, purpose, _ in found} == {"annotate", "synthesize"}
+
+
+def test_a_tail_domain_by_hand(tmp_path: Path) -> None:
+    """A tail domain asks once about each of its examples; those that are likely to be rejected are synthesized besides."""
+    path = write_pool(tmp_path, {"big": 9, "small": 2}, teacher={"backend": "tutor", "prices": PRICES})
+    made = plan(path, "budget.max_examples=8", "method.stages=1")
+    rows = {(row["purpose"], row["domain"]): row["requests"] for row in made["requests"]}
+    assert rows["annotate", "big"] == {"low": 4, "likely": pytest.approx(4 / 0.85), "high": 12}
+    assert rows["annotate", "small"] == {"low": 2, "likely": 2, "high": 2}
+    assert rows["synthesize", "small"] == {"low": 2, "likely": pytest.approx((2 + 2 * 0.15) / 0.85), "high": 3 * 4}
+
+
+def test_what_is_synthesized_in_advance_is_of_stage_0(tmp_path: Path) -> None:
+    """With pooling: premixed the ledger's synthesis is all of stage 0, and so is the plan's."""
+    made = plan(write_pool(tmp_path, {"big": 9, "small": 1}), "budget.max_examples=8", "method.stages=2",
+                "method.pooling=premixed")  # fmt: skip
+    (row,) = [row for row in made["requests"] if row["purpose"] == "synthesize"]
+    assert (row["stage"], row["requests"]["low"]) == (0, made["totals"]["synthesize"])
+
+
+def test_the_requests_of_gold(tmp_path: Path) -> None:
+    """GOLD's plan has syntheses, probes, votes and its own measurement by round and label, as its ledger says."""
+    write_rows(tmp_path / "human.jsonl", [{"text": f"a {label} one", "answer": label} for label in ("good", "bad", "good")])
+    write_rows(tmp_path / "test.jsonl", [{"text": f"{n} is {label}", "answer": label} for label in ("good", "bad")
+                                         for n in range(4)])  # fmt: skip
+    config = {
+        "data": {"human": "human.jsonl", "test": "test.jsonl"},
+        "task": {"instruction": "Judge.", "answer": "label", "fields": ["text"], "labels": {"good": "", "bad": ""}},
+        "teacher": {"backend": "tutor", "prices": PRICES}, "budget": {"max_examples": 25},
+        "evaluation": {"teacher": True, "max_examples": 5},
+        "method": {"name": "gold", "rounds": 4, "batches_per_round": 2, "batch_size": 3, "probe_size": 4, "relabel_votes": 2},
+    }  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(config), "utf-8")
+    made = plan(tmp_path / "config.json")
+    check_sums(made)
+    low = {(row["stage"], row["purpose"], row["domain"]): row["requests"]["low"] for row in made["requests"]}
+    # Two batches of three take turns over the labels: 2 + 1 and 1 + 2; then 4 probes. The third round has 5 left.
+    assert [low[stage, "synthesize", "good"] for stage in range(3)] == [3, 3, 3]
+    assert [low[stage, "probe", "bad"] for stage in range(2)] == [2, 2]
+    assert (2, "probe", "bad") not in low
+    assert low[0, "verify", "good"] == 2 * (3 + 2)
+    assert low[0, "evaluate", "good"] + low[0, "evaluate", "bad"] == 5
+    later = {row["stage"]: row["prompt_tokens"]["low"] for row in made["requests"] if row["purpose"] == "synthesize"
+             and row["domain"] == "good"}  # fmt: skip
+    assert later[1] > later[0]  # feedback is shown
+
+
 def test_the_comparison_by_hand() -> None:
     """What was asked stands beside the low, high and likely figures; money only where it was planned."""
     totals = {"requests": {"low": 10, "likely": 12, "high": 30}, "tokens": {"low": 1000, "likely": 2000.4, "high": 3000},

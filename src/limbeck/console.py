@@ -51,7 +51,7 @@ class ConsoleProgress(RunProgress):
 
     def step(self, stage: int | None, text: str, done: int, total: int) -> None:
         """Show a step; on a terminal as a bar, elsewhere one line when it begins."""
-        place = f"{self._noun} {stage + 1}/{self._stages}: {text}" if stage is not None else text
+        place = make_printable(f"{self._noun} {stage + 1}/{self._stages}: {text}" if stage is not None else text)
         if not self._console.is_terminal:
             if place != self._shown:
                 self._console.print(f"{place}{f'  [{self._spend}]' if self._spend else ''}", markup=False, highlight=False)
@@ -76,14 +76,18 @@ class ConsoleProgress(RunProgress):
             self._bars.update(self._task, spend=self._spend)
 
     def note(self, text: str) -> None:
-        """A line of its own."""
-        self._console.print(text, markup=False, highlight=False)
+        """A line of its own; a note may hold names that a server or a file gives."""
+        self._console.print(make_printable(text), markup=False, highlight=False)
 
 
-def clean(text: object) -> str:
-    """Text for a terminal: no control characters, no Rich markup."""
-    shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in str(text))
-    return escape(shown)
+def make_printable(text: object) -> str:
+    """Text on one line without control characters, which could rewrite a terminal."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in str(text))
+
+
+def clean(text: object, most: int | None = None) -> str:
+    """Text for a terminal, at most so many characters of it: no control characters, no Rich markup."""
+    return escape(make_printable(text)[:most])
 
 
 def make_console() -> Console:
@@ -133,6 +137,14 @@ def print_status(facts: dict[str, Any]) -> None:
     console.print(f"{facts['state']}{step}{': ' + clean(facts['step']) if facts['step'] else ''}", highlight=False)
     if facts["error"]:
         console.print(clean(facts["error"]), highlight=False)
+    breaker = facts["teacher"]
+    if breaker is not None and breaker["state"] != "closed":
+        console.print(f"teacher: {breaker['state']}, asked again after {breaker['pause_s']:g} s; it last said: "
+                      f"{clean(breaker['last_error'])}", highlight=False)  # fmt: skip
+    if len(facts["models"] or ()) > 1:
+        console.print(
+            "models that answered: " + ", ".join(f"{clean(m)} {n}" for m, n in facts["models"].items()), highlight=False
+        )
     table = Table(title="spend", box=SIMPLE_HEAD)
     for column in ("what", "spent", "planned", "cap"):
         table.add_column(column, justify="left" if column == "what" else "right")
@@ -141,6 +153,8 @@ def print_status(facts: dict[str, Any]) -> None:
         likely = planned["likely"] if isinstance(planned, dict) else planned
         table.add_row(name, *("–" if value is None else f"{value:.6g}" for value in (entry["spent"], likely, entry["cap"])))
     console.print(table)
+    if facts["planned_by_purpose"] is not None and (facts["planned_by_purpose"] or facts["spent_by_purpose"]):
+        console.print(compare_by_purpose(facts["planned_by_purpose"], facts["spent_by_purpose"]))
     domains = Table(title="domains", box=SIMPLE_HEAD)
     columns = ("pool", "quota", "real", "synthesized", "duplicates")
     for column in ("domain", *columns):
@@ -150,38 +164,21 @@ def print_status(facts: dict[str, Any]) -> None:
     console.print(domains)
 
 
-def print_plan(plan: dict[str, Any]) -> None:
-    """Quotas by domain and stage, then requests, tokens, money and time as low, likely and high."""
-    console = make_console()
-    stages, totals = plan["stages"], plan["totals"]
-    title = "quota by stage; T tail, + to be synthesized, = repeated, ? missing"
-    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in ("domain", "pool", *(f"stage {entry['stage'] + 1}" for entry in stages)):
-        table.add_column(name, justify="left" if name == "domain" else "right")
-    for domain in stages[0]["domains"] if stages else plan["domains"]:
-        size = plan["domains"].get(domain, sum(plan["domains"].values()))
-        table.add_row(clean(domain), str(size), *(_show_share(entry["domains"][domain]) for entry in stages))
-    console.print(table)
-    for text in plan["notes"]:
-        console.print(clean(text), highlight=False)
-    kinds = {"real": "real", "synthesize": "to be synthesized", "duplicate": "repeated", "missing": "missing"}
-    counts = ", ".join(f"{totals[name]} {label}" for name, label in kinds.items() if totals[name])
-    console.print(f"{totals['examples']} examples: {counts}", highlight=False)
-    sums = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in ("", "low", "likely", "high"):
-        sums.add_column(name, justify="right" if name else "left")
-    for name, label in (("requests", "requests"), ("tokens", "tokens"), ("cost_usd", "USD"), ("seconds", "seconds (rough)")):
-        digits = 4 if name == "cost_usd" else 0
-        sums.add_row(label, *("no price" if value is None else f"{value:,.{digits}f}" for value in totals[name].values()))
-    console.print(sums)
-    for text in plan["warnings"]:
-        console.print(f"warning: {clean(text)}", highlight=False)
-
-
-def _show_share(share: dict[str, Any]) -> str:
-    marks = (("synthesize", "+"), ("duplicate", "="), ("missing", "?"))
-    extra = "".join(f" {mark}{share[name]}" for name, mark in marks if share[name])
-    return f"{'T ' if share['role'] == 'tail' else ''}{share['quota']}{extra}"
+def compare_by_purpose(planned: dict[str, Any], spent: dict[str, Any]) -> Table:
+    """What was foreseen beside what was asked, by purpose."""
+    table = Table(title="planned against real", box=SIMPLE_HEAD)
+    for column in ("purpose", "what", "low", "likely", "high", "real"):
+        table.add_column(column, justify="left" if column in ("purpose", "what") else "right")
+    for purpose in [*planned, *(name for name in spent if name not in planned)]:
+        for name in ("requests", "prompt_tokens", "completion_tokens", "cost_usd"):
+            bounds, real = planned.get(purpose, {}).get(name, {}), spent.get(purpose, {}).get(name, 0)
+            values = (*(bounds.get(bound, 0 if purpose not in planned else None) for bound in ("low", "likely", "high")), real)
+            if name != "cost_usd" or bounds.get("likely") is not None:
+                digits = 4 if name == "cost_usd" else 0
+                label = name.replace("cost_usd", "USD").replace("_", " ")
+                cells = ("–" if value is None else f"{value:,.{digits}f}" for value in values)
+                table.add_row(clean(purpose) if name == "requests" else "", label, *cells)
+    return table
 
 
 def print_ledger(rows: Sequence[dict[str, Any]], *, is_summary: bool) -> None:
@@ -204,4 +201,4 @@ def print_ledger(rows: Sequence[dict[str, Any]], *, is_summary: bool) -> None:
 def _show(value: object) -> str:
     if value is None:
         return ""
-    return f"{value:.4f}" if isinstance(value, float) else clean(value)[:64]
+    return f"{value:.4f}" if isinstance(value, float) else clean(value, 64)

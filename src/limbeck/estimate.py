@@ -5,93 +5,204 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from limbeck.config import Config
-from limbeck.data.example import Example
-from limbeck.errors import ConfigError
+from limbeck.counting import CHAT_TOKENS, Messages, TokenCounter
+from limbeck.data.example import Example, hash_text
+from limbeck.data.task import Task
+from limbeck.evaluation.metrics import choose_rows
+from limbeck.learning import BOUNDS, UNLEARNED, Learned, Range
 from limbeck.packaged import PACKAGED, PREFIX
 from limbeck.run_data import RunData
+from limbeck.teacher.prompts import AnyTemplate, load_template, render_prompt
 from limbeck.teacher.request import estimate_tokens
-from limbeck.teacher.settings import TeacherSettings
 
-CHAT_TOKENS = 8  # what a chat template adds to a message
+SAMPLE = 16  # examples of a domain whose prompts are counted
 # Reply lengths as shares of teacher.max_tokens, and as multiples of the rationales that the data has.
 REPLY_SHARE = (0.03, 0.3, 1.0)
 REPLY_MULTIPLE = (0.5, 1.0, 2.0)
+LABEL_REPLY = Range(2, 4, 8)
+PROMPT_DOUBT = Range(0.8, 1.0, 1.6)  # how far off counting bytes may be
 REPLY_TOKENS_PER_S = (100.0, 50.0, 20.0)
 # Student tokens per second and billion parameters: two CPU cores, and one data-centre GPU.
 TRAIN_TOKENS_PER_S = {"cpu": 60.0, "gpu": 8_000.0}
 GENERATE_TOKENS_PER_S = {"cpu": 36.0, "gpu": 4_000.0}
 EMBEDDED_TOKENS_PER_S = 180.0  # SmolLM2-135M on two CPU cores, benchmarks/embedded_slots.py
 REMOTE = ("openai_compatible",)
+NOTHING = Range(0, 0, 0)
 
 
 @dataclass(frozen=True)
-class Range:
-    """A number that is not known yet."""
+class PlannedRequests:
+    """What one stage will ask about one domain for one purpose, by the words that the ledger has for them.
 
-    low: float
-    likely: float
-    high: float
-
-    def __add__(self, other: Range) -> Range:
-        return Range(self.low + other.low, self.likely + other.likely, self.high + other.high)
-
-    def __mul__(self, other: Range | float) -> Range:
-        by = other if isinstance(other, Range) else Range(other, other, other)
-        return Range(self.low * by.low, self.likely * by.likely, self.high * by.high)
-
-
-NOTHING = Range(0, 0, 0)
-SUMS = ("requests", "prompt_tokens", "completion_tokens", "seconds")
-
-
-def add_requests(found: dict[str, Range], settings: TeacherSettings, requests: Range, prompt: Range, reply: Range) -> None:
-    """Add so many requests, of so many prompt and reply tokens each, to the sums, with the seconds they take."""
-    found["requests"] += requests
-    found["prompt_tokens"] += prompt * requests
-    found["completion_tokens"] += reply * requests
-    if settings.backend == "embedded":
-        found["seconds"] += requests * reply * (1 / EMBEDDED_TOKENS_PER_S)
-    if settings.backend in REMOTE:
-        each = Range(*(0.5 + tokens / speed for tokens, speed in
-                       zip((reply.low, reply.likely, reply.high), REPLY_TOKENS_PER_S, strict=True)))  # fmt: skip
-        found["seconds"] += each * requests * (1 / settings.max_concurrency)
-
-
-def range_prompt(settings: TeacherSettings, mean: float) -> Range:
-    """Prompt tokens: exact with the teacher's tokenizer, else as far off as counting bytes may be."""
-    return Range(mean, mean, mean) if settings.tokenizer else Range(0.8 * mean, mean, 1.6 * mean)
-
-
-def range_reply(settings: TeacherSettings, lengths: Sequence[int]) -> Range:
-    """Reply tokens: around those of texts of the same kind, or a share of the limit where there are none."""
-    if not lengths:
-        return Range(*(share * settings.max_tokens for share in REPLY_SHARE))
-    typical = sum(lengths) / len(lengths) + CHAT_TOKENS
-    return Range(*(min(share * typical, settings.max_tokens) for share in REPLY_MULTIPLE))
-
-
-def load_counter(settings: TeacherSettings) -> Callable[[str], int]:
-    """Counts the tokens of a text: by ``teacher.tokenizer`` where it is given, else by bytes.
-
-    Raises:
-        ConfigError: the tokenizer can't be read.
+    Attributes:
+        domain: `GLOBAL` where a quota is not split by domain.
+        requests: attempts that leave the machine.
+        prompt_tokens, completion_tokens: of all of them.
+        cost_usd: None where no prices are given.
+        seconds: of waiting.
     """
-    if settings.tokenizer is None:
-        return estimate_tokens
-    path = settings.tokenizer / "tokenizer.json" if settings.tokenizer.is_dir() else settings.tokenizer
-    try:
-        from tokenizers import Tokenizer
 
-        tokenizer = Tokenizer.from_buffer(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"teacher.tokenizer: {path} is no readable tokenizer.json: {error}") from error
-    return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
+    stage: int
+    domain: str
+    purpose: str
+    requests: Range
+    prompt_tokens: Range
+    completion_tokens: Range
+    cost_usd: Range | None
+    seconds: Range
+
+    def add(self, other: PlannedRequests) -> PlannedRequests:
+        """This with more requests of the same stage, domain and purpose."""
+        return replace(
+            self, requests=self.requests + other.requests, prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens, seconds=self.seconds + other.seconds,
+            cost_usd=None if self.cost_usd is None or other.cost_usd is None else self.cost_usd + other.cost_usd,
+        )  # fmt: skip
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dictionary, as in ``plan --json``."""
+        facts = {name: value for name, value in asdict(self).items() if name != "seconds"}
+        return {**facts, "cost_usd": facts["cost_usd"] or {"low": None, "likely": None, "high": None}}
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """Turns what is wanted into requests, tokens and money: by what earlier replies taught, else by guesses.
+
+    Attributes:
+        count: counts tokens as the teacher does, as far as that is known.
+        learned: of an earlier ledger.
+    """
+
+    config: Config
+    count: TokenCounter
+    learned: Learned = UNLEARNED
+
+    def foresee_tries(self, purpose: str, kept: float, max_attempts: int) -> Range:
+        """Requests for each example that is kept: one at least, and all attempts at most.
+
+        Args:
+            purpose: whose kept share may have been learned.
+            kept: share of the replies that are kept, where nothing was learned.
+            max_attempts: bounds it.
+        """
+        known = self.learned.find_kept(purpose)
+        if known is None:
+            return Range(1, min(1 / kept, max_attempts), max_attempts)
+        return Range(
+            *(min(1 / share if share else max_attempts, max_attempts) for share in (known.high, known.likely, known.low))
+        )
+
+    def foresee_prompt(self, purpose: str, prompts: Sequence[Messages]) -> Range:
+        """Mean tokens of a prompt, by prompts that are really written; corrected by what the teacher counted earlier."""
+        mean = sum(map(self.count.count_prompt, prompts)) / len(prompts)
+        factor = self.learned.find_prompt_factor(purpose)
+        if factor is None:
+            factor = Range(1, 1, 1) if self.count.is_exact else PROMPT_DOUBT
+        return factor * mean
+
+    def foresee_reply(self, purpose: str, domain: str, guess: Range) -> Range:
+        """Tokens of a reply: as those of the ledger, else the guess; never more than ``teacher.max_tokens``."""
+        known = self.learned.find_reply(purpose, domain) or guess
+        most = self.config.teacher.max_tokens
+        return Range(min(known.low, most), min(known.likely, most), min(known.high, most))
+
+    def guess_reply(self, texts: Sequence[str]) -> Range:
+        """Tokens of a reply of the kind of some texts; a share of the limit where there are none."""
+        if not texts:
+            return Range(*(share * self.config.teacher.max_tokens for share in REPLY_SHARE))
+        typical = sum(map(self.count.count, texts)) / len(texts) + CHAT_TOKENS
+        return Range(*(share * typical for share in REPLY_MULTIPLE))
+
+    def plan(self, stage: int, domain: str, purpose: str, tries: Range, prompt: Range, reply: Range) -> PlannedRequests:
+        """So many replies wanted, of so many prompt and reply tokens each, with the attempts and seconds they take."""
+        settings = self.config.teacher
+        prompts, replies = prompt * tries, reply * tries
+        cost = None
+        if settings.prices is not None:
+            cost = Range(*(settings.prices.compute_cost_usd(getattr(prompts, name), getattr(replies, name)) for name in BOUNDS))
+        seconds = NOTHING
+        if settings.backend == "embedded":
+            seconds = replies * (1 / EMBEDDED_TOKENS_PER_S)
+        elif settings.backend in REMOTE:
+            each = Range(*(0.5 + tokens / speed for tokens, speed in
+                           zip((reply.low, reply.likely, reply.high), REPLY_TOKENS_PER_S, strict=True)))  # fmt: skip
+            seconds = each * tries * (1 / settings.max_concurrency)
+        requests = tries * self.learned.find_attempts(purpose)
+        return PlannedRequests(stage, domain, purpose, requests, prompts, replies, cost, seconds)
+
+    def describe(self) -> dict[str, Any]:
+        """What the estimate rests on, for ``assumptions``."""
+        learned = self.learned.to_json() if self.learned.replies else None
+        return {"tokenizer": self.count.name, "chat_template": self.count.template_name, "learned": learned}
+
+
+def sum_requests(rows: Sequence[PlannedRequests], config: Config) -> dict[str, Any]:
+    """``requests``, ``tokens`` and ``cost_usd`` of a plan's totals: the sums over its rows; nulls where no prices are given."""
+    requests, tokens, cost = NOTHING, NOTHING, NOTHING
+    for row in rows:
+        requests, tokens = requests + row.requests, tokens + row.prompt_tokens + row.completion_tokens
+        cost += row.cost_usd or NOTHING
+    has_prices = config.teacher.prices is not None
+    return {"requests": asdict(requests), "tokens": asdict(tokens),
+            "cost_usd": asdict(cost) if has_prices else dict.fromkeys(BOUNDS)}  # fmt: skip
+
+
+def plan_evaluation(estimator: Estimator, data: RunData) -> list[PlannedRequests]:
+    """The teacher's own measurement (``evaluation.teacher``): one request a test row."""
+    config, found = estimator.config, []
+    if not config.evaluation.teacher:
+        return []
+    by_domain: dict[str, list[Example]] = {}
+    for example in choose_measured(config, data.test):
+        by_domain.setdefault(example.domain, []).append(example)
+    for domain, rows in by_domain.items():
+        each = Range(len(rows), len(rows), len(rows))
+        found.append(plan_answers(estimator, data, rows, "evaluate", 0, domain, each))
+    return found
+
+
+def plan_answers(
+    estimator: Estimator, data: RunData, rows: Sequence[Example], purpose: str, stage: int, domain: str, tries: Range
+) -> PlannedRequests:
+    """So many questions to the teacher of the kind of some rows (`limbeck.teacher.answer`)."""
+    shown = take_sample(rows)
+    template = load_template("answer", estimator.config.teacher.templates.get("answer"))
+    prompts = [[{"role": "user", "content": write_question(template, data.task, example)}] for example in shown]
+    guess = estimator.guess_reply([data.task.answer_prefix + example.answer for example in shown])
+    if data.task.answer == "label":
+        guess = LABEL_REPLY
+    prompt, reply = estimator.foresee_prompt(purpose, prompts), estimator.foresee_reply(purpose, domain, guess)
+    return estimator.plan(stage, domain, purpose, tries, prompt, reply)
+
+
+def write_question(template: AnyTemplate, task: Task, example: Example) -> str:
+    """The prompt that `limbeck.teacher.answer.ask_answers` sends."""
+    return render_prompt(
+        template, "answer", instruction=task.instruction,
+        labels=task.describe_labels() if example.answer_type == "label" else "", names=list(task.labels),
+        question=example.question, answer_prefix=task.answer_prefix, domain=example.domain,
+    )  # fmt: skip
+
+
+def take_sample(examples: Sequence[Example]) -> Sequence[Example]:
+    """At most `SAMPLE` of the examples, evenly spread."""
+    return examples[:: max(1, len(examples) // SAMPLE)][:SAMPLE]
+
+
+def choose_measured(config: Config, rows: Sequence[Example]) -> list[Example]:
+    """The test rows that are measured, as `limbeck.evaluation.evaluate.choose_examples` chooses them (which loads torch)."""
+    chosen = choose_rows(
+        [example.domain for example in rows], config.evaluation.max_examples,
+        lambda index: hash_text(f"evaluate/{config.seed}/{rows[index].id}"),
+    ) if rows else []  # fmt: skip
+    return [rows[index] for index in chosen]
 
 
 def measure_question(data: RunData) -> float:
@@ -135,12 +246,3 @@ def find_cap_warnings(config: Config, totals: Mapping[str, Any]) -> list[str]:
         if cap is not None and likely is not None and likely > cap:
             warnings.append(f"budget.max_{name} = {cap:g} is below the {likely:.6g} that are likely; the run would end early")
     return warnings
-
-
-def compute_cost(settings: TeacherSettings, prompt: Range, completion: Range) -> dict[str, float | None]:
-    """The money that so many tokens cost, as low, likely and high; nulls where no prices are given."""
-    prices = settings.prices
-    return {
-        name: None if prices is None else prices.compute_cost_usd(getattr(prompt, name), getattr(completion, name))
-        for name in ("low", "likely", "high")
-    }

@@ -50,10 +50,58 @@ def read_status(path: Path) -> dict[str, Any]:
             "tokens": {"spent": spent.tokens, "cap": caps["max_tokens"]},
             "cost_usd": {"spent": spent.cost_usd, "cap": caps["max_cost_usd"]},
         },
+        "teacher": state.get("teacher"),
+        "models": state.get("models"),
         "planned": state.get("planned"),
+        "planned_by_purpose": sum_planned(path / "plan.json"),
+        "spent_by_purpose": sum_spent(path / "ledger.sqlite"),
         "domains": domains,
         "error": state.get("error"),
     }
+
+
+def sum_planned(path: Path) -> dict[str, dict[str, dict[str, float | None]]] | None:
+    """What a plan foresaw by purpose: requests, tokens and money as low, likely and high; None where it does not say."""
+    rows = read_json(path).get("requests") if path.exists() else None
+    if rows is None:
+        return None
+    found: dict[str, dict[str, dict[str, float | None]]] = {}
+    for row in rows:
+        entry = found.setdefault(row["purpose"], {})
+        for name, parts in _PLANNED.items():
+            for bound in ("low", "likely", "high"):
+                values = [row[part][bound] for part in parts]
+                before = entry.setdefault(name, {}).get(bound, 0)
+                entry[name][bound] = None if before is None or None in values else before + sum(values)
+    return found
+
+
+_PLANNED = {"requests": ("requests",), "tokens": ("prompt_tokens", "completion_tokens"), "prompt_tokens": ("prompt_tokens",),
+            "completion_tokens": ("completion_tokens",), "cost_usd": ("cost_usd",)}  # fmt: skip
+
+
+def sum_spent(path: Path) -> dict[str, dict[str, float]]:
+    """What was really asked by purpose. Attempts of which nobody knows what they cost count in `tokens` and `cost_usd` with all
+    that was reserved for them, as they do against the caps."""
+    if not path.exists():
+        return {}
+    ledger = Ledger(path, is_read_only=True)
+    try:
+        rows = ledger.summarize()
+        unknown = list(ledger.list_requests(("unknown", "intent")))
+    finally:
+        ledger.close()
+    found: dict[str, dict[str, float]] = {}
+    for row in rows:
+        entry = found.setdefault(row["purpose"], dict.fromkeys(_PLANNED, 0))
+        for name in ("requests", "prompt_tokens", "completion_tokens", "cost_usd"):
+            entry[name] += row[name]
+        entry["tokens"] += row["prompt_tokens"] + row["completion_tokens"]
+    for row in unknown:
+        entry = found.setdefault(row["purpose"], dict.fromkeys(_PLANNED, 0))  # a run may go on between the two readings
+        entry["tokens"] += row["reserved_tokens"] - (row["prompt_tokens"] or 0) - (row["completion_tokens"] or 0)
+        entry["cost_usd"] += row["reserved_usd"] - (row["cost_usd"] or 0)
+    return found
 
 
 def _sum_spend(path: Path) -> Spend:

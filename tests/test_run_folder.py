@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import os
@@ -36,10 +37,12 @@ def test_full_disk_during_a_ledger_write_loses_nothing_stored(small_disk: Path) 
     """When the ledger's disk is full the next intent is refused before anything is sent, and what was stored is there."""
     ledger = Ledger(small_disk / "ledger.sqlite")
     request = TeacherRequest("m", ({"role": "user", "content": "q"},), {"max_tokens": 5}, About("annotate", 0, "d"))
-    ledger.write_intent(request, Spend(1, 22, 0.0))
+    asyncio.run(ledger.write_intent(request, Spend(1, 22, 0.0)))
     big = TeacherRequest("m", ({"role": "user", "content": "q" * 3_000_000},), {"max_tokens": 5}, About("annotate", 0, "d"))
-    with pytest.raises(StorageError, match="the ledger can't be"):
-        ledger.write_intent(big, Spend(1, 22, 0.0))
+    with pytest.raises(
+        StorageError, match=r"the ledger can't be .* In flight was the request \(annotate, stage 0, domain 'd', key"
+    ):
+        asyncio.run(ledger.write_intent(big, Spend(1, 22, 0.0)))
     assert [row["key"] for row in ledger.list_requests()] == [request.key]
     ledger.close()
 
@@ -141,3 +144,12 @@ def test_an_interrupted_restart_is_still_a_restart(tmp_path: Path, monkeypatch: 
         assert not stage.is_collected
         assert stage.is_cut_short or not stage.student.exists()
         assert (folder / "scores.jsonl").exists()
+
+
+def test_a_lock_of_a_dead_process_is_stale(tmp_path: Path) -> None:
+    """A lock file that a killed process left behind holds nobody off, and then names its new holder."""
+    (tmp_path / "lock").write_text("pid 999999 on elsewhere")
+    with RunFolder.open(tmp_path) as folder:
+        assert folder.is_held
+        assert (tmp_path / "lock").read_text().startswith(f"pid {os.getpid()} on ")
+    assert not RunFolder(tmp_path).is_held

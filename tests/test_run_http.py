@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.loopback import Loopback, Reaction, chat, refuse
+from tests.loopback import Loopback, Reaction, chat, refuse, serving
 
 from limbeck.config import load_config
 from limbeck.data.example import Example, hash_text
+from limbeck.errors import TeacherError
 from limbeck.progress import Progress
 from limbeck.run import run
 from limbeck.status import read_status
 from limbeck.storage import read_json, read_json_lines
 from limbeck.teacher import teacher as teacher_module
+from limbeck.teacher.fake_teacher import FakeSettings, FakeTeacher
 from limbeck.teacher.ledger import Ledger
 
 Project = Callable[..., Path]
@@ -144,3 +146,23 @@ def test_no_key_in_the_run_folder(project: Project, monkeypatch: pytest.MonkeyPa
     files = [file for file in result.folder.rglob("*") if file.is_file()]
     assert len(files) > 20
     assert not [file for file in files if key.encode() in file.read_bytes()]
+
+
+def test_a_run_whose_teacher_goes_away_says_so_and_goes_on_elsewhere(project: Project) -> None:
+    """The breaker is seen in `status`, the run ends with 4, and goes on at another address, in a folder moved meanwhile."""
+    path = project(budget=CAPS)
+    away = path.parent / "away"
+    fast = ("teacher.deadline_s=0.3", "teacher.max_concurrency=2", "teacher.max_tokens=256")
+    with serving(FakeTeacher(FakeSettings(outage=(4, 600.0)))) as url, pytest.raises(TeacherError, match=r"deadline of 0\.3 s"):
+        run(configure(path, url, *fast), away)
+    status = read_status(away)
+    assert (status["state"], status["teacher"]["state"]) == ("failed", "open")
+    assert "503" in status["teacher"]["last_error"]
+    moved = path.parent / "moved"
+    away.rename(moved)
+    server, progress = FakeTeacher(FakeSettings()), Notes()
+    with serving(server) as url:
+        result = run(configure(path, url, *fast), moved, progress)
+    assert len(read_examples(result.folder)) == 9
+    assert server.describe()["served"] == 9 - 4
+    assert read_status(moved)["teacher"] is None

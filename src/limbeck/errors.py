@@ -45,16 +45,21 @@ class BudgetExhausted(LimbeckError):
         limit: the cap's value.
         spent: what is spent or reserved already, in the same unit.
         needed: what the next request would need at most, in the same unit.
+        bought: a sentence that says what was had for it and what is missing, once that is known.
     """
 
     exit_code = 5
 
-    def __init__(self, cap: str, limit: float, spent: float, needed: float) -> None:
+    def __init__(self, cap: str, limit: float, spent: float, needed: float, bought: str = "") -> None:
         super().__init__(
             f"budget.{cap} = {limit:g} is spent: {spent:g} used or reserved, {needed:g} more needed for the next "
-            f"request. Raise budget.{cap} and run the same command again to go on."
+            f"request. {bought + ' ' if bought else ''}Raise budget.{cap} and run the same command again to go on."
         )
-        self.cap, self.limit, self.spent, self.needed = cap, limit, spent, needed
+        self.cap, self.limit, self.spent, self.needed, self.bought = cap, limit, spent, needed, bought
+
+    def explain(self, bought: str) -> BudgetExhausted:
+        """The same with what was bought."""
+        return BudgetExhausted(self.cap, self.limit, self.spent, self.needed, bought)
 
 
 class NothingKept(LimbeckError):

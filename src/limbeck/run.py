@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,18 +15,22 @@ import yaml
 
 from limbeck.card import write_card
 from limbeck.config import Config, find_differences
+from limbeck.counting import load_counter
 from limbeck.data.example import Example
 from limbeck.errors import BudgetExhausted, ConfigError, NothingKept
 from limbeck.evaluation.evaluate import choose_examples, make_prediction
 from limbeck.evaluation.metrics import Prediction, compute_gain, compute_metrics
+from limbeck.learning import learn_if_there
 from limbeck.methods.baldistill import run_baldistill
 from limbeck.methods.gold import run_gold
 from limbeck.methods.job import Distillation, Job
 from limbeck.methods.settings import GoldSettings
 from limbeck.plan import compare_with_plan, make_plan
+from limbeck.probe import is_free
 from limbeck.progress import Progress
 from limbeck.run_data import RunData, prepare
 from limbeck.run_folder import RunFolder
+from limbeck.selection.quotas import GLOBAL
 from limbeck.storage import read_json, read_records, write_json, write_jsonl, write_text
 from limbeck.student.encode import make_encoder
 from limbeck.student.model import Student, load_tokenizer, save_student
@@ -113,12 +118,18 @@ class _Reporter:
         spent, domain = self._budget.spent, request.about.domain if request else None
         self._progress.spend(domain, spent.requests, spent.tokens, spent.cost_usd)
 
+    def report_teacher(self, facts: Mapping[str, Any]) -> None:
+        self._folder.update_state(teacher=dict(facts))
+
 
 def _run_in(folder: RunFolder, config: Config, data: RunData, ledger: Ledger, progress: Progress) -> RunResult:
     budget = Budget(config.budget, ledger.sum_spend())
     reporter = _Reporter(folder, progress, budget)
     planned = plan_once(folder, config, data)
-    with Teacher(data.backend, ledger, budget, config.teacher, on_settled=reporter.report_spend) as teacher:
+    with Teacher(
+        data.backend, ledger, budget, config.teacher, on_settled=reporter.report_spend, on_note=progress.note,
+        on_state=reporter.report_teacher,
+    ) as teacher:  # fmt: skip
         reporter.report_spend(None)
         result = _distil(folder, config, data, teacher, reporter, progress)
     spent = budget.spent
@@ -129,10 +140,11 @@ def _run_in(folder: RunFolder, config: Config, data: RunData, ledger: Ledger, pr
 
 
 def plan_once(folder: RunFolder, config: Config, data: RunData) -> dict[str, Any]:
-    """The totals of the plan, made before anything is spent; a resumed run keeps the one it began with."""
+    """The totals of the plan, made before the run asks anything; a resumed run keeps the one it began with."""
     path = folder.path / "plan.json"
     if not path.exists():
-        write_json(path, make_plan(config, data))
+        count = load_counter(config.teacher)
+        write_json(path, make_plan(config, data, learn_if_there(folder.path, config, count), count))  # of a probe
     totals: dict[str, Any] = read_json(path)["totals"]
     folder.update_state(planned=totals)
     return totals
@@ -182,13 +194,14 @@ def claim_folder(folder: RunFolder, config: Config, data: RunData) -> None:
         if changed or set(before) != set(data.hashes):
             what = ", ".join(changed) or "the set of files"
             raise ConfigError(f"{folder.path} was made with other data: {what} changed. Choose another --out.")
-    elif any(path.name not in ("lock", "config.yaml") and not path.name.endswith(".tmp") for path in folder.path.iterdir()):
+    elif not is_free(folder.path):
         raise ConfigError(f"{folder.path} holds files but no run; choose an empty or new folder as --out")
     write_text(folder.path / "config.yaml", yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
     folder.update_state(
         status="running", name=config.name, seed=config.seed, started_at=state.get("started_at", time.time()),
         data=dict(data.hashes), domains=dict(data.counts), stages=config.method.stages,
         versions={name: _version(name) for name in PACKAGES}, commit=_commit(), error=None,
+        teacher=None,
     )  # fmt: skip
 
 
@@ -252,6 +265,23 @@ def measure_teacher_once(job: Job, folder: Path, examples: Sequence[Example]) ->
     write_jsonl(folder / "predictions.jsonl", predictions)
 
 
+def describe_bought(job: Job, distillation: Distillation) -> str:
+    """What the spend has bought and what is missing, by domain, of what the plan foresaw."""
+    kept, spent = distillation.training_set, job.teacher.budget.spent
+    money = f" and {spent.cost_usd:.4f} USD" if spent.cost_usd else ""
+    wanted: Counter[str] = Counter()
+    for stage in read_json(job.folder.path / "plan.json")["stages"]:
+        wanted.update({domain: share["quota"] for domain, share in stage["domains"].items()})
+    by_domain = Counter(example.domain for example in kept) if GLOBAL not in wanted else Counter({GLOBAL: len(kept)})
+    missing = sorted((wanted - by_domain).items(), key=lambda entry: (-entry[1], entry[0]))
+    named = ", ".join(f"{domain} {count}" for domain, count in missing[:8])
+    more = f" and {len(missing) - 8} more domains" if len(missing) > 8 else ""
+    return (
+        f"{spent.requests:,} requests, {spent.tokens:,} tokens{money} bought {len(kept)} of {job.max_examples} examples, on "
+        f"which the student is trained; missing by domain: {named or 'none'}{more}."
+    )
+
+
 def is_spent(job: Job) -> bool:
     """Whether a cap of the budget is spent, so that nothing more can be asked."""
     return job.teacher.budget.exhausted is not None
@@ -292,7 +322,8 @@ def finish(
         write_json(folder.path / "metrics.json", metrics)
     for domain, count in distillation.missing.items():
         progress.note(f"{domain}: {count} wanted example(s) could not be had")
-    ended_by = job.teacher.budget.exhausted if distillation.is_cut_short else None
+    exhausted = job.teacher.budget.exhausted if distillation.is_cut_short else None
+    ended_by = exhausted and exhausted.explain(describe_bought(job, distillation))
     write_text(folder.path / "README.md", write_card(config, data.task, distillation, metrics))
     folder.update_state(
         status="budget" if ended_by else "done", stage=None, step=None, finished_at=time.time(),

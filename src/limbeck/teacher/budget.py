@@ -73,5 +73,6 @@ class Budget:
 
     def settle(self, most: Spend, real: Spend) -> None:
         """Replace a reservation by what the request really cost."""
-        self.reserved -= most
+        left = self.reserved - most
+        self.reserved = left if left.requests else Spend()  # exactly nothing, which sums of floats may miss
         self.spent += real

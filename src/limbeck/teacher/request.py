@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -34,7 +35,8 @@ class About:
 class TeacherRequest:
     """One request: what is sent (`model`, `messages`, `sampling`), the sample index, and what it is about.
 
-    `sample` tells apart requests that are meant to be answered anew although their text is the same.
+    `sample` tells apart requests that are meant to be answered anew although their text is the same. `failures` counts the
+    attempts that the teacher is known to have refused; it is not part of the request.
     """
 
     model: str
@@ -42,16 +44,24 @@ class TeacherRequest:
     sampling: Mapping[str, Any]
     about: About
     sample: int = 0
+    failures: int = 0
 
-    @property
+    @cached_property
     def body(self) -> dict[str, Any]:
         """The request as sent: the OpenAI chat completion's fields."""
         return {"model": self.model, "messages": [dict(message) for message in self.messages], **self.sampling}
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The ledger key: SHA-256 of the canonical request as sent, with the sample index."""
         return hash_text(canonical_json({"request": self.body, "sample": self.sample}))
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same for an attempt that repeats one whose reply was lost, so that a server that keeps replies by it does not
+        work or charge twice; another one after a refusal, which it would only repeat.
+        """
+        return f"{self.key}-{self.failures}"
 
     @property
     def token_bound(self) -> int:
@@ -84,6 +94,8 @@ class Reply:
         finish_reason: ``stop``, or why it is not whole or no answer: ``length``, ``content_filter``, ``refusal``.
         prompt_tokens, completion_tokens: the teacher's own counts, reasoning included.
         reasoning: what a reasoning model thought before it answered.
+        reasoning_tokens: of the completion tokens, those of the reasoning.
+        cached_tokens: of the prompt tokens, those that the teacher had read before.
     """
 
     text: str
@@ -92,10 +104,12 @@ class Reply:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     reasoning: str = ""
+    reasoning_tokens: int = 0
+    cached_tokens: int = 0
 
     def __post_init__(self) -> None:
         # Half of a character can't be stored; what a teacher sent broken is marked as such.
-        for name in ("text", "reasoning", "model"):
+        for name in ("text", "reasoning", "model", "finish_reason"):
             object.__setattr__(self, name, getattr(self, name).encode("utf-8", "replace").decode("utf-8"))
 
 
@@ -124,7 +138,7 @@ class BackendError(Exception):
         retry_after_s: float | None = None,
         unsupported: str | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(message.encode("utf-8", "replace").decode("utf-8"))
         self.is_transient, self.is_fatal, self.is_maybe_paid = is_transient, is_fatal, is_maybe_paid
         self.is_unsent, self.is_throttled = is_unsent, is_throttled
         self.retry_after_s, self.unsupported = retry_after_s, unsupported

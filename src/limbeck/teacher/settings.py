@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,14 +12,18 @@ from limbeck.data.task import Settings
 
 
 class Prices(Settings):
-    """What the teacher charges, in USD per million tokens."""
+    """What the teacher charges, in USD per million tokens; a null price of cached prompt tokens is that of all others."""
 
     prompt_usd_per_mtok: float = Field(ge=0)
     completion_usd_per_mtok: float = Field(ge=0)
+    cached_prompt_usd_per_mtok: float | None = Field(default=None, ge=0)
 
-    def compute_cost_usd(self, prompt_tokens: float, completion_tokens: float) -> float:
-        """The price of so many tokens."""
-        return (prompt_tokens * self.prompt_usd_per_mtok + completion_tokens * self.completion_usd_per_mtok) / 1e6
+    def compute_cost_usd(self, prompt_tokens: float, completion_tokens: float, cached_tokens: float = 0) -> float:
+        """The price of so many tokens, of whose prompt so many were cached."""
+        cached = self.prompt_usd_per_mtok if self.cached_prompt_usd_per_mtok is None else self.cached_prompt_usd_per_mtok
+        fresh = prompt_tokens - cached_tokens
+        return (fresh * self.prompt_usd_per_mtok + cached_tokens * cached
+                + completion_tokens * self.completion_usd_per_mtok) / 1e6  # fmt: skip
 
 
 class TutorSettings(Settings):
@@ -84,7 +89,8 @@ class TeacherSettings(Settings):
         api_key_file: a file that holds the key in place of the variable; only its owner may be able to read it.
         max_concurrency: requests in flight at once.
         timeout_s: how long one attempt may take, in seconds.
-        deadline_s: how long one request may take with all its attempts and waits, in seconds.
+        deadline_s: how long one request may take with all its attempts and waits, and how long a teacher may answer nobody
+            before the run ends, in seconds.
         max_attempts: how often one request is sent at most; only failures that may pass are sent again.
         temperature, max_tokens: sampling, part of every request; a null temperature is not sent.
         max_tokens_field: what the limit is called in a request; OpenAI's reasoning models want ``max_completion_tokens``.
@@ -92,7 +98,8 @@ class TeacherSettings(Settings):
         json_schema: ask for synthesized examples as JSON by schema; a server that refuses it is asked without.
         reasoning: what becomes of a reasoning model's thoughts (``reasoning_content``, ``<think>``): ``drop`` them, or
             take them as the ``rationale`` of an annotation.
-        tokenizer: a folder or ``tokenizer.json`` with which `limbeck plan` counts prompt tokens.
+        tokenizer: a folder or ``tokenizer.json`` by which `limbeck plan` counts prompts, with the chat template beside it; an
+            embedded GGUF file's own is used by itself.
         prices: for `max_cost_usd` and the ledger's money column.
         templates: ``{annotate: file}`` and the like to replace the prompts (Jinja, sandboxed): ``annotate``, ``synthesize``
             (BalDistill), ``generate`` (GOLD), ``answer`` (its own accuracy, and votes on labels).
@@ -131,6 +138,13 @@ class TeacherSettings(Settings):
     def model_name(self) -> str:
         """What a request calls the model: never a path, which would differ from machine to machine."""
         return Path(self.model).stem if self.model.endswith(".gguf") else self.model.removeprefix("packaged:")
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _check_key_name(cls, name: str) -> str:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            raise ValueError("is the name of an environment variable, such as OPENAI_API_KEY, and never the key itself")
+        return name
 
     @field_validator("extra_body")
     @classmethod

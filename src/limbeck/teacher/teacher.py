@@ -81,10 +81,17 @@ class Teacher:
         settings: TeacherSettings,
         *,
         on_settled: Callable[[TeacherRequest], None] = lambda request: None,
+        on_note: Callable[[str], None] = lambda text: None,
+        on_state: Callable[[Mapping[str, Any]], None] = lambda facts: None,
     ) -> None:
+        """`on_settled` hears of each attempt that ended, `on_note` what the user should know, `on_state` how the breaker is."""
         check_prices(budget.settings, settings)
         self.backend, self.ledger, self.budget, self.settings = backend, ledger, budget, settings
-        self._on_settled = on_settled
+        self._on_settled, self._on_note, self._on_state = on_settled, on_note, on_state
+        self._gate: Gate | None = None
+        self._models: set[str] = set()
+        self._has_noted_excess = False
+        self._last_error = ""
         self._has_answered = False
         self._fatal: BackendError | None = None
         self._unsupported: set[str] = set()
@@ -150,7 +157,10 @@ class Teacher:
         return outcomes
 
     async def _ask_all(self, requests: Sequence[TeacherRequest]) -> list[Outcome]:
-        self._gate = Gate(self.settings.max_concurrency)
+        if self._gate is None:
+            self._gate = Gate(self.settings.max_concurrency, first_pause_s=FIRST_BACKOFF_S, on_state=self._report_state)
+            self._models = set(self.ledger.count_models())
+        self._gate.begin()
         self._settled = asyncio.Condition()
         in_flight: dict[str, asyncio.Task[Outcome]] = {}
 
@@ -173,48 +183,88 @@ class Teacher:
             return stored
         if not self.backend.can_answer(request.about):
             return Outcome(request, None, "unavailable")
-        tries = failures = 0
+        gate = self._open_gate
+        request = replace(request, failures=self.ledger.count_attempts(request.key).get("failed", 0))
+        tries = failures = lonely = answered = 0
         deadline = math.inf  # counted from the first attempt, however long the queue before it
         while True:
             try:
-                async with self._gate.enter() as entered_at:
+                async with gate.enter() as entered_at:
                     deadline = min(deadline, entered_at + self.settings.deadline_s)
                     if self._fatal is not None:
                         return Outcome(request, None, "failed", str(self._fatal))
                     for field in self._unsupported & set(request.sampling):
                         request = request.without(field)
-                    reply = await self._attempt(request)
-                self._gate.succeed()
-                return Outcome(request, reply)
+                    try:
+                        return Outcome(request, await self._attempt(request))
+                    except BackendError as failure:
+                        error = failure
+                        self._report_failure(gate, request, error, entered_at)  # before another takes the place
             except BudgetExhausted as exhausted:
                 return Outcome(request, None, "budget", str(exhausted))
-            except BackendError as failure:
-                error = failure
             if error.is_fatal:
-                self._end(error)
                 continue
             if error.unsupported is not None and error.unsupported in request.sampling:
                 self._unsupported.add(error.unsupported)
                 continue
+            if not (error.is_maybe_paid or error.is_unsent):
+                request = replace(request, failures=request.failures + 1)
             tries += 1
-            # Being told to wait is no failure of the request; nor is a teacher that can't be reached at all.
-            failures += not (error.is_throttled or error.is_unsent)
+            lonely, answered = (lonely + 1 if answered == gate.answered else 1), gate.answered
+            # Being told to wait is no failure of the request; nor is a teacher that answers nobody.
+            failures += not (error.is_throttled or error.is_unsent or gate.opened_at is not None)
             if not error.is_transient or failures >= self.settings.max_attempts:
                 return Outcome(request, None, "failed", str(error))
-            if error.is_throttled or error.is_unsent:
-                self._gate.slow_down(entered_at, error.retry_after_s)
-            pause_s = self._find_pause_s(request, tries, error)
-            if time.monotonic() + pause_s >= deadline:
+            pause_s = self._find_pause_s(request, tries, lonely, error)
+            if self._is_too_late(gate, deadline, pause_s):
                 gave_up = f"{error} (gave up at the deadline of {self.settings.deadline_s:g} s, teacher.deadline_s)"
-                if not error.is_unsent:
+                if gate.opened_at is None and not error.is_unsent:
                     return Outcome(request, None, "failed", gave_up)
                 self._end(BackendError(f"{gave_up}; run the same command again once the teacher is back", is_fatal=True))
                 continue
-            await self._gate.sleep(pause_s)
+            await gate.sleep(pause_s)
+
+    @property
+    def _open_gate(self) -> Gate:
+        if self._gate is None:
+            raise RuntimeError("no request is asked outside of ask_many")
+        return self._gate
+
+    def _report_failure(self, gate: Gate, request: TeacherRequest, error: BackendError, entered_at: float) -> None:
+        """Tell the gate how the teacher failed: for all, it wants fewer requests, it is not there, or it refused this one."""
+        self._last_error = str(error)
+        if error.is_fatal:
+            self._end(error)
+        elif error.is_throttled:
+            gate.slow_down(entered_at, error.retry_after_s)
+        elif error.is_transient:
+            gate.fail(request.key, entered_at)
+        else:
+            gate.note_alive()
+
+    def _is_too_late(self, gate: Gate, deadline: float, pause_s: float) -> bool:
+        """Whether the next attempt would come after the request's deadline, or after that of a teacher that answers nobody."""
+        now = time.monotonic()
+        if gate.opened_at is None:
+            return now + pause_s >= deadline
+        if not self._models and gate.pauses > self.settings.max_attempts:
+            return True  # it never answered anybody, so there is nothing to wait for
+        return now + gate.pause_s >= gate.opened_at + self.settings.deadline_s
+
+    def _report_state(self) -> None:
+        gate = self._open_gate
+        if gate.state == "open" and gate.pauses == 1:
+            self._on_note(
+                f"the teacher answers nobody: asking is paused, then one request at a time tries again, for at most "
+                f"{self.settings.deadline_s:g} s (teacher.deadline_s). It last said: {self._last_error}"
+            )
+        elif gate.state == "closed":
+            self._on_note("the teacher answers again")
+        self._on_state({**gate.describe(), "last_error": self._last_error if gate.state != "closed" else None})
 
     def _find_stored(self, request: TeacherRequest) -> Outcome | None:
         """The reply in the ledger, to the request or to what was sent in its place where its schema is unsupported."""
-        for sent in (request, request.without("response_format")):
+        for sent in (request, request.without("response_format")) if "response_format" in request.sampling else (request,):
             reply = self.ledger.find_reply(sent.key)
             if reply is not None:
                 return Outcome(sent, reply)
@@ -223,12 +273,16 @@ class Teacher:
     def _end(self, error: BackendError) -> None:
         """Ask nothing more: what waits ends at once."""
         self._fatal = error
-        self._gate.close()
+        self._open_gate.close()
 
-    def _find_pause_s(self, request: TeacherRequest, tries: int, error: BackendError) -> float:
-        """How long to wait after a failed attempt: what the teacher asks for, or exponential back-off; with jitter."""
+    def _find_pause_s(self, request: TeacherRequest, tries: int, lonely: int, error: BackendError) -> float:
+        """How long to wait after a failed attempt: what the teacher asks for, or exponential back-off; with jitter.
+
+        The back-off grows with the failures since anybody was last answered (`lonely`): while others are, waiting longer would
+        only leave the unlucky ones for the end.
+        """
         jitter = random.Random(hash_text(f"{request.key}/{tries}")).uniform(0.5, 1.5)
-        backoff_s = min(FIRST_BACKOFF_S * 2 ** min(tries - 1, 30) * jitter, MAX_BACKOFF_S)
+        backoff_s = min(FIRST_BACKOFF_S * 2 ** min(lonely - 1, 30) * jitter, MAX_BACKOFF_S)
         return backoff_s if error.retry_after_s is None else max(error.retry_after_s, 0) + FIRST_BACKOFF_S * (jitter - 0.5)
 
     async def _attempt(self, request: TeacherRequest) -> Reply:
@@ -236,16 +290,19 @@ class Teacher:
         await self._reserve(most)
         real = most  # what is not known to be less counts in full
         try:
-            number = self.ledger.write_intent(request, most)
+            number = await self.ledger.write_intent(request, most)
+            began = time.monotonic()
             try:
                 reply = await self.backend.send(request)
             except BackendError as failure:
-                self.ledger.write_failure(request.key, number, failure)
+                await self.ledger.write_failure(request, number, failure)
                 real = most if failure.is_maybe_paid else Spend(requests=not failure.is_unsent)
                 raise
-            cost = self._cost(reply.prompt_tokens, reply.completion_tokens)
-            self.ledger.write_reply(request.key, number, reply, cost)
+            self._open_gate.succeed(time.monotonic() - began)
+            cost = self._cost(reply.prompt_tokens, reply.completion_tokens, reply.cached_tokens)
+            await self.ledger.write_reply(request, number, reply, cost)
             real = Spend(1, reply.prompt_tokens + reply.completion_tokens, cost or 0.0)
+            self._check_reply(reply, real, most)
             return reply
         finally:
             self.budget.settle(most, real)
@@ -271,6 +328,19 @@ class Teacher:
         reply_tokens = request.reply_token_bound
         return Spend(1, request.token_bound, self._cost(request.token_bound - reply_tokens, reply_tokens) or 0.0)
 
-    def _cost(self, prompt_tokens: int, completion_tokens: int) -> float | None:
+    def _cost(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float | None:
         prices = self.settings.prices
-        return None if prices is None else prices.compute_cost_usd(prompt_tokens, completion_tokens)
+        return None if prices is None else prices.compute_cost_usd(prompt_tokens, completion_tokens, cached_tokens)
+
+    def _check_reply(self, reply: Reply, real: Spend, most: Spend) -> None:
+        """Say what the user did not ask for: another model than before, or a charge above what was reserved."""
+        if self._models and reply.model not in self._models:
+            before = ", ".join(sorted(map(repr, self._models)))
+            self._on_note(f"the teacher now answers as {reply.model!r}, before as {before}; the run goes on")
+        self._models.add(reply.model)
+        if real.tokens > most.tokens and not self._has_noted_excess:
+            self._has_noted_excess = True
+            self._on_note(
+                f"the teacher counts {real.tokens} tokens for a request of at most {most.tokens} by its bytes and limit; it "
+                "is charged as the teacher says, so a token or money cap may be passed by that much"
+            )

@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from limbeck.errors import ConfigError
@@ -69,11 +70,16 @@ class EmbeddedBackend(OpenAIBackend):
             self._process = None
 
     async def _call(
-        self, method: str, path: str, body: Mapping[str, Any] | None, timeout_s: float
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        timeout_s: float,
+        extra_headers: Mapping[str, str] = MappingProxyType({}),
     ) -> tuple[int, Mapping[str, str], bytes]:
         if self._process is None or self._process.poll() is not None:
             self._start()
-        return await super()._call(method, path, body, timeout_s)
+        return await super()._call(method, path, body, timeout_s, extra_headers)
 
     def _start(self) -> None:
         """Start the server and wait until its model is loaded; nothing else could be done meanwhile."""
@@ -134,7 +140,7 @@ def start_server(settings: Mapping[str, Any]) -> tuple[subprocess.Popen[str], st
     """
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "limbeck.teacher.backends.llama_server"],
+            [sys.executable, "-P", "-m", "limbeck.teacher.backends.llama_server"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
         )  # fmt: skip
         assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 (pipes, by the lines above)

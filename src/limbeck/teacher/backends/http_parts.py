@@ -56,8 +56,8 @@ def check_base_url(base_url: str | None) -> str:
         raise ConfigError(
             "teacher.backend: openai_compatible needs teacher.base_url, such as http://127.0.0.1:8000/v1 for a local vLLM"
         )
-    parts = urlsplit(base_url)
     try:
+        parts = urlsplit(base_url)
         is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
         is_url = False
@@ -113,7 +113,7 @@ def list_models(body: bytes) -> list[str] | None:
     """The names in a list of models, or None where the body is no such list."""
     try:
         return [str(entry["id"]) for entry in json.loads(body)["data"]]
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         return None
 
 
@@ -133,3 +133,20 @@ def read_count(value: object, otherwise: int) -> int:
     """A count of tokens that can be believed, or `otherwise`."""
     is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_COUNT
     return int(value) if is_count else otherwise  # type: ignore[call-overload]
+
+
+def read_usage(usage: object, prompt_bound: int, completion_bound: int) -> dict[str, int]:
+    """The counts of a reply's ``usage``, by the names of `Reply`; the bounds where a server counts nothing.
+
+    Reasoning that a server counts beside the completion, and only in the total, is counted as completion.
+    """
+    counts = usage if isinstance(usage, dict) else {}
+    prompt = read_count(counts.get("prompt_tokens"), prompt_bound)
+    completion = read_count(counts.get("completion_tokens"), completion_bound)
+    total = read_count(counts.get("total_tokens"), 0)
+    of_completion, of_prompt = counts.get("completion_tokens_details"), counts.get("prompt_tokens_details")
+    reasoning = read_count(of_completion.get("reasoning_tokens") if isinstance(of_completion, dict) else None, 0)
+    cached = read_count(of_prompt.get("cached_tokens") if isinstance(of_prompt, dict) else None, 0)
+    completion = max(completion, total - prompt)
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "reasoning_tokens": min(reasoning, completion),
+            "cached_tokens": min(cached, prompt)}  # fmt: skip

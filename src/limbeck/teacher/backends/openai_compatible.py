@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import aiohttp
@@ -20,9 +21,9 @@ from limbeck.teacher.backends.http_parts import (
     join_names,
     list_models,
     read_content,
-    read_count,
     read_key,
     read_retry_after,
+    read_usage,
     split_thoughts,
 )
 from limbeck.teacher.request import Backend, BackendError, Reply, TeacherRequest
@@ -61,7 +62,9 @@ class OpenAIBackend(Backend):
 
     async def send(self, request: TeacherRequest) -> Reply:
         """One attempt of one request."""
-        status, headers, body = await self._call("POST", "/chat/completions", request.body, self._settings.timeout_s)
+        status, headers, body = await self._call(
+            "POST", "/chat/completions", request.body, self._settings.timeout_s, {"Idempotency-Key": request.idempotency_key}
+        )
         if status != 200:
             raise await self._explain(status, headers, body)
         try:
@@ -96,7 +99,7 @@ class OpenAIBackend(Backend):
         if status != 200 and not self._url.endswith("/v1") and await self._find_models("/v1/models") is not None:
             raise BackendError(f"{self._url} has no API, but {self._url}/v1 has: set teacher.base_url to that", is_fatal=True)
         if names and self._settings.model not in names:
-            return f"{self._url} lists no model {self._settings.model!r}; it lists {join_names(names)}"
+            return f"{self._url} lists no model {self._settings.model!r}; it lists {self._clean(join_names(names))[:500]}"
         return ""
 
     async def close(self) -> None:
@@ -106,13 +109,18 @@ class OpenAIBackend(Backend):
             self._session = None
 
     async def _call(
-        self, method: str, path: str, body: Mapping[str, Any] | None, timeout_s: float
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        timeout_s: float,
+        extra_headers: Mapping[str, str] = MappingProxyType({}),
     ) -> tuple[int, Mapping[str, str], bytes]:
         """Status, headers and body of one HTTP exchange; failures of the connection become `BackendError`."""
         if self._session is None:
             connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S)
             self._session = aiohttp.ClientSession(connector=connector)
-        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        headers = {**extra_headers, **({"Authorization": f"Bearer {self._key}"} if self._key else {})}
         limits = aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(CONNECT_TIMEOUT_S, timeout_s))
         try:
             async with self._session.request(
@@ -155,15 +163,16 @@ class OpenAIBackend(Backend):
             ) from error
         reasoning, text = split_thoughts(content)
         finish = choice.get("finish_reason")
-        usage = answer.get("usage") if isinstance(answer.get("usage"), dict) else {}
         # A server that counts nothing is charged at the upper bound, since the caps must hold.
+        counts = read_usage(answer.get("usage"), request.token_bound - request.reply_token_bound, request.reply_token_bound)
         return Reply(
-            text=text or str(refusal or ""),
-            model=str(answer.get("model") or request.model),
-            finish_reason="refusal" if refusal else finish if isinstance(finish, str) else "stop",
-            prompt_tokens=read_count(usage.get("prompt_tokens"), request.token_bound - request.reply_token_bound),
-            completion_tokens=read_count(usage.get("completion_tokens"), request.reply_token_bound),
-            reasoning="\n".join(part for part in (thoughts if isinstance(thoughts, str) else "", reasoning) if part),
+            text=self._mask(text or str(refusal or "")),
+            model=self._mask(str(answer.get("model") or request.model)),
+            finish_reason="refusal" if refusal else self._clean(finish)[:64] if isinstance(finish, str) else "stop",
+            **counts,
+            reasoning=self._mask(
+                "\n".join(part for part in (thoughts if isinstance(thoughts, str) else "", reasoning) if part)
+            ),
         )
 
     async def _explain(self, status: int, headers: Mapping[str, str], body: bytes) -> BackendError:
@@ -178,7 +187,7 @@ class OpenAIBackend(Backend):
         if status == 402 or any(word in lower for word in OUT_OF_MONEY):
             return BackendError(f"{place}: the account can't pay ({said})", is_fatal=True)
         if 300 <= status < 400:
-            target = headers.get("Location", "nowhere")
+            target = self._clean(headers.get("Location", "nowhere"))[:300]
             return BackendError(f"{place}: it redirects to {target}; set teacher.base_url to the API itself", is_fatal=True)
         if status in TRANSIENT or status >= 500:
             wait_s = read_retry_after(headers)
@@ -200,7 +209,8 @@ class OpenAIBackend(Backend):
         if names is None:
             return self._no_api(404, headers, said)
         return BackendError(
-            f"{place} for model {self._settings.model!r}: {said}. It lists {join_names(names)}; set teacher.model",
+            f"{place} for model {self._settings.model!r}: {said}. It lists {self._clean(join_names(names))[:500]}; set "
+            "teacher.model",
             is_fatal=True,
         )
 
@@ -213,7 +223,7 @@ class OpenAIBackend(Backend):
         return list_models(body)
 
     def _no_api(self, status: int, headers: Mapping[str, str], said: str) -> BackendError:
-        kind = headers.get("Content-Type", "nothing")
+        kind = self._clean(headers.get("Content-Type", "nothing"))[:100]
         return BackendError(
             f"{self._url} answered {status} with {kind}: no OpenAI-compatible API, or no model {self._settings.model_name!r} "
             f"({said[:120]}); teacher.base_url usually ends in /v1",
@@ -231,7 +241,11 @@ class OpenAIBackend(Backend):
             pass
         return self._clean(text)[:300] or "nothing"
 
+    def _mask(self, text: str) -> str:
+        """Text without the key, should a server repeat it, and without half characters, which no file can hold."""
+        text = text.encode("utf-8", "replace").decode("utf-8")
+        return text.replace(self._key, "***") if self._key else text
+
     def _clean(self, text: str) -> str:
         """Text on one line, without the key or a proxy's password should they be repeated in it."""
-        text = text.replace(self._key, "***") if self._key else text
-        return " ".join(_USER_INFO.sub("://", text[:2000]).split())
+        return " ".join(_USER_INFO.sub("://", self._mask(text)[:2000]).split())

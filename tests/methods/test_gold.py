@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -35,7 +30,6 @@ from limbeck.student.model import load_student, read_card
 from limbeck.teacher import backends
 from limbeck.teacher import teacher as teacher_module
 from limbeck.teacher.backends.scripted import ScriptedBackend
-from limbeck.teacher.ledger import Ledger
 from limbeck.teacher.request import Reply, TeacherRequest
 
 HUMAN = [
@@ -407,38 +401,3 @@ def test_a_server_that_dies_and_comes_back_changes_nothing(
     assert len(read_json_lines(result.folder / "train.jsonl")) == 48
     assert result.metrics is not None
     assert result.metrics["teacher"]["domains"]["bad"]["accuracy"] == 1.0
-
-
-@pytest.mark.slow
-def test_killed_in_any_round_resumes_to_the_same_bytes(tmp_path: Path, tiny_folder: Path) -> None:
-    """A run killed with SIGKILL while it generates, probes or trains is finished by the same command, byte-equal."""
-    pytest.importorskip("reasoning_gym")
-    human = [{"domain": "chain_sum", "question": f"Calculate {a} + {a + 1}.", "answer": str(2 * a + 1)} for a in (3, 5, 8)]
-    write_rows(tmp_path / "human.jsonl", human)
-    write_rows(tmp_path / "test.jsonl", [{**row, "question": row["question"].replace("+", "- 70 +")} for row in human])
-    path = tmp_path / "config.json"
-    path.write_text(json.dumps({
-        "name": "sums", "task": {"answer": "number"},
-        "data": {"human": "human.jsonl", "test": "test.jsonl", "domain": "column"},
-        "teacher": {"backend": "tutor", "tutor": {"centre_bias": 0.5, "follows_shown": True}},
-        "budget": {"max_examples": 36}, "student": {"model": str(tiny_folder)},
-        "training": {"epochs": 1, "lora": {"rank": 2, "alpha": 4}}, "evaluation": {"max_new_tokens": 4},
-        "method": {"name": "gold", "rounds": 3, "batches_per_round": 1, "batch_size": 6, "probe_size": 6},
-    }), "utf-8")  # fmt: skip
-    command = [sys.executable, "-m", "limbeck", "run", str(path), "--out"]
-    assert subprocess.run([*command, str(tmp_path / "whole")], capture_output=True, check=False).returncode == 0
-    for landmark in ("ledger.sqlite", "round_0/student", "round_1/examples.jsonl", "final"):
-        killed = tmp_path / landmark.replace("/", "-")
-        process = subprocess.Popen([*command, str(killed)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while not (killed / landmark).exists() and process.poll() is None:
-            time.sleep(0.01)
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-        assert subprocess.run([*command, str(killed)], capture_output=True, check=False).returncode == 0
-        for name in (*(f"round_{index}/{part}.jsonl" for index in range(3) for part in ("examples", "probes", "feedback")),
-                     "train.jsonl", "metrics.json"):  # fmt: skip
-            assert (killed / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), (landmark, name)
-        ledger = Ledger(killed / "ledger.sqlite", is_read_only=True)
-        done = [row["key"] for row in ledger.list_requests(("done",))]
-        ledger.close()
-        assert len(done) == len(set(done))

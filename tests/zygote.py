@@ -1,0 +1,122 @@
+"""A process with everything loaded that runs commands in forks of itself, and kills a fork where a test says.
+
+One JSON line a command on stdin: ``args`` of `limbeck`, ``log`` for its output, ``events`` for the names of what it did, and
+``kill``: ``[name, n]`` to die by SIGKILL at the n-th event (from 1) of that name. One JSON line on stdout when it has ended.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+import trl  # noqa: F401 (loaded before the forks)
+from transformers import LlamaForCausalLM
+
+import limbeck.run  # noqa: F401
+from limbeck import cli
+from limbeck.student import fine_tune, generate, model, scores  # noqa: F401
+from limbeck.teacher import fake_server, ledger  # noqa: F401
+from limbeck.teacher.backends.openai_compatible import OpenAIBackend
+from limbeck.teacher.ledger import Ledger
+from limbeck.teacher.request import Reply, TeacherRequest
+
+
+class Observer:
+    """Writes down what a command does, and dies where it should."""
+
+    def __init__(self, events: str | None, kill: Sequence[Any] | None) -> None:
+        self._file = None if events is None else Path(events).open("w", 1, "utf-8")  # noqa: SIM115 (lives as long as the fork)
+        self._name, self._number = kill or (None, 0)
+        self._counts: Counter[str] = Counter()
+
+    def see(self, name: str) -> None:
+        self._counts[name] += 1
+        if self._file is not None:
+            self._file.write(f"{name}\n")
+        if name == self._name and self._counts[name] == self._number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def watch(self) -> None:
+        """Put an event before and after what is durable, sent, trained and measured."""
+        commit, send, sync, rename = Ledger._commit, OpenAIBackend.send, os.fsync, Path.replace
+        step, forward = transformers.Trainer.training_step, LlamaForCausalLM.forward
+
+        def watch_commit(book: Ledger, writes: Sequence[Callable[[sqlite3.Connection], Any]]) -> list[Any]:
+            self.see("commit begins")
+            results = commit(book, [*writes, lambda db: self.see("commit written")])
+            self.see("commit done")
+            return results[:-1]
+
+        async def watch_send(backend: OpenAIBackend, request: TeacherRequest) -> Reply:
+            self.see(f"{request.about.purpose} sent")
+            reply = await send(backend, request)
+            self.see(f"{request.about.purpose} answered")
+            return reply
+
+        def watch_sync(descriptor: int) -> None:
+            sync(descriptor)
+            self.see("file synced")
+
+        def watch_rename(path: Path, target: Path) -> Path:
+            self.see("file renamed")
+            return rename(path, target)
+
+        def watch_step(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+            self.see("training step")
+            return step(*args, **kwargs)
+
+        def watch_forward(student: LlamaForCausalLM, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+            if not student.training:
+                self.see("evaluation step")
+            return forward(student, *args, **kwargs)
+
+        Ledger._commit = watch_commit  # type: ignore[method-assign]
+        OpenAIBackend.send = watch_send  # type: ignore[method-assign]
+        os.fsync = watch_sync  # type: ignore[assignment]
+        Path.replace = watch_rename  # type: ignore[method-assign,assignment]
+        transformers.Trainer.training_step = watch_step
+        LlamaForCausalLM.forward = watch_forward  # type: ignore[method-assign]
+
+
+def run(command: dict[str, Any]) -> None:
+    """Run a command in this fork, and end the fork with its exit code."""
+    descriptor = os.open(command["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for stream in (1, 2):
+        os.dup2(descriptor, stream)
+    Observer(command.get("events"), command.get("kill")).watch()
+    sys.argv = ["limbeck", *command["args"]]
+    code: object = 0
+    try:
+        cli.main()
+    except SystemExit as ended:
+        code = ended.code
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else 0)
+
+
+def main() -> None:
+    """Serve until stdin ends."""
+    torch.set_num_threads(1)
+    answers = os.fdopen(os.dup(1), "w")
+    for line in sys.stdin:
+        command = json.loads(line)
+        process = os.fork()
+        if process == 0:
+            run(command)
+        _, status = os.waitpid(process, 0)
+        print(json.dumps({"code": os.waitstatus_to_exitcode(status)}), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""How long a faulty teacher takes: 30% 429, 5% 500, 5% dropped connections, 2% cut JSON and 1% slow-loris, against the ideal.
+
+One fake teacher without faults and one with them are asked the same requests through `Teacher.ask_many` in one process. Ideal
+is the time that the attempts of the faulty run keep their places (the latency of each, a fault included, the time-out where a
+reply trickles) over the places; no pause after a fault, no place ever empty. Lower is better; 2 is the promise.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from limbeck.teacher.backends.openai_compatible import OpenAIBackend
+from limbeck.teacher.budget import Budget, BudgetSettings
+from limbeck.teacher.ledger import Ledger
+from limbeck.teacher.request import About
+from limbeck.teacher.settings import TeacherSettings
+from limbeck.teacher.teacher import Teacher
+
+REQUESTS, CONCURRENCY, LATENCY_S, TIMEOUT_S = 1500, 32, 0.5, 3.0
+FAULTS = {"throttle": 0.30, "fail": 0.05, "drop": 0.05, "cut": 0.02, "stall": 0.01}
+
+
+def main() -> None:
+    """Run both and write ``benchmarks/results/teacher_faults.json``."""
+    clean, faulty = measure({}), measure(FAULTS)
+    result = {
+        "what": "seconds for the same requests with a faulty teacher, over the ideal for its mix of faults",
+        "requests": REQUESTS, "concurrency": CONCURRENCY, "latency_s": LATENCY_S, "timeout_s": TIMEOUT_S, "faults": FAULTS,
+        "clean": clean, "faulty": faulty, "ratio": faulty["seconds"] / faulty["ideal_seconds"], "target": 2.0,
+        "python": platform.python_version(), "cores": os.cpu_count(), "machine": platform.machine(),
+    }  # fmt: skip
+    path = Path(__file__).parent / "results" / "teacher_faults.json"
+    path.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
+    print(json.dumps(result, indent=2))
+
+
+def measure(faults: dict[str, float]) -> dict[str, Any]:
+    """Ask all requests of a fake teacher in another process that fails so often; check the account and time it."""
+    flags = [f"--{name}={rate}" for name, rate in faults.items()]
+    command = [sys.executable, "-m", "limbeck", "fake-teacher", "--json", f"--latency-ms={LATENCY_S * 1000}", "--stall-s=600"]
+    server = subprocess.Popen([*command, *flags], stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None  # noqa: S101 (a pipe, by the line above)
+        url = json.loads(server.stdout.readline())["url"]
+        with tempfile.TemporaryDirectory() as folder:
+            found = ask(url, Path(folder) / "ledger.sqlite")
+        with urllib.request.urlopen(url.removesuffix("/v1") + "/stats") as answer:  # noqa: S310 (our own server)
+            stats = json.loads(answer.read())
+    finally:
+        server.terminate()
+        server.communicate()  # its last words, which would fill the pipe
+    busy = sum(found.pop("places_s"))
+    if found["requests"] != stats["requests"]:
+        raise RuntimeError(f"the ledger has {found['requests']} requests, the server {stats['requests']}")
+    return {**found, "outcomes": stats["outcomes"], "ideal_seconds": busy / CONCURRENCY}
+
+
+def ask(url: str, path: Path) -> dict[str, Any]:
+    """Ask through a durable ledger; seconds, states, and how long each attempt kept its place at the server."""
+    settings = TeacherSettings(
+        backend="openai_compatible", model="fake-teacher", base_url=url, max_concurrency=CONCURRENCY, timeout_s=TIMEOUT_S,
+        max_tokens=64, max_attempts=12,
+    )  # fmt: skip
+    ledger, budget = Ledger(path), Budget(BudgetSettings(max_examples=REQUESTS, max_requests=20 * REQUESTS))
+    with Teacher(OpenAIBackend(settings), ledger, budget, settings) as teacher:
+        requests = [teacher.make_request(f"What is {n} + {n}?", About("annotate", 0, "d", (), n)) for n in range(REQUESTS)]
+        start = time.perf_counter()
+        outcomes = teacher.ask_many(requests)
+        seconds = time.perf_counter() - start
+    rows = list(ledger.list_requests())
+    ledger.close()
+    missing = Counter(outcome.reason for outcome in outcomes if outcome.reply is None)
+    return {
+        "seconds": seconds, "requests": budget.spent.requests, "without_reply": dict(missing),
+        "states": dict(Counter(row["state"] for row in rows)),
+        "places_s": [row["done_at"] - row["sent_at"] for row in rows],
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.support import make_sums, make_tokenizer, script_rows, write_rows
+from tests.support import Zygote, make_sums, make_tokenizer, script_rows, write_rows
 from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.utils import logging as transformers_logging
 
@@ -55,6 +55,14 @@ def smollm2() -> Student:
     except ConfigError as error:
         pytest.skip(str(error))
     return load_student(StudentSettings())
+
+
+@pytest.fixture(scope="session")
+def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
+    """A warm process that runs commands in forks of itself."""
+    found = Zygote(tmp_path_factory.mktemp("zygote"))
+    yield found
+    found.close()
 
 
 @pytest.fixture

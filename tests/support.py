@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -85,3 +89,40 @@ def script_rows() -> list[dict[str, str]]:
     ]
     invented = "Question: Calculate 70001 + 1.\nRationale: One more than 70001.\nThe answer is: 70002"
     return [*solved, {"match": "You write new exercises", "text": invented}]
+
+
+class Zygote:
+    """The process of `tests.zygote`, which runs commands of `limbeck` in forks of itself: none has to load torch again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._environment = {name: value for name, value in os.environ.items() if "KEY" not in name}
+        self._environment |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.zygote"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            cwd=Path(__file__).parents[1], env=self._environment,
+        )  # fmt: skip
+
+    def run(self, *args: object, cwd: Path | None = None, env: Mapping[str, str] | None = None, **how: Any) -> int:  # noqa: ANN401
+        """The exit code of a command; minus the signal that ended it. ``events`` and ``kill`` as in `tests.zygote`."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        command = {
+            "args": [str(arg) for arg in args], "out": str(self._folder / "out"), "err": str(self._folder / "err"),
+            "cwd": str(cwd or self._folder), "env": {**self._environment, **(env or {})}, **how,
+        }  # fmt: skip
+        print(json.dumps(command), file=self._process.stdin, flush=True)
+        return int(json.loads(self._process.stdout.readline())["code"])
+
+    def complete(self, *args: object, cwd: Path, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[bytes]:
+        """A command with what it wrote."""
+        code = self.run(*args, cwd=cwd, env=env)
+        return subprocess.CompletedProcess(args, code, *((self._folder / name).read_bytes() for name in ("out", "err")))
+
+    def read_error(self) -> str:
+        """What the last command wrote to stderr."""
+        return (self._folder / "err").read_text("utf-8", "replace")
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.communicate()

@@ -14,20 +14,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.loopback import Loopback, Reaction, chat, refuse
-from tests.support import make_sums, write_rows
+from tests.support import Zygote, make_sums, write_rows
 
 Project = Callable[..., Path]
 
 
-def limbeck(*arguments: object, cwd: Path | None = None, timeout: float = 200) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "limbeck", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        timeout=timeout,
-        check=False,
-    )
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def limbeck(zygote: Zygote) -> Run:
+    """Runs a command to its end."""
+
+    def complete(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        done = zygote.complete(*arguments, cwd=cwd or Path.cwd())
+        return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    return complete
 
 
 def assert_one_line(done: subprocess.CompletedProcess[str], code: int, *parts: str) -> None:
@@ -57,7 +60,7 @@ except SystemExit:
 
 
 @pytest.mark.parametrize("arguments", [("run",), ("run", "--nonsense"), ("nonsense",), ("longtail", "x.jsonl")])
-def test_wrong_usage_exits_with_two(arguments: tuple[str, ...]) -> None:
+def test_wrong_usage_exits_with_two(limbeck: Run, arguments: tuple[str, ...]) -> None:
     """A missing argument or an unknown option or command is a usage error."""
     assert limbeck(*arguments).returncode == 2
 
@@ -157,7 +160,7 @@ def break_teacher(path: Path) -> list[str]:
     ids=lambda value: value.__name__ if callable(value) else None,
 )
 def test_bad_input_is_one_line_and_its_code(
-    project: Project, spoil: Callable[[Path], list[str]], code: int, parts: tuple[str, ...]
+    limbeck: Run, project: Project, spoil: Callable[[Path], list[str]], code: int, parts: tuple[str, ...]
 ) -> None:
     """Each kind of bad input ends with one clear line and the documented exit code."""
     path = project()
@@ -173,7 +176,9 @@ def test_bad_input_is_one_line_and_its_code(
     ],
     ids=["refused key", "no API"],
 )
-def test_a_teacher_that_refuses_is_four_before_anything_is_done(project: Project, listing: Reaction, part: str) -> None:
+def test_a_teacher_that_refuses_is_four_before_anything_is_done(
+    limbeck: Run, project: Project, listing: Reaction, part: str
+) -> None:
     """A refused key and a base URL that is no API end the run at once with exit 4: nothing is asked or measured."""
     path = project(teacher={"backend": "openai_compatible", "model": "served-model"})
     with Loopback(lambda number, body: chat(), models=listing) as server:
@@ -183,18 +188,18 @@ def test_a_teacher_that_refuses_is_four_before_anything_is_done(project: Project
     assert not (path.parent / "run").exists()
 
 
-def test_missing_config_is_two(tmp_path: Path) -> None:
+def test_missing_config_is_two(limbeck: Run, tmp_path: Path) -> None:
     """A config that is not there is a config error."""
     assert_one_line(limbeck("run", tmp_path / "none.yaml"), 2, "none.yaml: No such file")
 
 
-def test_unreadable_run_folders_are_three(tmp_path: Path) -> None:
+def test_unreadable_run_folders_are_three(limbeck: Run, tmp_path: Path) -> None:
     """`status` and `ledger` of a folder without a run are data errors that name it."""
     assert_one_line(limbeck("status", tmp_path), 3, "no run here")
     assert_one_line(limbeck("ledger", tmp_path), 3, "no ledger here")
 
 
-def test_a_foreign_folder_is_left_alone(project: Project) -> None:
+def test_a_foreign_folder_is_left_alone(limbeck: Run, project: Project) -> None:
     """A non-empty folder that holds no run is refused, and nothing is written into it but the lock."""
     path = project()
     other = path.parent / "precious"
@@ -204,7 +209,7 @@ def test_a_foreign_folder_is_left_alone(project: Project) -> None:
     assert sorted(p.name for p in other.iterdir()) == ["lock", "thesis.txt"]
 
 
-def test_from_longtail_to_predict(tmp_path: Path, tiny_folder: Path) -> None:
+def test_from_longtail_to_predict(limbeck: Run, tmp_path: Path, tiny_folder: Path) -> None:
     """The whole walk by commands: data, run, status, ledger, eval and predict, each with JSON where it reads."""
     pytest.importorskip("reasoning_gym", reason="the tutor extra is not installed")
     made = limbeck(
@@ -258,7 +263,7 @@ def test_from_longtail_to_predict(tmp_path: Path, tiny_folder: Path) -> None:
     assert "| chain_sum | 2 |" in card
 
 
-def test_a_spent_cap_exits_with_five_and_keeps_its_results(project: Project) -> None:
+def test_a_spent_cap_exits_with_five_and_keeps_its_results(limbeck: Run, project: Project) -> None:
     """A run that a cap ends prints its metrics, says in one line what was bought, what is missing and what to do: code 5."""
     path = project()
     done = limbeck("run", path, "--out", path.parent / "run", "--set", "budget.max_requests=4", "--json")
@@ -268,7 +273,7 @@ def test_a_spent_cap_exits_with_five_and_keeps_its_results(project: Project) -> 
     assert (path.parent / "run" / "student" / "model.safetensors").exists()
 
 
-def test_a_full_disk_is_three_and_loses_nothing(project: Project, small_disk: Path) -> None:
+def test_a_full_disk_is_three_and_loses_nothing(limbeck: Run, project: Project, small_disk: Path) -> None:
     """A run whose disk fills up ends with one line and code 3, and goes on from there once there is space."""
     path = project()
     (small_disk / "ballast").write_bytes(b"x" * 850_000)
@@ -282,7 +287,7 @@ def test_a_full_disk_is_three_and_loses_nothing(project: Project, small_disk: Pa
     assert len({row["key"] for row in rows}) == len(rows) == 9
 
 
-def test_doctor_checks_the_teacher(project: Project) -> None:
+def test_doctor_checks_the_teacher(limbeck: Run, project: Project) -> None:
     """`doctor` reports versions and device, asks the teacher of a config, and exits with 4 where it fails."""
     path = project()
     broken = limbeck("doctor", path, "--json")
@@ -293,7 +298,7 @@ def test_doctor_checks_the_teacher(project: Project) -> None:
     assert "no row of" in report["teacher"]["detail"]
 
 
-def test_two_processes_on_one_folder(project: Project) -> None:
+def test_two_processes_on_one_folder(limbeck: Run, project: Project) -> None:
     """While one process runs in a folder a second is refused with the holder's pid."""
     path = project(training__epochs=500)
     run = path.parent / "run"
@@ -322,7 +327,7 @@ def start(path: Path, run: Path) -> subprocess.Popen[bytes]:
     )
 
 
-def test_interruption_exits_with_130_and_goes_on(project: Project) -> None:
+def test_interruption_exits_with_130_and_goes_on(limbeck: Run, project: Project) -> None:
     """Ctrl-C ends a run with 130, says so in its state, and the same command finishes it."""
     path = project(training__epochs=20)
     run = path.parent / "run"

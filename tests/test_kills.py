@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 import random
 import signal
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.loopback import serving
-from tests.support import write_rows
+from tests.support import Zygote, write_rows
 
 from limbeck.data.example import canonical_json, hash_text
 from limbeck.run_folder import RunFolder
@@ -29,36 +26,6 @@ FILES = (
     "metrics.json",
     *(f"stage_{stage}/{name}.jsonl" for stage in range(3) for name in ("examples", "rejected")),
 )
-
-
-class Zygote:
-    """The process of `tests.zygote`."""
-
-    def __init__(self, folder: Path) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.zygote"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            cwd=Path(__file__).parents[1], env={"PATH": "", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "HOME": str(folder)},
-        )  # fmt: skip
-        self.log = folder / "log"
-
-    def run(self, *args: object, **how: Any) -> int:  # noqa: ANN401
-        """The exit code of a command; minus the signal that ended it."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        print(
-            json.dumps({"args": [str(arg) for arg in args], "log": str(self.log), **how}), file=self._process.stdin, flush=True
-        )
-        return int(json.loads(self._process.stdout.readline())["code"])
-
-    def close(self) -> None:
-        self._process.communicate()
-
-
-@pytest.fixture(scope="module")
-def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
-    found = Zygote(tmp_path_factory.mktemp("zygote"))
-    yield found
-    found.close()
 
 
 @pytest.fixture
@@ -167,4 +134,4 @@ def check_account(folder: Path, server: FakeTeacher) -> None:
 
 
 def show(zygote: Zygote) -> str:
-    return zygote.log.read_text()[-2000:]
+    return zygote.read_error()[-2000:]

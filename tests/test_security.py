@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 from tests.loopback import Loopback, Reaction, chat, refuse
-from tests.support import make_sums, write_rows
+from tests.support import Zygote, make_sums, write_rows
 
 from limbeck.data.example import hash_text
 from limbeck.data.readers import read_rows
@@ -38,7 +38,7 @@ Project = Callable[..., Path]
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
-def limbeck(*arguments: object, home: Path, **environment: str) -> subprocess.CompletedProcess[bytes]:
+def limbeck(zygote: Zygote, *arguments: object, home: Path, **environment: str) -> subprocess.CompletedProcess[bytes]:
     """A command with all its caches below `home`, where each byte that it writes can be found."""
     places = {
         "HOME": home,
@@ -48,12 +48,7 @@ def limbeck(*arguments: object, home: Path, **environment: str) -> subprocess.Co
         "TMPDIR": home,
     }
     home.mkdir(exist_ok=True)
-    inherited = {name: value for name, value in os.environ.items() if "KEY" not in name}
-    return subprocess.run(
-        [sys.executable, "-m", "limbeck", *map(str, arguments)],
-        capture_output=True, cwd=home, timeout=280, check=False, stdin=subprocess.DEVNULL,
-        env={**inherited, **{name: str(place) for name, place in places.items()}, **environment},
-    )  # fmt: skip
+    return zygote.complete(*arguments, cwd=home, env={**{name: str(place) for name, place in places.items()}, **environment})
 
 
 def find_key(place: Path, *outputs: bytes) -> list[str]:
@@ -91,7 +86,7 @@ def echo(number: int, body: dict[str, Any]) -> Any:  # noqa: ANN401
 
 
 @pytest.mark.parametrize("is_file", [False, True], ids=["environment", "file"])
-def test_the_key_is_written_nowhere(project: Project, is_file: bool) -> None:
+def test_the_key_is_written_nowhere(zygote: Zygote, project: Project, is_file: bool) -> None:
     """Whatever a run, its reports and its errors write anywhere holds no key, even if the server repeats it."""
     path = project(budget={"max_examples": 9, "max_requests": 200})
     home = path.parent
@@ -103,7 +98,7 @@ def test_the_key_is_written_nowhere(project: Project, is_file: bool) -> None:
     run = home / "run"
     with Loopback(echo) as server:
         options = (*HTTP, "--set", f"teacher.base_url={server.url}", "--set", how, "--set", "teacher.reasoning=rationale")
-        done = limbeck("run", path, "--out", run, *options, home=home, **environment)
+        done = limbeck(zygote, "run", path, "--out", run, *options, home=home, **environment)
         outputs = [done.stdout, done.stderr]
         assert done.returncode == 0, done.stderr
         assert server.seen[0][0]["Authorization"] == f"Bearer {KEY}"
@@ -111,7 +106,7 @@ def test_the_key_is_written_nowhere(project: Project, is_file: bool) -> None:
         run),
                         ("status", run, "--json"), ("ledger", run), ("ledger", run, "--state", "all"),
                         ("ledger", run, "--state", "all", "--json")):  # fmt: skip
-            said = limbeck(*command, home=home, **environment)
+            said = limbeck(zygote, *command, home=home, **environment)
             assert said.returncode in (0, 2), said.stderr  # 2: doctor, where a packaged model is not installed
             outputs += [said.stdout, said.stderr]
     safe.unlink()
@@ -130,28 +125,28 @@ def test_the_key_is_written_nowhere(project: Project, is_file: bool) -> None:
     ],
     ids=["refusal", "redirect", "content type", "model name", "body"],
 )
-def test_no_error_repeats_the_key(project: Project, reaction: Reaction) -> None:
+def test_no_error_repeats_the_key(zygote: Zygote, project: Project, reaction: Reaction) -> None:
     """An error or a remark about a server that repeats the key, in any part of its answer, does not."""
     path = project()
     with Loopback(lambda number, body: Reaction(refuse(KEY), 404), models=reaction) as server:
         options = (*HTTP, "--set", f"teacher.base_url={server.url}", "--set", "teacher.api_key_env=MARKED_KEY")
         outputs = []
         for command in (("run", path, "--out", path.parent / "run", *options), ("doctor", path, "--json", *options)):
-            done = limbeck(*command, home=path.parent, MARKED_KEY=KEY)
+            done = limbeck(zygote, *command, home=path.parent, MARKED_KEY=KEY)
             assert done.returncode in (2, 4), done.stderr
             outputs += [done.stdout, done.stderr]
     assert not find_key(path.parent, *outputs)
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o610])
-def test_a_key_file_that_others_can_open_is_refused(project: Project, mode: int) -> None:
+def test_a_key_file_that_others_can_open_is_refused(zygote: Zygote, project: Project, mode: int) -> None:
     """A key's file with any permission of group or world is refused, with its name and the remedy."""
     path = project()
     file = path.parent / "key"
     file.write_text(KEY)
     file.chmod(mode)
     options = (*HTTP, "--set", "teacher.base_url=http://127.0.0.1:9/v1", "--set", f"teacher.api_key_file={file}")
-    done = limbeck("run", path, *options, home=path.parent)
+    done = limbeck(zygote, "run", path, *options, home=path.parent)
     assert done.returncode == 2
     assert b"can be read by others; run chmod 600 on it" in done.stderr
     file.unlink()
@@ -162,10 +157,10 @@ def test_a_key_file_that_others_can_open_is_refused(project: Project, mode: int)
     "override",
     [f"teacher.api_key={KEY}", f"teacher.base_url=https://user:{KEY}@host/v1", f"teacher.base_url=https://host/v1?key={KEY}"],
 )
-def test_a_key_in_the_config_is_refused_and_not_repeated(project: Project, override: str) -> None:
+def test_a_key_in_the_config_is_refused_and_not_repeated(zygote: Zygote, project: Project, override: str) -> None:
     """Who puts the key into the config is told where it belongs, in words that do not hold it."""
     path = project()
-    done = limbeck("run", path, *HTTP, "--set", override, home=path.parent)
+    done = limbeck(zygote, "run", path, *HTTP, "--set", override, home=path.parent)
     assert done.returncode == 2
     assert not find_key(path.parent, done.stdout, done.stderr)
 
@@ -181,7 +176,7 @@ def list_files(place: Path) -> set[Path]:
     return {file for file in place.rglob("*") if file.is_file()}
 
 
-def test_hostile_text_reaches_no_terminal_and_no_path(project: Project) -> None:
+def test_hostile_text_reaches_no_terminal_and_no_path(zygote: Zygote, project: Project) -> None:
     """Domains, replies, model names and errors full of control characters, markup and paths stay text in the run folder."""
     path = project()
     home = path.parent
@@ -202,7 +197,7 @@ def test_hostile_text_reaches_no_terminal_and_no_path(project: Project) -> None:
     before = list_files(home.parent)
     with Loopback(react, models=(HOSTILE,)) as server:
         options = (*HTTP, "--set", f"teacher.base_url={server.url}", "--set", "teacher.max_attempts=2")
-        done = limbeck("run", path, "--out", run, *options, home=home)
+        done = limbeck(zygote, "run", path, "--out", run, *options, home=home)
         assert done.returncode == 0, done.stderr
         outputs = {"run": done.stdout + done.stderr}
         assert b"lists no model" in done.stderr
@@ -213,10 +208,10 @@ def test_hostile_text_reaches_no_terminal_and_no_path(project: Project) -> None:
             ("plan", path, *options),
             ("doctor", path, *options),
         ):
-            said = limbeck(*command, home=home)
+            said = limbeck(zygote, *command, home=home)
             outputs[" ".join(map(str, command[:1]))] = said.stdout + said.stderr
         rows = write_rows(home / "new.jsonl", [{"question": HOSTILE, "note": HOSTILE}])
-        said = limbeck("predict", run / "student", rows, "--out", home / "out.jsonl", home=home)
+        said = limbeck(zygote, "predict", run / "student", rows, "--out", home / "out.jsonl", home=home)
         assert said.returncode == 0, said.stderr
         outputs["predict"] = said.stdout + said.stderr
     for command, output in outputs.items():
@@ -236,12 +231,12 @@ def test_hostile_text_reaches_no_terminal_and_no_path(project: Project) -> None:
     )
 
 
-def test_json_for_scripts_holds_no_control_character(project: Project) -> None:
+def test_json_for_scripts_holds_no_control_character(zygote: Zygote, project: Project) -> None:
     """`--json` escapes what a terminal would obey, since it is looked at in terminals too."""
     path = project()
     write_rows(path.parent / "train.jsonl", make_sums({"a \x9b2J \x7f": 12}))
     write_rows(path.parent / "test.jsonl", make_sums({"a \x9b2J \x7f": 2}, start=5000))
-    said = limbeck("plan", path, "--json", home=path.parent)
+    said = limbeck(zygote, "plan", path, "--json", home=path.parent)
     assert said.returncode == 0, said.stderr
     assert CONTROL.search(said.stdout.decode("utf-8")) is None
 
@@ -319,7 +314,7 @@ def start_in_terminal(*arguments: object, timeout_s: float = 120) -> tuple[int, 
 
 
 @pytest.mark.parametrize("is_terminal", [False, True])
-def test_a_models_own_code_is_not_run(project: Project, tiny_folder: Path, is_terminal: bool) -> None:
+def test_a_models_own_code_is_not_run(zygote: Zygote, project: Project, tiny_folder: Path, is_terminal: bool) -> None:
     """A model that brings Python code is refused, without a question that could be answered with yes."""
     path = project()
     folder = path.parent / "student"
@@ -337,13 +332,13 @@ def test_a_models_own_code_is_not_run(project: Project, tiny_folder: Path, is_te
         code, said = start_in_terminal(*command)
         assert b"Do you wish" not in said
     else:
-        code = limbeck(*command, home=path.parent).returncode
+        code = limbeck(zygote, *command, home=path.parent).returncode
     assert code == 2
     assert not mark.exists()
 
 
 @pytest.mark.parametrize("ending", ["zip", "tar", "tar.gz"])
-def test_archives_are_not_unpacked(project: Project, tiny_folder: Path, ending: str) -> None:
+def test_archives_are_not_unpacked(zygote: Zygote, project: Project, tiny_folder: Path, ending: str) -> None:
     """An archive given as data or as student is refused in one line, and nothing of it is unpacked."""
     path = project()
     archive = path.parent / f"packed.{ending}"
@@ -358,7 +353,7 @@ def test_archives_are_not_unpacked(project: Project, tiny_folder: Path, ending: 
     with pytest.raises(DataError, match="a file of no known format"):
         list(read_rows(archive))
     for key, code in (("data.train", 3), ("student.model", 2)):
-        done = limbeck("run", path, "--out", path.parent / "run", "--set", f"{key}={archive}", home=path.parent)
+        done = limbeck(zygote, "run", path, "--out", path.parent / "run", "--set", f"{key}={archive}", home=path.parent)
         assert done.returncode == code, done.stderr
         assert b"Traceback" not in done.stderr
     assert not [file for file in path.parent.rglob("*") if "unpacked" in file.name]

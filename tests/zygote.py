@@ -1,7 +1,8 @@
 """A process with everything loaded that runs commands in forks of itself, and kills a fork where a test says.
 
-One JSON line a command on stdin: ``args`` of `limbeck`, ``log`` for its output, ``events`` for the names of what it did, and
-``kill``: ``[name, n]`` to die by SIGKILL at the n-th event (from 1) of that name. One JSON line on stdout when it has ended.
+One JSON line a command on stdin: ``args`` of `limbeck`, ``out`` and ``err`` for its output, ``cwd`` and ``env``, ``events`` for
+the names of what it did, and ``kill``: ``[name, n]`` to die by SIGKILL at the n-th event (from 1) of that name. One JSON line
+on stdout when it has ended.
 """
 
 from __future__ import annotations
@@ -89,9 +90,12 @@ class Observer:
 
 def run(command: dict[str, Any]) -> None:
     """Run a command in this fork, and end the fork with its exit code."""
-    descriptor = os.open(command["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    for stream in (1, 2):
-        os.dup2(descriptor, stream)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    for stream, name in ((1, "out"), (2, "err")):
+        os.dup2(os.open(command[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), stream)
+    os.environ.clear()
+    os.environ.update(command["env"])
+    os.chdir(command["cwd"])
     Observer(command.get("events"), command.get("kill")).watch()
     sys.argv = ["limbeck", *command["args"]]
     code: object = 0

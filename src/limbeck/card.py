@@ -12,8 +12,8 @@ from limbeck.methods.job import Distillation
 
 
 def escape(text: str) -> str:
-    """Text of a user or a teacher in Markdown: on one line, and nothing in it a mark or a tag."""
-    return re.sub(r"([\\`*_{}\[\]<>#|])", r"\\\1", " ".join(text.split()))
+    """Text of a user or a teacher in Markdown: on one line, and nothing in it a mark, a cell's end or a tag."""
+    return re.sub(r"([\\`*\[\]<>|])", r"\\\1", " ".join(text.split()))
 
 
 def write_card(config: Config, task: Task, distillation: Distillation, metrics: Mapping[str, Any] | None) -> str:

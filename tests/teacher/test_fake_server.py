@@ -42,7 +42,12 @@ MIXED = FakeSettings(seed=3, throttle=0.2, fail=0.2, cut=0.1, truncate=0.1, refu
 
 def ask_about(prompt: str, **sampling: Any) -> TeacherRequest:  # noqa: ANN401
     sent = {"max_tokens": 200, **sampling}
-    return TeacherRequest("fake-teacher", ({"role": "user", "content": prompt},), sent, About("annotate", 0, "d"))
+    return TeacherRequest(
+        "fake-teacher",
+        ({"role": "user", "content": prompt},),
+        sent,
+        About("annotate", 0, "d", (make_example("Calculate 2 + 2."),)),
+    )
 
 
 def send(url: str, requests: list[TeacherRequest], **values: Any) -> list[Reply | BackendError]:  # noqa: ANN401

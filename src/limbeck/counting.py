@@ -21,6 +21,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, models, pre_tokenizers
 from limbeck.errors import ConfigError
 from limbeck.gguf_header import read_header
 from limbeck.teacher.backends.embedded import find_gguf
+from limbeck.teacher.prompts import FAULTS
 from limbeck.teacher.request import estimate_tokens
 from limbeck.teacher.settings import TeacherSettings
 
@@ -107,8 +108,10 @@ def _read_gguf(path: Path) -> TokenCounter:
     if fields.get("tokenizer.ggml.model") != "gpt2" or not tokens or not merges or split is None:
         kind = f"{fields.get('tokenizer.ggml.model')}/{fields.get('tokenizer.ggml.pre')}"
         return TokenCounter(name=f"{BYTES} ({path.name} has a tokenizer of an unknown kind, {kind})")
-    pairs = [tuple(merge.split(" ", 1)) for merge in merges]
-    vocabulary = {token: place for place, token in enumerate(tokens)}
+    pairs = [(left, right) for left, _, right in (str(merge).partition(" ") for merge in merges)]
+    vocabulary = {str(token): place for place, token in enumerate(tokens)}
+    if any(not {left, right, left + right} <= vocabulary.keys() for left, right in pairs):
+        return TokenCounter(name=f"{BYTES} ({path.name} has a tokenizer with broken merges)")
     tokenizer = Tokenizer(models.BPE(vocabulary, pairs, ignore_merges=True))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*split, pre_tokenizers.ByteLevel(False, use_regex=False)])
     types = fields.get("tokenizer.ggml.token_type", ())
@@ -151,7 +154,7 @@ def _read_template(text: str, names: Mapping[str, str]) -> Template | None:
         template = environment.from_string(text)
         chat = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}]
         template.render(messages=chat, add_generation_prompt=True, **names)
-    except (TemplateError, TypeError, ValueError, KeyError, ArithmeticError):
+    except FAULTS:
         return None
     return template
 

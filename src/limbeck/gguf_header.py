@@ -69,6 +69,8 @@ class _Reader:
             return self.take_text()
         if kind == _ARRAY:
             inner, count = self.take("I"), self.take("Q")
+            if inner == _ARRAY:
+                raise ValueError("an array of arrays, which no tokenizer has")
             if count > len(self._data):
                 raise ValueError(f"an array of {count} values in {len(self._data)} bytes")
             if inner in _FORMS:

@@ -41,6 +41,7 @@ from limbeck.teacher.asking import Harvest
 from limbeck.teacher.budget import Budget
 from limbeck.teacher.generate import generate
 from limbeck.teacher.ledger import Ledger
+from limbeck.teacher.request import Reply
 from limbeck.teacher.synthesize import synthesize
 from limbeck.teacher.teacher import Teacher
 
@@ -170,6 +171,12 @@ class _Probe:
         self.asked[purpose] += len(harvest.kept) + rejected
         self.reusable += max(0, len(harvest.kept) + rejected - unknown)
 
+    def note_answers(self, purpose: str, answers: Sequence[Sequence[tuple[str | None, Reply | None]]]) -> None:
+        """Count the answers that were had; a cap may have allowed fewer than were wanted."""
+        had = sum(reply is not None for votes in answers for _, reply in votes)
+        self.asked[purpose] += had
+        self.reusable += had
+
     def ask_measured(self, count: int) -> int:
         """Some of the test rows that the teacher is measured on; how many."""
         config = self.estimator.config
@@ -177,9 +184,8 @@ class _Probe:
         size = take_share(count, len(rows), len(rows) + config.budget.max_examples)
         chosen = rows[:: max(1, len(rows) // max(1, size))][:size]
         if chosen:
-            ask_answers(self.teacher, chosen, self.data.task, purpose="evaluate", stage=0, temperature=0.0)
-            self.asked["evaluate"] += len(chosen)
-            self.reusable += len(chosen)
+            answers = ask_answers(self.teacher, chosen, self.data.task, purpose="evaluate", stage=0, temperature=0.0)
+            self.note_answers("evaluate", answers)
         return len(chosen)
 
     def ask_generation(self, method: GoldSettings, count: int) -> None:
@@ -201,9 +207,7 @@ class _Probe:
         self.note("synthesize", harvest, is_final=not votes)
         judged = harvest.kept[: max(0, count - shares.total()) // votes] if votes else []
         if judged:
-            ask_answers(self.teacher, judged, data.task, purpose="verify", stage=0, votes=votes)
-            self.asked["verify"] += len(judged) * votes
-            self.reusable += len(judged) * votes
+            self.note_answers("verify", ask_answers(self.teacher, judged, data.task, purpose="verify", stage=0, votes=votes))
 
     def ask_pool(self, method: BalDistillSettings, count: int) -> None:
         """BalDistill: the first candidates of stage 0, and the inventions that it, or a later stage, begins with."""

@@ -87,7 +87,7 @@ def run(config: Config, out: Path, progress: Progress | None = None, data: RunDa
                 )
             return _run_in(folder, config, data, ledger, progress)
         except KeyboardInterrupt:
-            folder.update_state(status="interrupted")
+            folder.update_state(status="interrupted", teacher=None)
             raise
         except BaseException as error:
             is_budget = isinstance(error, BudgetExhausted | NothingKept)
@@ -326,7 +326,7 @@ def finish(
     ended_by = exhausted and exhausted.explain(describe_bought(job, distillation))
     write_text(folder.path / "README.md", write_card(config, data.task, distillation, metrics))
     folder.update_state(
-        status="budget" if ended_by else "done", stage=None, step=None, finished_at=time.time(),
+        status="budget" if ended_by else "done", stage=None, step=None, teacher=None, finished_at=time.time(),
         examples=len(distillation.training_set), missing=distillation.missing,
     )  # fmt: skip
     return RunResult(folder.path, metrics, student, ended_by)

@@ -95,6 +95,24 @@ def test_closing_ends_all_waits() -> None:
     asyncio.run(run())
 
 
+def test_retries_go_first() -> None:
+    """Of those that wait, one that tries again enters before those that have not tried yet."""
+    order = []
+
+    async def run() -> None:
+        gate = Gate(1)
+
+        async def enter(name: str, *, is_retry: bool = False) -> None:
+            async with gate.enter(is_retry=is_retry):
+                order.append(name)
+                await asyncio.sleep(0.001)
+
+        await asyncio.gather(enter("a"), enter("b"), enter("c"), enter("again", is_retry=True))
+
+    asyncio.run(run())
+    assert order == ["a", "again", "b", "c"]
+
+
 def fail_all(gate: Gate, keys: str) -> None:
     for key in keys:
         gate.fail(key, time.monotonic())

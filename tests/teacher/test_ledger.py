@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import signal
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
@@ -97,6 +98,34 @@ def test_what_no_column_can_hold_is_an_error_and_no_wait(tmp_path: Path) -> None
     asyncio.run(write(ledger, "q"))
     assert [row["state"] for row in ledger.list_requests()] == ["done"]
     ledger.close()
+
+
+def test_what_has_arrived_is_stored_whatever_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replies that are there when a run is interrupted are in its ledger, although a commit takes long."""
+    arrived: list[str] = []
+    commit = Ledger._commit
+
+    def commit_slowly(book: Ledger, writes: Sequence[Callable[[sqlite3.Connection], Any]]) -> list[Any]:
+        time.sleep(0.05)
+        return commit(book, writes)
+
+    class Interrupted(Backend):
+        async def send(self, request: TeacherRequest) -> Reply:
+            await asyncio.sleep(0.01)
+            arrived.append(request.key)
+            if len(arrived) == 5:
+                asyncio.get_running_loop().call_later(0.02, signal.raise_signal, signal.SIGINT)
+            return Reply("x", "m")
+
+    monkeypatch.setattr(Ledger, "_commit", commit_slowly)
+    settings = TeacherSettings(backend="scripted", model="m", max_tokens=5, max_concurrency=5)
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    teacher = Teacher(Interrupted(), ledger, Budget(BudgetSettings(max_examples=9)), settings)
+    with pytest.raises(KeyboardInterrupt), teacher:
+        teacher.ask_many([teacher.make_request(str(n), About("annotate", 0, "d")) for n in range(100)])
+    done = {row["key"] for row in ledger.list_requests(("done",))}
+    ledger.close()
+    assert set(arrived) <= done
 
 
 def test_a_torn_last_write_loses_that_write_only(tmp_path: Path) -> None:

@@ -63,14 +63,15 @@ def ask(teacher: Teacher, count: int) -> list[Reply | None]:
 def test_an_outage_costs_no_request_its_attempts(tmp_path: Path) -> None:
     """A teacher that answers 503 for a second is tried by one request at a time, and then all are answered."""
     heard, server = Heard(), FakeTeacher(FakeSettings(outage=(10, 1.0), latency_s=0.01))
-    with serving(server) as url, teach(url, tmp_path / "ledger.sqlite", heard, max_attempts=2, max_concurrency=16) as teacher:
+    with serving(server) as url, teach(url, tmp_path / "ledger.sqlite", heard, max_attempts=4, max_concurrency=16) as teacher:
         assert all(ask(teacher, 60))
     states = [facts["state"] for facts in heard.states]
     assert (states[0], states[-1]) == ("open", "closed")
     assert states.count("half-open") >= 2
     refused = server.describe()["outcomes"]["outage"]
     assert refused < 60  # eight open the breaker, sixteen are under way then, and one at a time tries; else it were hundreds
-    assert [note.split(":")[0] for note in heard.notes] == ["the teacher answers nobody", "the teacher answers again"]
+    said = [note.split(":")[0] for note in heard.notes]
+    assert said == ["the teacher answers nobody", "the teacher answers again"] * (len(said) // 2)
 
 
 def test_a_teacher_that_stays_away_ends_the_run_and_can_be_gone_on_with(tmp_path: Path) -> None:
@@ -188,3 +189,71 @@ def test_a_charge_above_the_bound_is_said(tmp_path: Path) -> None:
         assert teacher.budget.spent.tokens == 3 * 5007
     assert len(heard.notes) == 1
     assert "counts 5007 tokens for a request of at most 36" in heard.notes[0]
+
+
+def test_prompts_that_no_server_can_answer_end_one_run_and_not_the_next(tmp_path: Path) -> None:
+    """Two requests that always fail look like an outage where two may be under way; the same command again rejects them."""
+
+    def react(number: int, body: dict[str, Any]) -> Any:  # noqa: ANN401
+        is_poison = "question 4" in body["messages"][0]["content"] or "question 5" in body["messages"][0]["content"]
+        return Reaction(refuse("oops"), 500) if is_poison else chat()
+
+    path = tmp_path / "ledger.sqlite"
+    how = {"max_concurrency": 2, "deadline_s": 1.5, "max_attempts": 3}
+    with Loopback(react) as server:
+        with pytest.raises(TeacherError, match="run the same command again"), teach(server.url, path, **how) as teacher:
+            ask(teacher, 6)
+        with teach(server.url, path, **how) as teacher:
+            assert [reply is not None for reply in ask(teacher, 6)] == [True] * 4 + [False] * 2
+
+
+def test_a_teacher_that_throttles_everybody_ends_the_run(tmp_path: Path) -> None:
+    """Where nobody is answered for `deadline_s` since all are throttled, the run ends; it does not try all in turn."""
+    with Loopback(lambda n, body: Reaction(refuse("slow down"), 429)) as server:
+        message = pytest.raises(TeacherError, match=r"slow down.*run the same command again")
+        with message, teach(server.url, tmp_path / "ledger.sqlite", deadline_s=0.3, max_concurrency=4) as teacher:
+            ask(teacher, 500)
+        assert len(server.seen) < 250
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [(400, "invalid content in: 'my insufficient credits story'"), (500, "could not read 'insufficient_quota'"),
+     (403, "your input was flagged: 'how to get access to the key'")],
+)  # fmt: skip
+def test_a_prompt_that_an_error_quotes_ends_no_run(status: int, message: str, tmp_path: Path) -> None:
+    """Words about money and keys count in an error's code, and in its message only where that can't quote the prompt."""
+
+    def react(number: int, body: dict[str, Any]) -> Any:  # noqa: ANN401
+        return Reaction(refuse(message), status) if "question 1" in body["messages"][0]["content"] else chat()
+
+    with Loopback(react) as server, teach(server.url, tmp_path / "l.sqlite", max_concurrency=1, max_attempts=2) as teacher:
+        assert [reply is not None for reply in ask(teacher, 3)] == [True, False, True]
+
+
+def test_an_attempt_that_never_left_keeps_the_key(tmp_path: Path) -> None:
+    """A reply that was lost and then a refused connection: the next process repeats the key of the lost one."""
+    path, keys = tmp_path / "ledger.sqlite", []
+
+    def react(number: int, body: dict[str, Any]) -> Reaction:
+        keys.append(server.seen[-1][0]["Idempotency-Key"])
+        return Reaction(chat(), is_dropped=number == 0)
+
+    with Loopback(react) as server:
+        with pytest.raises(TeacherError), teach(server.url, path, max_attempts=1) as teacher:
+            ask(teacher, 1)
+        with pytest.raises(TeacherError), teach("http://127.0.0.1:9/v1", path, deadline_s=0.05) as teacher:
+            ask(teacher, 1)
+        with teach(server.url, path) as teacher:
+            assert all(ask(teacher, 1))
+    assert len(keys) == 2
+    assert keys[0] == keys[1]
+
+
+def test_names_that_change_with_each_reply_are_told_a_few_times(tmp_path: Path) -> None:
+    """A server that calls its model otherwise in each reply fills no screen."""
+    heard, path = Heard(), tmp_path / "ledger.sqlite"
+    with Loopback(lambda n, body: {**chat(), "model": f"m{n}" * 500}) as server, teach(server.url, path, heard) as teacher:
+        assert all(ask(teacher, 60))
+    assert len(heard.notes) <= 6
+    assert max(map(len, heard.notes)) < 2000

@@ -40,6 +40,7 @@ class Gate:
         pause_s: how long the last pause of an open breaker is.
         pauses: how many there were since it opened.
         answered: attempts that were answered so far.
+        answered_at: when the last was, or when these requests began (monotonic seconds).
     """
 
     def __init__(self, most: int, *, first_pause_s: float = 0.5, on_state: Callable[[], None] = lambda: None) -> None:
@@ -60,6 +61,7 @@ class Gate:
 
     def begin(self) -> None:
         """Forget how fast answers came: other requests follow, whose replies may be longer."""
+        self.answered_at = time.monotonic()
         self._best: tuple[float, float] | None = None  # answers a second and their median latency
         self._trial: tuple[float, float | None] | None = None  # the limit before it was cut, and the answers a second since
         self._start_window()
@@ -70,12 +72,15 @@ class Gate:
         self._window_began = time.monotonic()
 
     @asynccontextmanager
-    async def enter(self) -> AsyncIterator[float]:
-        """Wait for the pause to end and for a place; gives the time of entry (monotonic seconds)."""
+    async def enter(self, *, is_retry: bool = False) -> AsyncIterator[float]:
+        """Wait for the pause to end and for a place; gives the time of entry (monotonic seconds).
+
+        One that tries again goes before those that have not tried yet, since its deadline runs already.
+        """
         is_in = False
         while not is_in:
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._queue.append(turn)
+            (self._queue.appendleft if is_retry else self._queue.append)(turn)
             self._admit()
             try:
                 await turn
@@ -86,6 +91,7 @@ class Gate:
             # Much may have happened between being let in and going on: the teacher may have begun to fail.
             is_in = self._closed.is_set() or (self._opens_at <= time.monotonic() and self._busy <= max(1, int(self.limit)))
             if not is_in:
+                is_retry = True  # back to where it came from
                 self._leave()
         if self.state == "open" and not self._closed.is_set():
             self._set_state("half-open")
@@ -118,6 +124,7 @@ class Gate:
         """Note that an attempt was answered, after so many seconds."""
         self.note_alive()
         self.answered += 1
+        self.answered_at = time.monotonic()
         step = 1.0 if self.limit < self._slow_start else 1 / self.limit
         self.limit = min(self._most, self.limit + step)
         if seconds is not None and time.monotonic() - seconds >= self._last_cut:

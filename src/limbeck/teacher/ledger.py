@@ -14,6 +14,7 @@ import asyncio
 import json
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -138,11 +139,11 @@ class Ledger:
             row = self._db.execute("SELECT reply FROM requests WHERE key = ? AND state = 'done'", (key,)).fetchone()
         return Reply(**json.loads(row[0])) if row else None
 
-    def count_attempts(self, key: str) -> dict[str, int]:
-        """How many attempts of a request are in each state."""
+    def count_attempts(self, key: str) -> Counter[str]:
+        """How many attempts of a request that left this machine are in each state."""
         with self._translate_errors():
-            rows = self._db.execute("SELECT state, COUNT(*) FROM requests WHERE key = ? GROUP BY state", (key,))
-            return dict(rows.fetchall())
+            query = "SELECT state, COUNT(*) FROM requests WHERE key = ? AND is_sent GROUP BY state"
+            return Counter(dict(self._db.execute(query, (key,)).fetchall()))
 
     async def write_intent(self, request: TeacherRequest, most: Spend) -> int:
         """Note durably that a request is about to leave; returns its attempt number (from 1)."""
@@ -163,6 +164,11 @@ class Ledger:
         state = "unknown" if error.is_maybe_paid else "failed"
         row = (state, str(error), time.time(), not error.is_unsent, request.key, attempt)
         await self._write(lambda db: db.execute(_FAILURE, row), request)
+
+    async def drain(self) -> None:
+        """Wait until all that was to be written is."""
+        while self._committing is not None and not self._committing.done():
+            await asyncio.wait([self._committing])
 
     async def _write(self, write: Callable[[sqlite3.Connection], Any], request: TeacherRequest) -> Any:  # noqa: ANN401
         """Have something written with the next commit, and wait until it is durable."""
@@ -194,9 +200,9 @@ class Ledger:
                 for _, done in group:  # whoever waits must hear of it, whatever it is
                     if not done.done():
                         done.set_exception(error)
-                if isinstance(error, StorageError):
-                    continue
-                raise
+                if not isinstance(error, Exception):
+                    raise
+                continue  # what came meanwhile is to be written all the same
             for (_, done), result in zip(group, results, strict=True):
                 if not done.done():
                     done.set_result(result)

@@ -27,7 +27,7 @@ _ENVIRONMENT = ImmutableSandboxedEnvironment(
     undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=False
 )
 # What a template's own expressions may raise: 1 / 0, 1 + "a", "%d"|format("x"), a macro that calls itself.
-_FAULTS = (TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError, RuntimeError, SyntaxError,
+FAULTS = (TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError, RuntimeError, SyntaxError,
            MemoryError, AssertionError)  # fmt: skip
 
 
@@ -106,10 +106,13 @@ def _to_plain(value: object) -> Any:  # noqa: ANN401 (a JSON value)
     return [_to_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
+_compile = lru_cache(maxsize=16)(_ENVIRONMENT.from_string)
+
+
 def _render(question: list[Any]) -> dict[str, Any]:
     text, values = question
     try:
-        template = _ENVIRONMENT.from_string(text)
+        template = _compile(text)
         if values is None:
             return {"text": ""}
         parts, size = [], 0
@@ -120,7 +123,7 @@ def _render(question: list[Any]) -> dict[str, Any]:
                 raise ValueError(f"the prompt has more than {MAX_PROMPT_CHARS:,} characters")
         made = "".join(parts)
         made.encode("utf-8")  # "\ud800" is half of a character
-    except _FAULTS as error:
+    except FAULTS as error:
         line = getattr(error, "lineno", None)
         return {"fault": f"{type(error).__name__}: {error}"[:500].encode("utf-8", "replace").decode(), "line": line}
     return {"text": made}

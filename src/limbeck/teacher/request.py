@@ -31,6 +31,9 @@ class About:
     index: int = 0
 
 
+_COUNTED = ("temperature", "max_tokens", "max_completion_tokens")  # cost nothing to read
+
+
 @dataclass(frozen=True)
 class TeacherRequest:
     """One request: what is sent (`model`, `messages`, `sampling`), the sample index, and what it is about.
@@ -65,9 +68,13 @@ class TeacherRequest:
 
     @property
     def token_bound(self) -> int:
-        """Upper bound of what this request can cost: prompt UTF-8 bytes + 16 a message + ``max_tokens`` of the reply."""
+        """Upper bound of what this request can cost: prompt UTF-8 bytes + 16 a message + ``max_tokens`` of the reply.
+
+        What is sent beside the messages, such as a schema or tools of ``extra_body``, counts with its bytes too.
+        """
         prompt = sum(len(message["content"].encode("utf-8", "surrogatepass")) + 16 for message in self.messages)
-        return prompt + self.reply_token_bound
+        beside = {name: value for name, value in self.sampling.items() if name not in _COUNTED}
+        return prompt + self.reply_token_bound + (len(canonical_json(beside).encode("utf-8", "surrogatepass")) if beside else 0)
 
     @property
     def reply_token_bound(self) -> int:

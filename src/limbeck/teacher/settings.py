@@ -149,7 +149,9 @@ class TeacherSettings(Settings):
     @field_validator("extra_body")
     @classmethod
     def _check_extra_body(cls, extra: dict[str, Any]) -> dict[str, Any]:
-        ours = sorted({"model", "messages", "temperature", "max_tokens", "max_completion_tokens", "n", "stream"} & set(extra))
+        ours = sorted(
+            {"model", "messages", "temperature", "max_tokens", "max_completion_tokens", "n", "best_of", "stream"} & set(extra)
+        )
         if ours:
             raise ValueError(f"{', '.join(ours)} can't be set here: limbeck sends it itself, or relies on its default")
         return extra

@@ -22,6 +22,7 @@ from limbeck.teacher.settings import TeacherSettings
 FIRST_BACKOFF_S = 0.5
 MAX_BACKOFF_S = 60.0
 MANY_FAILURES = 8
+MANY_MODELS = 6  # names of models that are told; one that changes with each reply would tell of nothing else
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,7 @@ class Teacher:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._runner.run(self.ledger.drain())  # replies that have arrived are paid, whatever ended the run
         self._runner.run(self.backend.close())
         self._runner.close()
 
@@ -184,17 +186,17 @@ class Teacher:
         if not self.backend.can_answer(request.about):
             return Outcome(request, None, "unavailable")
         gate = self._open_gate
-        request = replace(request, failures=self.ledger.count_attempts(request.key).get("failed", 0))
-        tries = failures = lonely = answered = 0
+        request, failures = self._recall(request)
+        tries = lonely = answered = 0
         deadline = math.inf  # counted from the first attempt, however long the queue before it
         while True:
             try:
-                async with gate.enter() as entered_at:
+                async with gate.enter(is_retry=tries > 0 and gate.opened_at is None) as entered_at:
                     deadline = min(deadline, entered_at + self.settings.deadline_s)
                     if self._fatal is not None:
                         return Outcome(request, None, "failed", str(self._fatal))
                     for field in self._unsupported & set(request.sampling):
-                        request = request.without(field)
+                        request, failures = self._recall(request.without(field))
                     try:
                         return Outcome(request, await self._attempt(request))
                     except BackendError as failure:
@@ -211,14 +213,16 @@ class Teacher:
                 request = replace(request, failures=request.failures + 1)
             tries += 1
             lonely, answered = (lonely + 1 if answered == gate.answered else 1), gate.answered
-            # Being told to wait is no failure of the request; nor is a teacher that answers nobody.
-            failures += not (error.is_throttled or error.is_unsent or gate.opened_at is not None)
+            # Being told to wait is no failure of the request; nor is a teacher that answers nobody, but where it failed before.
+            is_away = gate.opened_at is not None and failures < self.settings.max_attempts - 1
+            failures += not (error.is_throttled or error.is_unsent or is_away)
             if not error.is_transient or failures >= self.settings.max_attempts:
                 return Outcome(request, None, "failed", str(error))
             pause_s = self._find_pause_s(request, tries, lonely, error)
             if self._is_too_late(gate, deadline, pause_s):
                 gave_up = f"{error} (gave up at the deadline of {self.settings.deadline_s:g} s, teacher.deadline_s)"
-                if gate.opened_at is None and not error.is_unsent:
+                is_silent = time.monotonic() >= gate.answered_at + self.settings.deadline_s
+                if gate.opened_at is None and not error.is_unsent and not is_silent:
                     return Outcome(request, None, "failed", gave_up)
                 self._end(BackendError(f"{gave_up}; run the same command again once the teacher is back", is_fatal=True))
                 continue
@@ -235,6 +239,11 @@ class Teacher:
         self._last_error = str(error)
         if error.is_fatal:
             self._end(error)
+        elif error.is_throttled and (error.retry_after_s or 0) >= self.settings.deadline_s:
+            self._end(BackendError(
+                f"{error}: the teacher asks to wait {error.retry_after_s:,.0f} s, which is longer than teacher.deadline_s = "
+                f"{self.settings.deadline_s:g}; run the same command again then", is_fatal=True,
+            ))  # fmt: skip
         elif error.is_throttled:
             gate.slow_down(entered_at, error.retry_after_s)
         elif error.is_transient:
@@ -261,6 +270,16 @@ class Teacher:
         elif gate.state == "closed":
             self._on_note("the teacher answers again")
         self._on_state({**gate.describe(), "last_error": self._last_error if gate.state != "closed" else None})
+
+    def _recall(self, request: TeacherRequest) -> tuple[TeacherRequest, int]:
+        """The request with its refusals so far, and the failures that it begins with.
+
+        One that failed all its attempts in an earlier process, as the last ones of a run whose teacher seemed to be away, is
+        tried once more and not as often again: else a prompt that no server can answer would end every run.
+        """
+        attempts, most = self.ledger.count_attempts(request.key), self.settings.max_attempts
+        has_failed = attempts["failed"] + attempts["unknown"] >= most
+        return replace(request, failures=attempts["failed"]), most - 1 if has_failed else 0
 
     def _find_stored(self, request: TeacherRequest) -> Outcome | None:
         """The reply in the ledger, to the request or to what was sent in its place where its schema is unsupported."""
@@ -334,10 +353,11 @@ class Teacher:
 
     def _check_reply(self, reply: Reply, real: Spend, most: Spend) -> None:
         """Say what the user did not ask for: another model than before, or a charge above what was reserved."""
-        if self._models and reply.model not in self._models:
+        if self._models and reply.model not in self._models and len(self._models) < MANY_MODELS:
             before = ", ".join(sorted(map(repr, self._models)))
             self._on_note(f"the teacher now answers as {reply.model!r}, before as {before}; the run goes on")
-        self._models.add(reply.model)
+        if len(self._models) < MANY_MODELS:
+            self._models.add(reply.model)
         if real.tokens > most.tokens and not self._has_noted_excess:
             self._has_noted_excess = True
             self._on_note(

@@ -122,6 +122,18 @@ def join_names(names: list[str]) -> str:
     return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "") or "none"
 
 
+def read_codes(body: bytes) -> str:
+    """The code and type of an error body, in lower case; unlike its message they never quote the request."""
+    try:
+        found = json.loads(body)
+        error = found.get("error", found) if isinstance(found, dict) else {}
+        return (
+            " ".join(str(error.get(name) or "").lower()[:100] for name in ("code", "type")) if isinstance(error, dict) else ""
+        )
+    except (ValueError, RecursionError):
+        return ""
+
+
 def read_content(content: object) -> str:
     """The text of a message's content: a text, or parts of one."""
     if isinstance(content, list):  # parts, as some servers send

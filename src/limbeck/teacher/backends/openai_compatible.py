@@ -20,6 +20,7 @@ from limbeck.teacher.backends.http_parts import (
     find_proxy,
     join_names,
     list_models,
+    read_codes,
     read_content,
     read_key,
     read_retry_after,
@@ -59,6 +60,7 @@ class OpenAIBackend(Backend):
         self._key = read_key(settings)
         self._session: aiohttp.ClientSession | None = None
         self._proxy = find_proxy(self._url)
+        self._has_answered = False  # then its key is good, and a refusal may quote the prompt
 
     async def send(self, request: TeacherRequest) -> Reply:
         """One attempt of one request."""
@@ -163,11 +165,12 @@ class OpenAIBackend(Backend):
             ) from error
         reasoning, text = split_thoughts(content)
         finish = choice.get("finish_reason")
+        self._has_answered = True
         # A server that counts nothing is charged at the upper bound, since the caps must hold.
         counts = read_usage(answer.get("usage"), request.token_bound - request.reply_token_bound, request.reply_token_bound)
         return Reply(
             text=self._mask(text or str(refusal or "")),
-            model=self._mask(str(answer.get("model") or request.model)),
+            model=self._mask(str(answer.get("model") or request.model))[:200],
             finish_reason="refusal" if refusal else self._clean(finish)[:64] if isinstance(finish, str) else "stop",
             **counts,
             reasoning=self._mask(
@@ -179,12 +182,13 @@ class OpenAIBackend(Backend):
         """What a status other than 200 means for this request, for the run, and for the user."""
         said = self._quote(body)
         lower = body[:4096].decode("utf-8", "replace").lower()  # with the codes that the message leaves out
+        codes = read_codes(body)
         place = f"{self._url} answered {status}"
-        if status == 401 or (status == 403 and _KEY_WORDS.search(lower)):
+        if status == 401 or (status == 403 and _KEY_WORDS.search(codes if self._has_answered else lower)):
             source = self._settings.api_key_file or f"the environment variable {self._settings.api_key_env}"
             state = f"the key of {source} is refused" if self._key else f"it wants a key, and {source} is not set"
             return BackendError(f"{place}: {state} ({said})", is_fatal=True)
-        if status == 402 or any(word in lower for word in OUT_OF_MONEY):
+        if status == 402 or any(word in (lower if status == 429 else codes) for word in OUT_OF_MONEY):
             return BackendError(f"{place}: the account can't pay ({said})", is_fatal=True)
         if 300 <= status < 400:
             target = self._clean(headers.get("Location", "nowhere"))[:300]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from limbeck.config import Config
@@ -35,7 +36,7 @@ def equalise(arms: Mapping[str, tuple[Config, RunData]], equal: Sequence[str]) -
     caps = [config.budget.max_tokens for config, _ in arms.values() if config.budget.max_tokens is not None]
     if not needs:
         return given, None, ["no arm asks the teacher anything, so there are no tokens to make equal"]
-    tokens = min(caps) if caps else int(min(needs.values()))
+    tokens = min(caps) if caps else math.ceil(min(needs.values()))
     fitted = {name: fit_examples(*arms[name], tokens) for name in needs}
     if "examples" in equal:
         fitted = dict.fromkeys(given, min(fitted.values()))

@@ -16,9 +16,9 @@ import pytest
 from tests.support import script_rows, write_rows
 from tests.test_cli import assert_one_line, limbeck
 
-from limbeck.compare import Comparison, compare, parse_list, parse_seeds
+from limbeck.compare import Comparison, _make_run, compare, parse_list, parse_seeds
 from limbeck.compare_budget import equalise, fit_examples
-from limbeck.compare_results import read_accuracy
+from limbeck.compare_results import _find_unequal, read_accuracy
 from limbeck.compare_tables import write_markdown
 from limbeck.config import load_config
 from limbeck.errors import ConfigError
@@ -182,6 +182,26 @@ def test_equal_tokens_fit_the_plan(project: Project) -> None:
     assert equalise({"balance-cot": (capped, data)}, ("tokens",))[1] == tokens // 2
 
 
+def test_unequal_examples_are_said() -> None:
+    """Arms that were to have equally many examples and have not are named; a preset that trains nothing is not meant."""
+    assert _find_unequal({"a": {1: {"examples": 9}}, "b": {1: {"examples": 9}}, "zero-shot": {1: {"examples": 0}}}) == []
+    (text,) = _find_unequal({"a": {1: {"examples": 9}, 2: {"examples": 8}}, "b": {1: {"examples": 9}}})
+    assert text.endswith("equally many examples: a 8/9, b 9")
+
+
+def test_sharing_by_seed_keeps_seeds_apart(project: Project, tmp_path: Path) -> None:
+    """With `--share seed` runs of one seed have one file of replies, and runs of another seed another."""
+    path = make_project(project)
+    everyone, by_seed = (Comparison(path, ARMS, (1, 2), share=share) for share in ("all", "seed"))
+    files = [
+        [_make_run(wanted, tmp_path, arm, arm, seed, []).config.teacher.shared_replies for arm in ARMS for seed in (1, 2)]
+        for wanted in (everyone, by_seed)
+    ]
+    assert len(set(files[0])) == 1
+    assert files[1][:2] == files[1][2:]
+    assert len(set(files[1])) == 2
+
+
 def test_head_and_tail_are_those_of_the_comparison() -> None:
     """Head and tail are regrouped by the same domains for all arms, whatever tail a run's own budget gives."""
     domains = {name: {"accuracy": value, "count": 2} for name, value in (("a", 0.9), ("b", 0.6), ("c", 0.3))}
@@ -205,8 +225,6 @@ def test_markdown_shows_hostile_text_as_it_is() -> None:
 
 def test_a_run_ended_by_a_raised_cap_goes_on(project: Project, tmp_path: Path) -> None:
     """A run that a cap ended is finished under the same cap, and to be gone on with under another."""
-    from limbeck.compare import _make_run
-
     path = make_project(project)
     wanted = Comparison(path, ("random-cot",), (1,), ("budget.max_requests=3",))
     run = _make_run(wanted, tmp_path / "out", "random-cot", "random-cot", 1, [])

@@ -37,6 +37,13 @@ class Equal(enum.Enum):
     tokens = "tokens"
 
 
+class Share(enum.Enum):
+    """Which runs of `compare` share the teacher's replies."""
+
+    all = "all"
+    seed = "seed"
+
+
 def main() -> None:
     """Entry point: an error that carries a message is one line on stderr and its exit code; a bug is a traceback."""
     os.environ.setdefault("TQDM_DISABLE", "1")  # the libraries' bars; a command has a progress of its own
@@ -278,6 +285,7 @@ def compare(
     equal: Annotated[
         list[Equal] | None, typer.Option("--equal", help="What is equal for all arms: examples (default), tokens, or both.")
     ] = None,
+    share: Annotated[Share, typer.Option("--share", help="Share replies among all runs, or those of one seed.")] = Share.all,
     all_labels: Annotated[
         bool | None, typer.Option("--all-labels/--no-all-labels", help="Beside them a student trained on all real labels.")
     ] = None,
@@ -293,7 +301,15 @@ def compare(
 
     chosen = tuple(dict.fromkeys(each.value for each in equal)) if equal else ("examples",)
     wanted = Comparison(
-        config, parse_list(presets, "--presets"), parse_seeds(seeds), tuple(sets or ()), chosen, jobs, all_labels, teacher
+        config,
+        parse_list(presets, "--presets"),
+        parse_seeds(seeds),
+        tuple(sets or ()),
+        chosen,
+        share.value,
+        jobs,
+        all_labels,
+        teacher,
     )
     facts, exit_code = compare(wanted, out, lambda text: print(_printable(text), file=sys.stderr, flush=True))
     if as_json:

@@ -38,6 +38,7 @@ class Comparison:
         config: the YAML file of all arms.
         sets: ``--set`` values of all arms.
         equal: ``examples``, ``tokens`` or both (`compare_budget.equalise`).
+        share: whose replies are shared: ``all`` runs', or only those of one ``seed``, so that seeds differ in them too.
         jobs: runs at once.
         has_all_labels, has_teacher: whether those two stand beside the arms; None where they make sense.
     """
@@ -47,6 +48,7 @@ class Comparison:
     seeds: tuple[int, ...]
     sets: tuple[str, ...] = ()
     equal: tuple[str, ...] = ("examples",)
+    share: str = "all"
     jobs: int = 1
     has_all_labels: bool | None = None
     has_teacher: bool | None = None
@@ -78,15 +80,16 @@ def compare(wanted: Comparison, out: Path | None, tell: Tell) -> tuple[dict[str,
     beside = _make_references(wanted, out, arms, data)
     for run in [*runs, *beside]:
         _check_folder(run, data)
-    notes += _compare_configs(arms)
+    notes += [*_compare_configs(arms), *_explain_sharing(wanted, first)]
+    replies = sorted({_replies(wanted, out, seed) for seed in wanted.seeds}) if can_share(first.teacher) else None
     with RunFolder.open(out):
         run_all([*runs, *beside], wanted.jobs, tell)
-        prices = first.teacher.prices
         result = collect_results(
-            runs, beside, tail=_find_tail(arms, data), has_prices=prices is not None, notes=notes, jobs=wanted.jobs,
-            replies=out / REPLIES if can_share(first.teacher) else None, prices=prices,
+            runs, beside, tail=_find_tail(arms, data), notes=notes, jobs=wanted.jobs, equal=wanted.equal, replies=replies,
+            prices=first.teacher.prices,
         )  # fmt: skip
         facts = {"name": first.name, "presets": list(wanted.presets), "seeds": list(wanted.seeds), "equal": list(wanted.equal),
+                 "share": wanted.share,
                  "budget": {"max_examples": examples, "max_tokens": max_tokens or first.budget.max_tokens},
                  **result}  # fmt: skip
         write_json(out / "compare.json", facts)
@@ -152,10 +155,14 @@ def _arm_sets(wanted: Comparison, config: Config, examples: int, max_tokens: int
 
 def _make_run(wanted: Comparison, out: Path, arm: str, preset: str, seed: int, sets: Sequence[str]) -> ArmRun:
     folder = out / arm / f"seed_{seed}"
-    all_sets = [*wanted.sets, *sets, f"seed={seed}", f"teacher.shared_replies={json.dumps(str(out / REPLIES))}"]
+    all_sets = [*wanted.sets, *sets, f"seed={seed}", f"teacher.shared_replies={json.dumps(str(_replies(wanted, out, seed)))}"]
     config = load_config(wanted.config, all_sets, preset=preset)
     flags = [part for each in all_sets for part in ("--set", each)]
     return ArmRun(arm, seed, folder, config, (str(wanted.config), "--preset", preset, "--out", str(folder), "--json", *flags))
+
+
+def _replies(wanted: Comparison, out: Path, seed: int) -> Path:
+    return out / (REPLIES if wanted.share == "all" else f"replies_seed_{seed}.sqlite")
 
 
 def _make_references(wanted: Comparison, out: Path, arms: Mapping[str, Config], data: Mapping[str, RunData]) -> list[ArmRun]:
@@ -205,3 +212,13 @@ def _compare_configs(arms: Mapping[str, Config]) -> list[str]:
         if different:
             notes.append(f"{names[0]} and {name} differ in more than their method: {', '.join(different)}")
     return notes
+
+
+def _explain_sharing(wanted: Comparison, config: Config) -> list[str]:
+    """What the intervals leave out where seeds share a sampling teacher's replies."""
+    if wanted.share != "all" or len(wanted.seeds) < 2 or config.teacher.temperature == 0 or not can_share(config.teacher):
+        return []
+    return [
+        "replies are shared by the seeds too, so the intervals leave out how far the teacher's own sampling varies; --share "
+        "seed asks anew for each seed"
+    ]

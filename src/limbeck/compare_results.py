@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict
@@ -28,10 +29,10 @@ def collect_results(
     beside: Sequence[ArmRun],
     *,
     tail: AbstractSet[str],
-    has_prices: bool,
     notes: Sequence[str],
     jobs: int,
-    replies: Path | None,
+    equal: Sequence[str],
+    replies: Sequence[Path] | None,
     prices: Prices | None,
 ) -> dict[str, Any]:
     """The part of ``compare.json`` that comes from run folders.
@@ -40,12 +41,13 @@ def collect_results(
         runs: of the arms.
         beside: of what stands beside them, which is in no paired test.
         tail: the tail domains, the same for all.
-        has_prices: whether money is known.
         notes: what the user should know.
         jobs: runs at once.
-        replies: the file of shared replies, or None where the teacher's can't be shared.
+        equal: what the arms were to be equal in.
+        replies: the files of shared replies, or None where the teacher's can't be shared.
         prices: of the teacher.
     """
+    has_prices = prices is not None
     arms = {run.arm: dict[int, Figures]() for run in runs}
     references: dict[str, dict[int, Figures]] = {"untouched": {}}
     for run in [*runs, *beside]:
@@ -65,6 +67,7 @@ def collect_results(
         warnings.append(
             "the teacher's own accuracy is missing: the caps of the budget do not allow its requests on all test rows"
         )
+    warnings += _find_unequal(arms) if "examples" in equal else []
     warnings += [text for pair in pairs if pair["metric"] == PARTS[0] and (text := describe_noise(pair))]
     return {
         "main_metric": PARTS[0],
@@ -124,6 +127,16 @@ def _find_ended(runs: Sequence[ArmRun]) -> list[str]:
             for run in ended]  # fmt: skip
 
 
+def _find_unequal(arms: Mapping[str, Mapping[int, Figures]]) -> list[str]:
+    """Arms that were to have as many examples and have not; one that trains nothing has none by design."""
+    found = {name: {each["examples"] for each in by_seed.values()} - {0} for name, by_seed in arms.items()}
+    if len(set().union(*found.values())) < 2:
+        return []
+    shown = ", ".join(f"{name} {'/'.join(f'{count:,.0f}' for count in sorted(counts, key=float))}"  # type: ignore[arg-type]
+                      for name, counts in found.items() if counts)  # fmt: skip
+    return [f"the arms were not trained on equally many examples: {shown}"]
+
+
 def _describe_run(run: ArmRun) -> dict[str, Any]:
     record = run.read_record()
     return {
@@ -138,11 +151,13 @@ def _sum_charged(runs: Sequence[ArmRun], has_prices: bool) -> dict[str, float | 
     return {**asdict(spent), "cost_usd": spent.cost_usd if has_prices else None}
 
 
-def _count_asked(replies: Path | None, prices: Prices | None) -> dict[str, float | None] | None:
+def _count_asked(replies: Sequence[Path] | None, prices: Prices | None) -> dict[str, float | None] | None:
     """What the teacher was really asked, and what its replies cost; None where replies can't be shared."""
     if replies is None:
         return None
-    counts = count_shared(replies)
+    counts: Counter[str] = Counter()
+    for path in replies:
+        counts.update(count_shared(path))
     prompt, completion, cached = (counts[f"{name}_tokens"] for name in ("prompt", "completion", "cached"))
     cost = None if prices is None else prices.compute_cost_usd(prompt, completion, cached)
-    return {**counts, "tokens": prompt + completion, "cost_usd": cost}
+    return {name: counts[name] for name in ("requests", "replies")} | {"tokens": prompt + completion, "cost_usd": cost}

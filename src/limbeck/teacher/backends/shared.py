@@ -13,11 +13,10 @@ import os
 import socket
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from limbeck.data.example import canonical_json
 from limbeck.errors import StorageError
@@ -124,7 +123,7 @@ def open_replies(path: Path) -> sqlite3.Connection:
     return db
 
 
-def count_shared(path: Path) -> Mapping[str, Any]:
+def count_shared(path: Path) -> dict[str, int]:
     """What the teacher was really asked: ``requests`` that left (failed ones too), ``replies``, and the replies' tokens."""
     counts = {"requests": 0, "replies": 0, "prompt_tokens": 0, "completion_tokens": 0, "cached_tokens": 0}
     if not path.exists():

@@ -16,6 +16,7 @@ import pytest
 from tests.support import script_rows, write_rows
 from tests.test_cli import assert_one_line, limbeck
 
+from limbeck import compare_runs
 from limbeck.compare import Comparison, _make_run, compare, parse_list, parse_seeds
 from limbeck.compare_budget import equalise, fit_examples
 from limbeck.compare_results import _find_unequal, read_accuracy
@@ -130,6 +131,27 @@ def test_an_interruption_reaches_the_runs(project: Project, tmp_path: Path) -> N
     assert process.returncode == 130
     assert read_json(state)["status"] == "interrupted"
     assert read_json(state.parent.with_name("seed_1.json"))["exit_code"] == 130
+
+
+def test_a_swallowed_interruption_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run in which the first interruption is lost is interrupted again; one that never listens is killed."""
+    monkeypatch.setattr(compare_runs, "ASK_AGAIN_S", 0.3)
+    monkeypatch.setattr(compare_runs, "STOP_S", 1.5)
+    once = "import signal, time, sys\nsignal.signal(2, lambda *a: signal.signal(2, lambda *a: sys.exit(130)))\n"
+    never = "import signal, time\nsignal.signal(2, signal.SIG_IGN)\n"
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code + "print(flush=True)\nwhile True: time.sleep(0.05)"], stdout=subprocess.PIPE
+        )
+        for code in (once, never)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        process.stdout.readline()
+    compare_runs._stop(processes)
+    assert [process.returncode for process in processes] == [130, -signal.SIGKILL]
+    for process in processes:
+        process.communicate()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from limbeck.storage import explain_storage, read_json, write_json
 
 POLL_S = 0.1
 STOP_S = 60.0  # how long a run that is told to stop may take to say so
+ASK_AGAIN_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class ArmRun:
         if not (self.folder / "metrics.json").exists() or folder.is_held:
             return False
         caps = self.config.budget.model_dump(mode="json")
-        return bool(state["status"] == "done" or (state["status"] == "budget" and folder.config["budget"] == caps))
+        return bool(state.get("status") == "done" or (state.get("status") == "budget" and folder.config["budget"] == caps))
 
     def read_record(self) -> dict[str, Any]:
         """``{exit_code, seconds, last_line}``; a run that another hand made has none."""
@@ -96,15 +98,21 @@ def run_all(runs: Sequence[ArmRun], jobs: int, tell: Tell) -> None:
                         _write_record(run, process.returncode, time.monotonic() - began)
                         tell(_describe_end(run))
     finally:
-        for _, process, _ in going.values():
-            process.send_signal(signal.SIGINT)
+        _stop([process for _, process, _ in going.values()])
         for run, process, began in going.values():
-            try:
-                process.wait(STOP_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
             _write_record(run, process.returncode, time.monotonic() - began)
+
+
+def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Interrupt runs and wait until they have said so in their folders; again and again, since a library may swallow one."""
+    began, asked = time.monotonic(), -math.inf
+    while going := [process for process in processes if process.poll() is None]:
+        now = time.monotonic()
+        if now - asked >= ASK_AGAIN_S:
+            asked = now
+            for process in going:
+                process.send_signal(signal.SIGINT) if now - began < STOP_S else process.kill()
+        time.sleep(POLL_S)
 
 
 def _start(run: ArmRun, jobs: int) -> subprocess.Popen[bytes]:

@@ -55,7 +55,7 @@ except SystemExit:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("False")
-    for command in ("doctor", "longtail", "plan", "run", "status", "ledger", "eval", "predict"):
+    for command in ("doctor", "longtail", "plan", "run", "status", "ledger", "eval", "predict", "compare"):
         assert command in done.stdout
 
 

@@ -39,6 +39,12 @@ ALLOWED = {
                         "plan_requests"},
     "plan": {"errors", "selection", "config", "teacher", "run_data", "methods", "estimate", "counting", "learning",
              "plan_requests", "plan_generation"},
+    "compare_runs": {"config", "run_folder", "storage"},
+    "compare_budget": {"errors", "config", "counting", "methods", "plan", "run_data"},
+    "compare_results": {"evaluation", "run_folder", "status", "storage", "teacher", "compare_runs"},
+    "compare_tables": {"console"},
+    "compare": {"errors", "config", "methods", "run_data", "run_folder", "storage", "teacher", "compare_runs", "compare_budget",
+                "compare_results", "compare_tables"},
     "probe_shares": {"selection", "methods"},
     "probe": {"errors", "data", "selection", "config", "teacher", "run_data", "run_folder", "storage", "methods", "estimate",
               "learning", "counting", "plan", "plan_requests", "plan_generation", "probe_shares"},
@@ -91,7 +97,8 @@ def test_only_the_student_room_imports_torch(path: Path) -> None:
 @pytest.mark.parametrize(
     "module",
     ["limbeck", "limbeck.cli", "limbeck.config", "limbeck.status", "limbeck.console", "limbeck.teacher.backends",
-     "limbeck.selection.quotas", "limbeck.data.longtail", "limbeck.evaluation.metrics", "limbeck.storage", "limbeck.plan"],
+     "limbeck.selection.quotas", "limbeck.data.longtail", "limbeck.evaluation.metrics", "limbeck.storage", "limbeck.plan",
+     "limbeck.compare", "limbeck.compare_tables"],
 )  # fmt: skip
 def test_light_modules_load_no_torch(module: str) -> None:
     """Config, status, ledger, quotas and `--help` never pay for loading torch."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import json
 import os
 import re
@@ -27,6 +28,20 @@ Sets = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Override a config key, e.g. budget.max_examples=100."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+
+
+class Equal(enum.Enum):
+    """What `compare` holds equal."""
+
+    examples = "examples"
+    tokens = "tokens"
+
+
+class Share(enum.Enum):
+    """Which runs of `compare` share the teacher's replies."""
+
+    all = "all"
+    seed = "seed"
 
 
 def main() -> None:
@@ -254,6 +269,54 @@ def evaluate(
         _print_json(metrics)
     else:
         print_metrics(metrics)
+
+
+@app.command()
+def compare(
+    config: ConfigPath,
+    presets: Annotated[
+        str, typer.Option("--presets", metavar="A,B,...", help="Presets to compare, such as random-cot,baldistill-a.")
+    ],
+    seeds: Annotated[str, typer.Option("--seeds", metavar="1,2,...", help="Seeds of each; two at least, better five.")],
+    jobs: Annotated[int, typer.Option("--jobs", metavar="N", min=1, help="Runs at once.")] = 1,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder of the runs; default runs/NAME-compare.")
+    ] = None,
+    equal: Annotated[
+        list[Equal] | None, typer.Option("--equal", help="What is equal for all arms: examples (default), tokens, or both.")
+    ] = None,
+    share: Annotated[Share, typer.Option("--share", help="Share replies among all runs, or those of one seed.")] = Share.all,
+    all_labels: Annotated[
+        bool | None, typer.Option("--all-labels/--no-all-labels", help="Beside them a student trained on all real labels.")
+    ] = None,
+    teacher: Annotated[
+        bool | None, typer.Option("--teacher/--no-teacher", help="Beside them the teacher's own accuracy on the test rows.")
+    ] = None,
+    sets: Sets = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare presets over seeds on the same data, student and budget: one table, paired tests, replies shared."""
+    from limbeck.compare import Comparison, compare, parse_list, parse_seeds
+    from limbeck.compare_tables import print_comparison
+
+    chosen = tuple(dict.fromkeys(each.value for each in equal)) if equal else ("examples",)
+    wanted = Comparison(
+        config,
+        parse_list(presets, "--presets"),
+        parse_seeds(seeds),
+        tuple(sets or ()),
+        chosen,
+        share.value,
+        jobs,
+        all_labels,
+        teacher,
+    )
+    facts, exit_code = compare(wanted, out, lambda text: print(_printable(text), file=sys.stderr, flush=True))
+    if as_json:
+        _print_json(facts)
+    else:
+        print_comparison(facts)
+    raise typer.Exit(exit_code)
 
 
 @app.command()

@@ -75,7 +75,7 @@ CHANGEABLE = (
     "teacher.path", "teacher.templates.annotate", "teacher.templates.synthesize", "teacher.templates.generate",
     "teacher.templates.answer", "teacher.recorded.annotations",
     "teacher.recorded.synthesized", "teacher.tokenizer", "teacher.timeout_s", "teacher.deadline_s", "teacher.max_attempts",
-    "teacher.api_key_env", "teacher.api_key_file", "teacher.base_url",
+    "teacher.api_key_env", "teacher.api_key_file", "teacher.base_url", "teacher.shared_replies",
 )  # fmt: skip
 # Files that a config names. Those of the data begin in `data.root`, the others in the folder of the config.
 _DATA_KEYS = (
@@ -86,8 +86,8 @@ _DATA_KEYS = (
     "teacher.recorded.annotations",
     "teacher.recorded.synthesized",
 )
-_PATH_KEYS = ("data.root", "teacher.path", "teacher.templates.annotate", "teacher.templates.synthesize",
-              "teacher.templates.generate", "teacher.templates.answer",
+_PATH_KEYS = ("data.root", "teacher.path", "teacher.shared_replies", "teacher.templates.annotate",
+              "teacher.templates.synthesize", "teacher.templates.generate", "teacher.templates.answer",
               "teacher.tokenizer", "teacher.api_key_file", "teacher.model")  # fmt: skip
 MAX_BYTES = 256 * 2**10
 """Of a config; a larger file is another one, given by mistake."""

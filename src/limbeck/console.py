@@ -90,10 +90,10 @@ def clean(text: object, most: int | None = None) -> str:
     return escape(make_printable(text)[:most])
 
 
-def make_console() -> Console:
+def make_console(width: int = 120) -> Console:
     """Standard output; wide enough for the tables where it is no terminal."""
     console = Console()
-    return console if console.is_terminal else Console(width=120)
+    return console if console.is_terminal else Console(width=width)
 
 
 def print_metrics(metrics: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from limbeck.card import write_card
-from limbeck.config import Config, find_differences
+from limbeck.config import Config
 from limbeck.counting import load_counter
 from limbeck.data.example import Example
 from limbeck.errors import BudgetExhausted, ConfigError, NothingKept
@@ -28,7 +28,7 @@ from limbeck.methods.settings import GoldSettings
 from limbeck.plan import compare_with_plan, make_plan
 from limbeck.probe import is_free
 from limbeck.progress import Progress
-from limbeck.run_data import RunData, prepare
+from limbeck.run_data import RunData, check_same_run, prepare
 from limbeck.run_folder import RunFolder
 from limbeck.selection.quotas import GLOBAL
 from limbeck.storage import read_json, read_records, write_json, write_jsonl, write_text
@@ -183,17 +183,7 @@ def claim_folder(folder: RunFolder, config: Config, data: RunData) -> None:
     plain = config.model_dump(mode="json")
     state = folder.state
     if state:
-        different = find_differences(folder.config, plain)
-        if different:
-            raise ConfigError(
-                f"{folder.path} was made by another config: {', '.join(different)} differ(s). Choose another --out, or "
-                "give the old values to go on there."
-            )
-        before = state.get("data", {})
-        changed = [f"data.{name}" for name in data.hashes if name in before and before[name] != data.hashes[name]]
-        if changed or set(before) != set(data.hashes):
-            what = ", ".join(changed) or "the set of files"
-            raise ConfigError(f"{folder.path} was made with other data: {what} changed. Choose another --out.")
+        check_same_run(folder.path, folder.config, state, config, data.hashes)
     elif not is_free(folder.path):
         raise ConfigError(f"{folder.path} holds files but no run; choose an empty or new folder as --out")
     write_text(folder.path / "config.yaml", yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))

@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from limbeck.config import Config
+from limbeck.config import Config, find_differences
 from limbeck.data.example import Example, hash_text
 from limbeck.data.overlap import LeakGuard
 from limbeck.data.sources import Reading, collect_labels, read_examples
@@ -241,3 +242,31 @@ def check_budget(config: Config, method: BalDistillSettings, counts: Mapping[str
             f"budget.max_examples = {wanted} is less than the number of domains, {len(counts)}: quota "
             f"{method.quota!r} can't give each a share. Raise the budget, merge domains, or use quota: natural."
         )
+
+
+def check_same_run(
+    path: Path, before: Mapping[str, Any], state: Mapping[str, Any], config: Config, hashes: Mapping[str, str]
+) -> None:
+    """Refuse to go on in a run folder that another config, or other data, made.
+
+    Args:
+        path: the folder.
+        before: its ``config.yaml``.
+        state: its ``run.json``.
+        config: what is to be run there now.
+        hashes: of the files it names.
+
+    Raises:
+        ConfigError: the message names the keys.
+    """
+    different = find_differences(before, config.model_dump(mode="json"))
+    if different:
+        raise ConfigError(
+            f"{path} was made by another config: {', '.join(different)} differ(s). Choose another --out, or "
+            "give the old values to go on there."
+        )
+    known = state.get("data", {})
+    changed = [f"data.{name}" for name in hashes if name in known and known[name] != hashes[name]]
+    if changed or set(known) != set(hashes):
+        what = ", ".join(changed) or "the set of files"
+        raise ConfigError(f"{path} was made with other data: {what} changed. Choose another --out.")

@@ -23,7 +23,7 @@ def read_status(path: Path) -> dict[str, Any]:
     if not state:
         raise DataError(f"{path}: no run here (run.json is missing)")
     caps = folder.config["budget"]
-    spent = _sum_spend(path / "ledger.sqlite")
+    spent = read_spend(path / "ledger.sqlite")
     domains: dict[str, dict[str, int]] = {name: {"pool": count} for name, count in state["domains"].items()}
     kept = 0
     stages = []
@@ -104,7 +104,8 @@ def sum_spent(path: Path) -> dict[str, dict[str, float]]:
     return found
 
 
-def _sum_spend(path: Path) -> Spend:
+def read_spend(path: Path) -> Spend:
+    """All that a run spent, by its ledger; nothing where it has none."""
     if not path.exists():
         return Spend()  # the run ended before it opened its ledger
     ledger = Ledger(path, is_read_only=True)

@@ -105,6 +105,7 @@ class TeacherSettings(Settings):
             (BalDistill), ``generate`` (GOLD), ``answer`` (its own accuracy, and votes on labels).
         seed_examples: how many real examples of the domain a synthesis prompt shows.
         path: the ``scripted`` backend's replies.
+        shared_replies: a SQLite file of replies that several runs share, each charged in full; `limbeck compare` sets it.
         embedded: the ``embedded`` backend's server.
         recorded: the ``recorded`` backend's files.
         tutor: the ``tutor`` backend's settings.
@@ -130,6 +131,7 @@ class TeacherSettings(Settings):
     templates: dict[Literal["annotate", "synthesize", "generate", "answer"], Path] = Field(default_factory=dict)
     seed_examples: int = Field(default=3, gt=0)
     path: Path | None = None
+    shared_replies: Path | None = None
     embedded: EmbeddedSettings = EmbeddedSettings()
     recorded: RecordedSettings = RecordedSettings()
     tutor: TutorSettings = TutorSettings()

@@ -1,0 +1,259 @@
+"""`limbeck compare` from presets and seeds to tables: runs of their own, replies shared, each arm charged as if alone."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support import script_rows, write_rows
+from tests.test_cli import assert_one_line, limbeck
+
+from limbeck import compare_runs
+from limbeck.compare import Comparison, _make_run, compare, parse_list, parse_seeds
+from limbeck.compare_budget import equalise, fit_examples
+from limbeck.compare_results import _find_unequal, read_accuracy
+from limbeck.compare_tables import write_markdown
+from limbeck.config import load_config
+from limbeck.errors import ConfigError
+from limbeck.run_data import read_data
+from limbeck.status import read_status
+from limbeck.storage import read_json
+from limbeck.teacher.backends.shared import count_shared
+from limbeck.teacher.ledger import Ledger
+
+Project = Callable[..., Path]
+ARMS = ("random-cot", "balance-cot")
+
+
+def make_project(project: Project, **changes: Any) -> Path:  # noqa: ANN401
+    """The project with a teacher that also answers test questions, the same to each."""
+    path = project(method__stages=2, **changes)
+    write_rows(path.parent / "script.jsonl", [*script_rows(), {"match": "", "text": "The answer is: 5000"}])
+    return path
+
+
+def count_keys(folders: list[Path]) -> tuple[int, int]:
+    """Replies in all ledgers together, and how many different requests they answer."""
+    keys = []
+    for folder in folders:
+        ledger = Ledger(folder / "ledger.sqlite", is_read_only=True)
+        keys += [row["key"] for row in ledger.list_requests(("done",))]
+        ledger.close()
+    return len(keys), len(set(keys))
+
+
+@pytest.mark.slow
+def test_two_presets_and_two_seeds(project: Project, tmp_path: Path) -> None:
+    """Four runs, two with all labels and the teacher: files, figures, shared replies, full charges, and nothing done twice."""
+    path, out = make_project(project), tmp_path / "out"
+    done = limbeck("compare", path, "--presets", ",".join(ARMS), "--seeds", "1,2", "--jobs", 2, "--out", out, "--json")
+    assert done.returncode == 0, done.stderr
+    facts = json.loads(done.stdout)
+    assert facts == read_json(out / "compare.json")
+    for arm in ARMS:
+        figures = facts["arms"][arm]
+        assert figures["seeds"] == [1, 2]
+        assert set(figures["accuracy_macro"]) == {"mean", "ci95", "values"}
+        assert figures["examples"]["values"] == [9, 9]
+        for name in ("requests", "tokens", "seconds"):
+            assert len(figures[name]["values"]) == 2
+        assert figures["cost_usd"] is None
+        for seed, requests in zip((1, 2), figures["requests"]["values"], strict=True):
+            assert read_status(out / arm / f"seed_{seed}")["spend"]["requests"]["spent"] == requests == 9
+    assert set(facts["references"]) == {"untouched", "all-labels", "teacher"}
+    assert facts["references"]["all-labels"]["examples"]["values"] == [20, 20]
+    assert facts["references"]["all-labels"]["requests"]["values"] == [0, 0]
+    assert facts["references"]["teacher"]["accuracy_micro"]["mean"] == pytest.approx(1 / 9)
+    assert {pair["metric"] for pair in facts["pairs"]} >= {"accuracy_macro", "accuracy_micro", "accuracy_worst"}
+    assert all((pair["a"], pair["b"]) == ARMS for pair in facts["pairs"])
+
+    charged, different = count_keys([*(out / arm / f"seed_{s}" for arm in ARMS for s in (1, 2)), out / "teacher" / "seed_1"])
+    assert charged == facts["charged"]["requests"] == 4 * 9 + 9
+    assert different == facts["really_asked"]["requests"] == facts["really_asked"]["replies"] < charged
+
+    assert "| random-cot | 2 |" in (out / "compare.md").read_text()
+    before = {file: file.stat().st_mtime_ns for file in out.glob("*/*/run.json")}
+    assert len(before) == 7
+    again, code = compare(Comparison(path, ARMS, (1, 2)), out, lambda text: None)
+    assert code == 0
+    assert {file: file.stat().st_mtime_ns for file in before} == before
+    assert again["arms"] == facts["arms"]
+    assert count_shared(out / "replies.sqlite")["requests"] == different
+
+    with pytest.raises(ConfigError, match=r"seed_1 was made by another config: training.epochs differ"):
+        compare(Comparison(path, ARMS, (1, 2), ("training.epochs=0.3",)), out, lambda text: None)
+    write_rows(path.parent / "test.jsonl", [{"domain": "big", "question": "Calculate 7 + 8.", "answer": "15"}])
+    with pytest.raises(ConfigError, match=r"seed_1 was made with other data: data.test changed"):
+        compare(Comparison(path, ARMS, (1, 2)), out, lambda text: None)
+
+
+@pytest.mark.slow
+def test_a_run_that_fails_stops_no_other(project: Project, tmp_path: Path) -> None:
+    """The failed run is named with its last line and left out, the others are compared, and its exit code is the command's."""
+    path, out = make_project(project), tmp_path / "out"
+    (out / "zero-shot" / "seed_2").mkdir(parents=True)
+    (out / "zero-shot" / "seed_2" / "thesis.txt").write_text("years of work")
+    wanted = Comparison(path, ("zero-shot",), (2, 1), jobs=2, has_all_labels=False, has_teacher=False)
+    said: list[str] = []
+    facts, code = compare(wanted, out, said.append)
+    assert code == 2
+    assert facts["arms"]["zero-shot"]["seeds"] == [1]
+    assert facts["arms"]["zero-shot"]["accuracy_macro"]["ci95"] is None
+    assert any("missing: zero-shot, seed 2 failed with exit code 2" in text and "holds files but no run" in text
+               for text in facts["warnings"])  # fmt: skip
+    assert any("zero-shot, seed 2: failed with exit code 2" in text for text in said)
+    assert facts["runs"][0]["is_finished"] is False
+
+
+@pytest.mark.slow
+def test_an_interruption_reaches_the_runs(project: Project, tmp_path: Path) -> None:
+    """SIGTERM stops the runs too, each of which says that it was interrupted; the command exits with 130."""
+    path, out = make_project(project), tmp_path / "out"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "limbeck", "compare", str(path), "--presets", "baldistill-n", "--seeds", "1", "--out", str(out),
+         "--set", "training.epochs=2000", "--no-teacher", "--no-all-labels"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    state = out / "baldistill-n" / "seed_1" / "run.json"
+    deadline = time.monotonic() + 120
+    while not (state.exists() and "training" in str(read_json(state).get("step"))) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=100)
+    assert process.returncode == 130
+    assert read_json(state)["status"] == "interrupted"
+    assert read_json(state.parent.with_name("seed_1.json"))["exit_code"] == 130
+
+
+def test_a_swallowed_interruption_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run in which the first interruption is lost is interrupted again; one that never listens is killed."""
+    monkeypatch.setattr(compare_runs, "ASK_AGAIN_S", 0.3)
+    monkeypatch.setattr(compare_runs, "STOP_S", 1.5)
+    once = "import signal, time, sys\nsignal.signal(2, lambda *a: signal.signal(2, lambda *a: sys.exit(130)))\n"
+    never = "import signal, time\nsignal.signal(2, signal.SIG_IGN)\n"
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code + "print(flush=True)\nwhile True: time.sleep(0.05)"], stdout=subprocess.PIPE
+        )
+        for code in (once, never)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        process.stdout.readline()
+    compare_runs._stop(processes)
+    assert [process.returncode for process in processes] == [130, -signal.SIGKILL]
+    for process in processes:
+        process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (("--presets", "random-cot,random", "--seeds", "1"), "no preset 'random'"),
+        (("--presets", "random-cot,random-cot", "--seeds", "1"), "each once"),
+        (("--presets", "random-cot", "--seeds", "1,x"), "different whole numbers"),
+        (("--presets", "random-cot", "--seeds", "1,01"), "different whole numbers"),
+        (("--presets", "random-cot", "--seeds", "1", "--set", "data.test=null"), "data.test is not set"),
+        (("--presets", "baldistill-a", "--seeds", "1", "--set", "budget.max_examples=2"), "less than the number of domains"),
+        (
+            ("--presets", "baldistill-a", "--seeds", "1", "--equal", "tokens", "--set", "budget.max_tokens=9"),
+            "9 tokens are fewer",
+        ),
+    ],
+)
+def test_bad_comparisons_are_one_line(project: Project, arguments: tuple[str, ...], part: str) -> None:
+    """What can't be compared is said in one line with exit code 2, before anything is run."""
+    path = project(method__stages=2)
+    assert_one_line(limbeck("compare", path, "--out", path.parent / "out", *arguments), 2, part)
+    assert not list((path.parent / "out").glob("*/*"))
+
+
+def test_lists_are_read() -> None:
+    """Presets and seeds come with commas; spaces around them do not matter."""
+    assert parse_list(" a, b ,c", "--presets") == ("a", "b", "c")
+    assert parse_seeds("3, 1,2") == (3, 1, 2)
+    with pytest.raises(ConfigError, match="--presets ','"):
+        parse_list(",", "--presets")
+
+
+def test_equal_tokens_fit_the_plan(project: Project) -> None:
+    """An arm gets the most examples whose plan likely stays within the tokens; one that asks nothing keeps its own."""
+    path = make_project(project)
+    configs = {name: load_config(path, preset=name) for name in ("random-cot", "balance-cot", "random-label")}
+    arms = {name: (config, read_data(config)) for name, config in configs.items()}
+    assert equalise(arms, ("examples",)) == (dict.fromkeys(arms, 9), None, [])
+    examples, tokens, notes = equalise(arms, ("tokens",))
+    assert tokens is not None
+    assert examples["random-label"] == 9
+    assert max(examples["random-cot"], examples["balance-cot"]) >= 9
+    assert any("random-label: no tokens are asked for" in note for note in notes)
+    both, _, _ = equalise(arms, ("tokens", "examples"))
+    assert set(both.values()) == {min(examples["random-cot"], examples["balance-cot"])}
+    config, data = arms["balance-cot"]
+    most = fit_examples(config, data, tokens)
+    assert fit_examples(config, data, 2 * tokens) > most
+    capped = config.model_copy(update={"budget": config.budget.model_copy(update={"max_tokens": tokens // 2})})
+    assert equalise({"balance-cot": (capped, data)}, ("tokens",))[1] == tokens // 2
+
+
+def test_unequal_examples_are_said() -> None:
+    """Arms that were to have equally many examples and have not are named; a preset that trains nothing is not meant."""
+    assert _find_unequal({"a": {1: {"examples": 9}}, "b": {1: {"examples": 9}}, "zero-shot": {1: {"examples": 0}}}) == []
+    (text,) = _find_unequal({"a": {1: {"examples": 9}, 2: {"examples": 8}}, "b": {1: {"examples": 9}}})
+    assert text.endswith("equally many examples: a 8/9, b 9")
+
+
+def test_sharing_by_seed_keeps_seeds_apart(project: Project, tmp_path: Path) -> None:
+    """With `--share seed` runs of one seed have one file of replies, and runs of another seed another."""
+    path = make_project(project)
+    everyone, by_seed = (Comparison(path, ARMS, (1, 2), share=share) for share in ("all", "seed"))
+    files = [
+        [_make_run(wanted, tmp_path, arm, arm, seed, []).config.teacher.shared_replies for arm in ARMS for seed in (1, 2)]
+        for wanted in (everyone, by_seed)
+    ]
+    assert len(set(files[0])) == 1
+    assert files[1][:2] == files[1][2:]
+    assert len(set(files[1])) == 2
+
+
+def test_head_and_tail_are_those_of_the_comparison() -> None:
+    """Head and tail are regrouped by the same domains for all arms, whatever tail a run's own budget gives."""
+    domains = {name: {"accuracy": value, "count": 2} for name, value in (("a", 0.9), ("b", 0.6), ("c", 0.3))}
+    metrics = {"accuracy_macro": 0.6, "accuracy_macro_ci95": [0, 1], "accuracy_head": 0.9, "accuracy_head_ci95": [0, 1],
+               "accuracy_tail": 0.45, "accuracy_tail_ci95": [0, 1], "domains": domains}  # fmt: skip
+    figures = read_accuracy(metrics, {"c"})
+    assert figures["accuracy_head"] == pytest.approx(0.75)
+    assert figures["accuracy_tail"] == pytest.approx(0.3)
+    assert read_accuracy(metrics, set())["accuracy_tail"] is None
+
+
+def test_markdown_shows_hostile_text_as_it_is() -> None:
+    """What a failed run last said can't break out of the Markdown."""
+    facts = {"name": "n", "presets": ["p"], "seeds": [1], "equal": ["examples"], "arms": {"p": {"seeds": []}}, "references": {},
+             "pairs": [], "main_metric": "accuracy_macro", "charged": {"requests": 0, "tokens": 0}, "really_asked": None,
+             "jobs": 1, "notes": [], "warnings": ["<script>|\x1b[2J"]}  # fmt: skip
+    text = write_markdown(facts)
+    assert "\\<script\\>\\|\ufffd\\[2J" in text
+    assert "| p | 0 | – |" in text
+
+
+def test_a_run_ended_by_a_raised_cap_goes_on(project: Project, tmp_path: Path) -> None:
+    """A run that a cap ended is finished under the same cap, and to be gone on with under another."""
+    path = make_project(project)
+    wanted = Comparison(path, ("random-cot",), (1,), ("budget.max_requests=3",))
+    run = _make_run(wanted, tmp_path / "out", "random-cot", "random-cot", 1, [])
+    run.folder.mkdir(parents=True)
+    for name, value in (("run.json", {"status": "budget"}), ("metrics.json", {}),
+                        ("config.yaml", run.config.model_dump(mode="json"))):  # fmt: skip
+        (run.folder / name).write_text(json.dumps(value))
+    assert run.is_finished
+    raised = replace(wanted, sets=("budget.max_requests=30",))
+    assert not _make_run(raised, tmp_path / "out", "random-cot", "random-cot", 1, []).is_finished

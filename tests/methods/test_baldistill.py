@@ -38,7 +38,7 @@ class SumTeacher(ScriptedBackend):
         faulty = self.fault(request)
         if faulty is not None:
             return faulty
-        if request.about.purpose == "annotate":
+        if request.about.purpose in ("annotate", "verify"):
             return f"One adds them up.\nThe answer is: {request.about.examples[0].answer}"
         n = request.sample % 1_000_000
         return f"Question: Calculate {n} + 1.\nRationale: One more than {n}.\nThe answer is: {n + 1}"
@@ -256,6 +256,29 @@ def test_duplicates_repeat_the_domains_own_examples_in_turn(project: Project, te
     small = [example for example in read_stage(result, 0) if example.domain == "small"]
     assert [example.provenance.copy for example in small] == [0, 0, 1, 1, 2]
     assert Counter(example.id for example in small).most_common()[0][1] == 3
+
+
+@pytest.mark.parametrize("pooling", ["shortfall", "premixed"])
+def test_unverified_examples_are_replaced(project: Project, teacher: SumTeacher, pooling: str) -> None:
+    """With `verify: vote` a synthesized example that the teacher does not confirm is `unverified`, and another is asked for."""
+    teacher.fault = lambda request: (
+        "No.\nThe answer is: -1"
+        if request.about.purpose == "verify" and int(request.about.examples[0].answer) % 2 and request.sample < 2
+        else None
+    )
+    path = project(budget__max_examples=18, method__verify="vote", method__pooling=pooling, method__max_attempts_per_example=9)
+    result = run_config(path)
+    new = [e for stage in range(3) for e in read_stage(result, stage) if e.provenance.kind == "synthesized"]
+    files = [*result.folder.glob("stage_*/rejected.jsonl"), *result.folder.glob("premixed_rejected.jsonl")]
+    rejected = [row for file in files for row in read_json_lines(file)]
+    assert len(new) == 4
+    assert not any(int(example.answer) % 2 for example in new)
+    assert rejected
+    assert {row["reason"] for row in rejected} == {"unverified"}
+    assert all("votes ['-1', '-1'," in row["detail"] for row in rejected)
+    purposes = Counter(request.about.purpose for request in teacher.asked)
+    assert purposes == {"annotate": 14, "synthesize": 4 + len(rejected), "verify": 3 * (4 + len(rejected))}
+    assert read_json(result.folder / "run.json")["spent"]["requests"] == purposes.total()
 
 
 def test_premixed_pools_make_the_synthetic_examples_first(project: Project, teacher: SumTeacher) -> None:

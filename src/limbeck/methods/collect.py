@@ -17,6 +17,7 @@ from limbeck.storage import read_json, read_records, write_json, write_jsonl
 from limbeck.teacher.annotate import annotate
 from limbeck.teacher.asking import Harvest
 from limbeck.teacher.synthesize import synthesize
+from limbeck.teacher.verify import make_review
 
 
 def collect(
@@ -114,11 +115,15 @@ def synthesize_for(
     stage: int,
     known: DuplicateGuard,
 ) -> Harvest:
-    """New examples for the domains that lack some."""
+    """New examples for the domains that lack some, verified as `verify` says."""
     return synthesize(
         job.teacher, seeds, wanted, task=job.task, stage=stage, seed=job.seed,
         max_attempts=settings.max_attempts_per_example, duplicates=known, leaks=job.leaks,
         is_domain_answer=job.is_domain_answer, find_reason=job.find_training_fault,
+        review=make_review(
+            settings.verify, job.teacher, job.task, stage=stage, votes=settings.verify_votes,
+            agreement=settings.verify_agreement,
+        ),
     )  # fmt: skip
 
 

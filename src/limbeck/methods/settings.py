@@ -26,6 +26,10 @@ class BalDistillSettings(Settings):
             lacking before stage 0 and mixes it into the pool (the released code).
         annotation: whether the teacher sees the gold answer; ``none`` asks for no rationale, so students learn labels.
         on_mismatch: what happens where the teacher's answer is not the gold answer.
+        verify: which synthesized examples are kept: ``none`` looks no further, ``answer`` rejects those whose rationale
+            computes another answer, ``vote`` those that the teacher answers otherwise when asked again; rejects are replaced.
+        verify_votes: the teacher solves each synthesized example so many times under ``vote``.
+        verify_agreement: share of those votes that must equal the stored answer.
         student_init: ``fresh`` weights each stage, or ``continue`` from the last stage's.
         max_candidates_per_domain: at most this many candidates of a domain are scored, a seeded choice; null scores all.
         max_attempts_per_example: bounds replacement: n wanted examples cost at most n times this many requests.
@@ -42,7 +46,9 @@ class BalDistillSettings(Settings):
     pooling: Literal["shortfall", "premixed"] = "shortfall"
     annotation: Literal["hinted", "blind", "none"] = "hinted"
     on_mismatch: Literal["reject", "consume", "keep_teacher"] = "reject"
-    verify: Literal["none"] = "none"
+    verify: Literal["none", "answer", "vote"] = "none"
+    verify_votes: int = Field(default=3, gt=0)
+    verify_agreement: float = Field(default=0.5, gt=0, le=1)
     feedback: Literal["random"] = "random"
     student_init: Literal["fresh", "continue"] = "fresh"
     max_candidates_per_domain: int | None = Field(default=None, gt=0)

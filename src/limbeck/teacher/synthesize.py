@@ -13,7 +13,7 @@ from typing import Any
 from limbeck.data.example import Example, Provenance, Rejected, hash_text, make_example_id
 from limbeck.data.overlap import DuplicateGuard, LeakGuard
 from limbeck.data.task import Task
-from limbeck.teacher.asking import Harvest, ask_until_kept, reject
+from limbeck.teacher.asking import Harvest, ask_until_kept, forget_rejected, reject
 from limbeck.teacher.prompts import AnyTemplate, load_template, render_prompt
 from limbeck.teacher.replies import drop_closing, find_contradiction, find_fault, mentions_hint, read_synthesis
 from limbeck.teacher.request import About, TeacherRequest
@@ -33,6 +33,7 @@ def synthesize(
     leaks: LeakGuard,
     is_domain_answer: bool = False,
     find_reason: Callable[[Example], str | None] = lambda example: None,
+    review: Callable[[Sequence[Example]], Sequence[Example | Rejected]] | None = None,
 ) -> Harvest:
     """Have the teacher write new examples until each domain has what it wants.
 
@@ -49,6 +50,7 @@ def synthesize(
         leaks: what is held out.
         is_domain_answer: whether a domain *is* an answer (``data.domain: answer``), which is then asked for.
         find_reason: a last check of a new example; a reason rejects it.
+        review: what becomes of the examples of a wave that passed all checks, in their order (`limbeck.teacher.verify`).
     """
     template = load_template("synthesize", teacher.settings.templates.get("synthesize"))
     indices = dict.fromkeys(wanted, 0)
@@ -79,7 +81,9 @@ def synthesize(
         duplicates.add(verdict)
         return verdict
 
-    return ask_until_kept(teacher, wanted, make_request, judge, max_attempts=max_attempts)
+    return ask_until_kept(
+        teacher, wanted, make_request, judge, max_attempts=max_attempts, review=forget_rejected(review, duplicates)
+    )
 
 
 def write_prompt(

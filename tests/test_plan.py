@@ -224,6 +224,15 @@ def test_a_tail_domain_by_hand(tmp_path: Path) -> None:
     assert rows["synthesize", "small"] == {"low": 2, "likely": pytest.approx((2 + 2 * 0.15) / 0.85), "high": 3 * 4}
 
 
+def test_quotas_by_error_are_foreseen_as_equal(tmp_path: Path) -> None:
+    """A plan takes errors as equal, which is the adaptive policy, and says so."""
+    path = write_pool(tmp_path, {"a": 9, "b": 2}, budget={"max_examples": 12})
+    by_error, adaptive = (plan(path, "method.stages=3", f"method.quota={quota}") for quota in ("error", "adaptive"))
+    assert by_error["stages"] == adaptive["stages"]
+    assert [note for note in by_error["notes"] if "not known before" in note]
+    assert adaptive["notes"] == []
+
+
 def test_votes_by_hand(tmp_path: Path) -> None:
     """Three votes are planned for each new example that is kept at least, for each attempt at most, by stage and domain."""
     path = write_pool(tmp_path, {"a": 9, "b": 2}, budget={"max_examples": 12})

@@ -258,6 +258,40 @@ def test_duplicates_repeat_the_domains_own_examples_in_turn(project: Project, te
     assert Counter(example.id for example in small).most_common()[0][1] == 3
 
 
+def test_quotas_follow_the_errors_on_dev(project: Project, teacher: SumTeacher, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under `quota: error` stage 0 is natural, and the next one gives more to the domain in which dev rows were wrong."""
+    path = project(method__quota="error", method__stages=2, budget__max_examples=20)
+    (path.parent / "dev.jsonl").write_text((path.parent / "test.jsonl").read_text().replace("5", "6"))
+    dev = [f"data.dev={path.parent / 'dev.jsonl'}"]
+    result = run_config(path, overrides=dev)
+    quotas = [read_json(result.folder / f"stage_{stage}" / "quotas.json")["domains"] for stage in range(2)]
+    assert {name: facts["quota"] for name, facts in quotas[0].items()} == {"big": 6, "mid": 3, "small": 1}
+    # The random student is wrong everywhere, so the errors are equal: 10 · (natural + 1/3) / 2.
+    assert {name: facts["quota"] for name, facts in quotas[1].items()} == {"big": 5, "mid": 3, "small": 2}
+    monkeypatch.setattr(baldistill, "count_errors", lambda job, pool, stage, last: last and {"big": (0, 9), "small": (9, 9)})
+    result = run_config(path, "skewed", overrides=dev)
+    quotas[1] = read_json(result.folder / "stage_1" / "quotas.json")["domains"]
+    # p = 1/2; smoothed 1/20, 1/2, 19/20 of 1.5; 10 · (natural + 1/12 + 3/4 · (1, 10, 19)/30) / 2 = 3.54, 3.17, 3.29
+    assert {name: facts["quota"] for name, facts in quotas[1].items()} == {"big": 4, "mid": 3, "small": 3}
+
+
+def test_quotas_without_dev_follow_candidates_not_taken(project: Project, teacher: SumTeacher) -> None:
+    """Without dev rows the errors are those on candidates that no stage took; they are written down and measured once."""
+    path = project(method__quota="error", method__stages=2, budget__max_examples=20)
+    result = run_config(path)
+    measured = read_json_lines(result.folder / "stage_1" / "held_out.jsonl")
+    first = {example.id for example in read_stage(result, 0)}
+    assert Counter(row["domain"] for row in measured) == {"big": 6, "mid": 3, "small": 1}
+    assert not first & {row["id"] for row in measured}
+    assert not (result.folder / "stage_0" / "held_out.jsonl").exists()
+
+
+def test_premixed_pools_know_no_errors(project: Project) -> None:
+    """Quotas by error can't be foreseen by a premixed pool, which is a config error."""
+    with pytest.raises(ConfigError, match=r"premixed synthesizes everything before the first student"):
+        load_config(project(method__quota="error", method__pooling="premixed"))
+
+
 @pytest.mark.parametrize("pooling", ["shortfall", "premixed"])
 def test_unverified_examples_are_replaced(project: Project, teacher: SumTeacher, pooling: str) -> None:
     """With `verify: vote` a synthesized example that the teacher does not confirm is `unverified`, and another is asked for."""

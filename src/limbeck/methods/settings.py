@@ -18,8 +18,9 @@ class BalDistillSettings(Settings):
     Attributes:
         preset: where the other values came from, if from a preset.
         stages: K; 0 trains nothing (``zero-shot``).
-        quota: ``none`` (one global pool), ``natural``, ``uniform`` (BalDistill-N), ``adaptive`` (BalDistill-A).
-        adaptive_offset: o of natural·(K−i−o)/K + uniform·(i+o)/K.
+        quota: ``none`` (one global pool), ``natural``, ``uniform`` (BalDistill-N), ``adaptive`` (BalDistill-A), ``error``
+            (more for domains where the last student errs more: on dev rows, else on candidates not taken yet).
+        adaptive_offset: o of natural·(K−i−o)/K + uniform·(i+o)/K; likewise of ``error``.
         selection: which candidates of a head domain come first; stage 0 has no student and is random.
         tail: what completes a domain that has too few real examples.
         pooling: ``shortfall`` synthesizes what a stage lacks (the paper); ``premixed`` synthesizes all that will be
@@ -39,7 +40,7 @@ class BalDistillSettings(Settings):
     name: Literal["baldistill"] = "baldistill"
     preset: str | None = None
     stages: int = Field(default=5, ge=0)
-    quota: Literal["none", "natural", "uniform", "adaptive"] = "adaptive"
+    quota: Literal["none", "natural", "uniform", "adaptive", "error"] = "adaptive"
     adaptive_offset: Literal[0, 1] = 0
     selection: Literal["random", "ifd", "loss", "energy", "entropy", "margin"] = "ifd"
     tail: Literal["synthesize", "duplicate", "none"] = "synthesize"
@@ -54,6 +55,15 @@ class BalDistillSettings(Settings):
     max_candidates_per_domain: int | None = Field(default=None, gt=0)
     max_attempts_per_example: int = Field(default=3, gt=0)
     score_max_new_tokens: int = Field(default=200, gt=0)
+
+    @model_validator(mode="after")
+    def _check_pooling(self) -> BalDistillSettings:
+        if self.pooling == "premixed" and self.quota == "error":
+            raise ValueError(
+                "pooling: premixed synthesizes everything before the first student, so quota: error knows no errors then; "
+                "use pooling: shortfall"
+            )
+        return self
 
     def describe(self) -> str:
         """The method in a line, for a person."""

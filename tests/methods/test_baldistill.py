@@ -15,7 +15,7 @@ from tests.support import write_rows
 from limbeck.config import load_config
 from limbeck.data.example import Example
 from limbeck.errors import ConfigError, DataError, NothingKept
-from limbeck.methods import baldistill
+from limbeck.methods import baldistill, guide
 from limbeck.methods.settings import load_presets
 from limbeck.run import RunResult, run
 from limbeck.storage import read_json, read_json_lines
@@ -286,10 +286,63 @@ def test_quotas_without_dev_follow_candidates_not_taken(project: Project, teache
     assert not (result.folder / "stage_0" / "held_out.jsonl").exists()
 
 
-def test_premixed_pools_know_no_errors(project: Project) -> None:
-    """Quotas by error can't be foreseen by a premixed pool, which is a config error."""
-    with pytest.raises(ConfigError, match=r"premixed synthesizes everything before the first student"):
-        load_config(project(method__quota="error", method__pooling="premixed"))
+@pytest.mark.parametrize(("setting", "value"), [("quota", "error"), ("feedback", "error"), ("feedback", "energy")])
+def test_premixed_pools_follow_no_student(project: Project, setting: str, value: str) -> None:
+    """What follows a student is refused with a premixed pool, which is made before there is one."""
+    with pytest.raises(
+        ConfigError, match=rf"premixed synthesizes everything before the first student, which {setting}: {value}"
+    ):
+        load_config(project(**{f"method__{setting}": value, "method__pooling": "premixed"}))
+
+
+@pytest.mark.parametrize("feedback", ["error", "energy"])
+def test_feedback_shows_what_the_student_says(
+    project: Project, teacher: SumTeacher, monkeypatch: pytest.MonkeyPatch, feedback: str
+) -> None:
+    """Prompts of a tail domain show first the band by energy, or what is wrong with the largest loss; stage 0 is random."""
+
+    def score(student: object, examples: list[Example], encoder: object, **options: object) -> list[Score]:
+        return [Score(e.id, e.domain, 0, {"energy": int(e.answer), "nll": -int(e.answer)}) for e in examples]
+
+    monkeypatch.setattr(guide, "SCORES", {"energy": score})
+    path = project({"big": 12, "small": 4}, budget__max_examples=24, method__feedback=feedback, teacher__seed_examples=1)
+    result = run_config(path)
+    pool = sorted((row for row in _read_train(path) if row["domain"] == "small"), key=lambda row: int(row["answer"]))
+    asked = [request.about for request in teacher.asked if request.about.purpose == "synthesize"]
+    assert [about.stage for about in asked] == [1] * 4 + [2] * 4
+    # Of four known ones a band of one: rank 2 by energy. All are wrong, and the smallest answer has the largest loss.
+    expected = pool[2 if feedback == "energy" else 0]["question"]
+    assert {about.examples[0].question for about in asked[:4]} == {expected}
+    known = read_json_lines(result.folder / "stage_2" / "feedback.jsonl")
+    assert len(known) == 8, "four real ones and the four that stage 1 synthesized"
+    ranked = sorted(known, key=lambda row: (row["energy"], row["id"]))
+    band = ranked[4:6] if feedback == "energy" else ranked[:2]
+    assert {about.examples[0].id for about in asked[4:]} <= {row["id"] for row in band}
+    assert not (result.folder / "stage_0" / "feedback.jsonl").exists()
+
+
+def _read_train(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (path.parent / "train.jsonl").read_text().splitlines()]
+
+
+def test_feedback_resumes_with_the_same_prompts(project: Project, teacher: SumTeacher, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stage that is collected again after a kill, or after a cap was raised, shows the same and asks for nothing paid."""
+    path = project({"big": 12, "small": 2}, budget__max_examples=18, method__feedback="energy", method__verify="vote")
+    whole = run_config(path)
+    asked = len(teacher.asked)
+    before = (whole.folder / "stage_2" / "examples.jsonl").read_bytes()
+    for name in ("examples.jsonl", "quotas.json", "rejected.jsonl", "done"):
+        (whole.folder / "stage_2" / name).unlink()
+    monkeypatch.setattr(guide, "SCORES", {})
+    run_config(path)
+    assert (whole.folder / "stage_2" / "examples.jsonl").read_bytes() == before
+    assert len(teacher.asked) == asked
+    monkeypatch.undo()
+    monkeypatch.setattr(backends, "BACKENDS", {"scripted": lambda settings, task: teacher})
+    run_config(path, "cut", overrides=[f"budget.max_requests={asked - 3}"])
+    resumed = run_config(path, "cut", overrides=["budget.max_requests=999"])
+    assert (resumed.folder / "train.jsonl").read_bytes() == (whole.folder / "train.jsonl").read_bytes()
+    assert len(teacher.asked) == 2 * asked
 
 
 @pytest.mark.parametrize("pooling", ["shortfall", "premixed"])

@@ -62,7 +62,7 @@ def run_baldistill(job: Job, settings: BalDistillSettings) -> Distillation:
                 offset=settings.adaptive_offset, errors=errors,
             )  # fmt: skip
             queues = order_candidates(job, settings, pool, quotas, stage, result.last_stage)
-            batch = collect(job, settings, pool, queues, quotas, stage, result.training_set, known)
+            batch = collect(job, settings, pool, queues, quotas, stage, result.training_set, known, result.last_stage)
             write_batch(folder, stage, quotas, pool, batch, is_cut_short=job.teacher.budget.exhausted is not None)
         pool.remove([e.id for e in batch.kept] + [r.example_id for r in batch.rejected if r.example_id])
         result.training_set += batch.kept

@@ -31,6 +31,8 @@ class BalDistillSettings(Settings):
             computes another answer, ``vote`` those that the teacher answers otherwise when asked again; rejects are replaced.
         verify_votes: the teacher solves each synthesized example so many times under ``vote``.
         verify_agreement: share of those votes that must equal the stored answer.
+        feedback: which known examples of a tail domain its synthesis prompts show: ``random`` real ones, or first those that
+            the last student gets wrong (``error``) or that are in the band of its energies (``energy``), kept inventions too.
         student_init: ``fresh`` weights each stage, or ``continue`` from the last stage's.
         max_candidates_per_domain: at most this many candidates of a domain are scored, a seeded choice; null scores all.
         max_attempts_per_example: bounds replacement: n wanted examples cost at most n times this many requests.
@@ -50,7 +52,7 @@ class BalDistillSettings(Settings):
     verify: Literal["none", "answer", "vote"] = "none"
     verify_votes: int = Field(default=3, gt=0)
     verify_agreement: float = Field(default=0.5, gt=0, le=1)
-    feedback: Literal["random"] = "random"
+    feedback: Literal["random", "error", "energy"] = "random"
     student_init: Literal["fresh", "continue"] = "fresh"
     max_candidates_per_domain: int | None = Field(default=None, gt=0)
     max_attempts_per_example: int = Field(default=3, gt=0)
@@ -58,10 +60,12 @@ class BalDistillSettings(Settings):
 
     @model_validator(mode="after")
     def _check_pooling(self) -> BalDistillSettings:
-        if self.pooling == "premixed" and self.quota == "error":
+        guided = [f"{name}: {value}" for name, value in (("quota", self.quota), ("feedback", self.feedback))
+                  if value in ("error", "energy")]  # fmt: skip
+        if self.pooling == "premixed" and guided:
             raise ValueError(
-                "pooling: premixed synthesizes everything before the first student, so quota: error knows no errors then; "
-                "use pooling: shortfall"
+                f"pooling: premixed synthesizes everything before the first student, which {' and '.join(guided)} would "
+                "follow; use pooling: shortfall"
             )
         return self
 

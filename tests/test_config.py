@@ -62,7 +62,7 @@ def test_the_contracts_example_loads(tmp_path: Path) -> None:
         ("task: {answer: numbr}", "unknown answer type 'numbr'; known are number, choice"),
         ("task: {fields: [a, b]}", "need a task.template"),
         ("task: {fields: [a], template: '{a} {b}'}", "the template names unknown field(s) ['b']; known are ['a']"),
-        ("method: {quota: adaptiv}", "method.quota: Input should be 'none', 'natural', 'uniform' or 'adaptive'"),
+        ("method: {quota: adaptiv}", "method.quota: Input should be 'none', 'natural', 'uniform', 'adaptive' or 'error'"),
         ("method: {preset: baldistil-a}", "no preset 'baldistil-a'; did you mean 'baldistill-a'?"),
         ("profile: gpu", "profile: 'gpu' is none of paper, cpu"),
         ("[1, 2]", "a mapping of keys is wanted, list found"),

@@ -224,6 +224,29 @@ def test_a_tail_domain_by_hand(tmp_path: Path) -> None:
     assert rows["synthesize", "small"] == {"low": 2, "likely": pytest.approx((2 + 2 * 0.15) / 0.85), "high": 3 * 4}
 
 
+def test_quotas_by_error_are_foreseen_as_equal(tmp_path: Path) -> None:
+    """A plan takes errors as equal, which is the adaptive policy, and says so."""
+    path = write_pool(tmp_path, {"a": 9, "b": 2}, budget={"max_examples": 12})
+    by_error, adaptive = (plan(path, "method.stages=3", f"method.quota={quota}") for quota in ("error", "adaptive"))
+    assert by_error["stages"] == adaptive["stages"]
+    assert [note for note in by_error["notes"] if "not known before" in note]
+    assert adaptive["notes"] == []
+
+
+def test_votes_by_hand(tmp_path: Path) -> None:
+    """Three votes are planned for each new example that is kept at least, for each attempt at most, by stage and domain."""
+    path = write_pool(tmp_path, {"a": 9, "b": 2}, budget={"max_examples": 12})
+    made = plan(path, "method.stages=3", "method.verify=vote", "method.tail=synthesize")
+    rows = {(row["stage"], row["domain"], row["purpose"]): row["requests"] for row in made["requests"]}
+    votes = {key: row for key, row in rows.items() if key[2] == "verify"}
+    invented = {key: row for key, row in rows.items() if key[2] == "synthesize"}
+    assert {key[:2] for key in votes} == {key[:2] for key in invented} == {(1, "b"), (2, "b")}
+    assert [row["low"] for row in votes.values()] == [6, 6]
+    assert votes[2, "b", "verify"] == {"low": 6, "likely": pytest.approx(3 * 2 / 0.85), "high": 18}
+    assert invented[2, "b", "synthesize"]["likely"] == pytest.approx(2 / 0.85**2)
+    assert not [row for row in plan(path, "method.verify=answer")["requests"] if row["purpose"] == "verify"]
+
+
 def test_what_is_synthesized_in_advance_is_of_stage_0(tmp_path: Path) -> None:
     """With pooling: premixed the ledger's synthesis is all of stage 0, and so is the plan's."""
     made = plan(write_pool(tmp_path, {"big": 9, "small": 1}), "budget.max_examples=8", "method.stages=2",

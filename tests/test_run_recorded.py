@@ -36,6 +36,14 @@ def run_recorded(path: Path, *sets: str) -> RunResult:
     return run(load_config(path, list(sets)), path.parent / "run")
 
 
+def test_records_have_no_votes(project: Project, tmp_path: Path) -> None:
+    """A recorded teacher can't solve what is not in its files: votes are refused before anything is trained."""
+    path = project(teacher=write_records(tmp_path))
+    with pytest.raises(ConfigError, match=r"method\.verify: vote .* teacher\.backend: recorded can't"):
+        run_recorded(path, "method.verify=vote")
+    assert run_recorded(path, "method.verify=answer").student is not None
+
+
 def count_kinds(result: RunResult) -> Counter[tuple[str, str]]:
     examples = [Example.from_json(row) for stage in range(3)
                 for row in read_json_lines(result.folder / f"stage_{stage}/examples.jsonl")]  # fmt: skip

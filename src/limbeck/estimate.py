@@ -13,12 +13,12 @@ from typing import Any
 from limbeck.config import Config
 from limbeck.counting import CHAT_TOKENS, Messages, TokenCounter
 from limbeck.data.example import Example, hash_text
-from limbeck.data.task import Task
 from limbeck.evaluation.metrics import choose_rows
 from limbeck.learning import BOUNDS, UNLEARNED, Learned, Range
 from limbeck.packaged import PACKAGED, PREFIX
 from limbeck.run_data import RunData
-from limbeck.teacher.prompts import AnyTemplate, load_template, render_prompt
+from limbeck.teacher.answer import write_answer_prompt
+from limbeck.teacher.prompts import load_template
 from limbeck.teacher.request import estimate_tokens
 
 SAMPLE = 16  # examples of a domain whose prompts are counted
@@ -174,21 +174,12 @@ def plan_answers(
     """So many questions to the teacher of the kind of some rows (`limbeck.teacher.answer`)."""
     shown = take_sample(rows)
     template = load_template("answer", estimator.config.teacher.templates.get("answer"))
-    prompts = [[{"role": "user", "content": write_question(template, data.task, example)}] for example in shown]
+    prompts = [[{"role": "user", "content": write_answer_prompt(template, data.task, example)}] for example in shown]
     guess = estimator.guess_reply([data.task.answer_prefix + example.answer for example in shown])
     if data.task.answer == "label":
         guess = LABEL_REPLY
     prompt, reply = estimator.foresee_prompt(purpose, prompts), estimator.foresee_reply(purpose, domain, guess)
     return estimator.plan(stage, domain, purpose, tries, prompt, reply)
-
-
-def write_question(template: AnyTemplate, task: Task, example: Example) -> str:
-    """The prompt that `limbeck.teacher.answer.ask_answers` sends."""
-    return render_prompt(
-        template, "answer", instruction=task.instruction,
-        labels=task.describe_labels() if example.answer_type == "label" else "", names=list(task.labels),
-        question=example.question, answer_prefix=task.answer_prefix, domain=example.domain,
-    )  # fmt: skip
 
 
 def take_sample(examples: Sequence[Example]) -> Sequence[Example]:

@@ -155,8 +155,8 @@ def _get(values: Mapping[str, Any], section: str, name: str) -> Any:  # noqa: AN
 
 
 def _is_alike(purpose: str, config: Config, before: Mapping[str, Any]) -> bool:
-    """Whether requests of a purpose are worded alike: each method invents examples in words of its own."""
-    return purpose not in WROTE or _get(before, "method", "name") in (None, config.method.name)
+    """Whether requests of a purpose are worded alike: each method invents and verifies examples in words of its own."""
+    return purpose not in (*WROTE, "verify") or _get(before, "method", "name") in (None, config.method.name)
 
 
 def measure_lengths(done: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str | None], Range]:

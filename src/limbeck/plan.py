@@ -31,6 +31,11 @@ from limbeck.run_data import RunData
 from limbeck.selection.quotas import Share
 from limbeck.teacher.request import About
 
+UNKNOWN_ERRORS = (
+    "method.quota: error: a student's errors are not known before it is trained, so from the second stage on quotas are shown "
+    "as if all domains were equally hard"
+)
+
 
 def make_plan(config: Config, data: RunData, learned: Learned = UNLEARNED, count: TokenCounter | None = None) -> dict[str, Any]:
     """The plan of whichever method the config names, in the form of ``plan --json`` (DESIGN §3).
@@ -74,7 +79,7 @@ def make_pool_plan(estimator: Estimator, method: BalDistillSettings, data: RunDa
                    for index, shares in enumerate(stages)],
         "requests": [row.to_json() for row in rows],
         "totals": totals,
-        "notes": list(data.notes),
+        "notes": [*data.notes, *([UNKNOWN_ERRORS] if method.quota == "error" and method.stages > 1 else [])],
         "warnings": [*find_warnings(config, method, data, stages, totals), *find_cap_warnings(config, totals),
                      *estimator.learned.warnings],
         "assumptions": {"kept": dict(KEPT), "reply_tokens": guess, **estimator.describe()},

@@ -16,7 +16,8 @@ from limbeck.teacher.prompts import load_template
 
 # Shares of replies that are kept, where nothing is known of the teacher. Published GPT rationales kept 84% (MATH, hinted),
 # 62% (R52, label withheld or not) and 74% (BIG-Bench-Hard, blind).
-KEPT = {"hinted": 0.85, "blind": 0.75, "synthesize": 0.85, "generate": 0.9}
+# Of what is synthesized, verification is guessed to keep as much again.
+KEPT = {"hinted": 0.85, "blind": 0.75, "synthesize": 0.85, "generate": 0.9, "verify": 0.85}
 
 
 def open_pool(data: RunData) -> Pool:
@@ -43,7 +44,7 @@ def plan_requests(
     A head domain replaces a rejected candidate by its next one; a tail domain has none left and has one synthesized.
     """
     explain, lost = foresee_annotation(estimator, method)
-    invent = estimator.foresee_tries("synthesize", KEPT["synthesize"], method.max_attempts_per_example)
+    invent = foresee_synthesis(estimator, method)
     wanted: dict[tuple[int, str, str], Range] = {}
     for stage, shares in enumerate(stages):
         for domain, share in shares.items():
@@ -55,6 +56,10 @@ def plan_requests(
                 key = (0 if is_premixed else stage, "synthesize", domain)
                 lack = lack if is_premixed else lack + lost * share.real
                 wanted[key] = wanted.get(key, NOTHING) + invent * lack
+                if method.verify == "vote":  # on every new example that passes the other checks
+                    votes = Range(1, max(1, invent.likely * KEPT["synthesize"]), invent.high) * method.verify_votes
+                    key = (key[0], "verify", domain)
+                    wanted[key] = wanted.get(key, NOTHING) + votes * lack
     measured: dict[tuple[str, str], tuple[Range, Range]] = {}
     found = []
     for (stage, purpose, domain), tries in sorted(wanted.items(), key=lambda item: item[0][:2]):
@@ -62,6 +67,12 @@ def plan_requests(
             measured[purpose, domain] = measure_request(estimator, method, data, pool, purpose, domain)
         found.append(estimator.plan(stage, domain, purpose, tries, *measured[purpose, domain]))
     return [*found, *plan_evaluation(estimator, data)]
+
+
+def foresee_synthesis(estimator: Estimator, method: BalDistillSettings) -> Range:
+    """Requests for each new example that is kept; an earlier run's kept share counts what verification rejected."""
+    guess = KEPT["synthesize"] * (1.0 if method.verify == "none" else KEPT["verify"])
+    return estimator.foresee_tries("synthesize", guess, method.max_attempts_per_example)
 
 
 def foresee_annotation(estimator: Estimator, method: BalDistillSettings) -> tuple[Range, Range]:
@@ -84,10 +95,11 @@ def measure_request(
     shown = take_sample(candidates or pool.originals[domain])
     guess = estimator.guess_reply([example.rationale for example in shown if example.rationale])
     explained = estimator.foresee_reply("annotate", domain, guess)
-    if purpose == "annotate":
-        is_hinted = method.annotation == "hinted"
+    if purpose in ("annotate", "verify"):  # a vote is a blind annotation
+        is_hinted = purpose == "annotate" and method.annotation == "hinted"
         texts = [annotate.write_prompt(template, task, example, is_hinted=is_hinted) for example in shown]
-        return estimator.foresee_prompt(purpose, [[{"role": "user", "content": text}] for text in texts]), explained
+        reply = estimator.foresee_reply(purpose, domain, explained)
+        return estimator.foresee_prompt(purpose, [[{"role": "user", "content": text}] for text in texts]), reply
     seeds = take_sample(pool.originals[domain])[: settings.seed_examples]
     template = load_template("synthesize", settings.templates.get("synthesize"))
     text = synthesize.write_prompt(

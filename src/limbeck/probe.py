@@ -44,6 +44,7 @@ from limbeck.teacher.ledger import Ledger
 from limbeck.teacher.request import Reply
 from limbeck.teacher.synthesize import synthesize
 from limbeck.teacher.teacher import Teacher
+from limbeck.teacher.verify import check_answers
 
 PROBE_FILES = frozenset({PROBE, "ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm"})
 OWN_FILES = frozenset({"lock", "config.yaml"})  # what a run writes before it says that it is one
@@ -238,10 +239,10 @@ class _Probe:
             annotated = {} if is_premixed else {example.id: example for example in harvest.kept}
         seeds = {name: [annotated.get(example.id, example) for example in pool.originals[name]] for name in pool.domains}
         if plan:
-            self.invent(seeds, plan, 0)
+            self.invent(method, seeds, plan, 0)
         elif invented and config.teacher.backend != "recorded":  # which gives each of its records once
             stage, needs = find_later_need(stages)
-            self.invent(seeds, spread(invented, needs), stage, invented)
+            self.invent(method, seeds, spread(invented, needs), stage, invented)
 
     def count_invented(self, method: BalDistillSettings, pool: Pool, stages: Sequence[Mapping[str, Share]], count: int) -> int:
         """How many of so many requests invent an example, as in the plan."""
@@ -251,14 +252,18 @@ class _Probe:
         )
         return take_share(count, invented, annotated + invented)
 
-    def invent(self, seeds: Mapping[str, Sequence[Example]], wanted: Mapping[str, int], stage: int, unknown: int = 0) -> None:
-        """Have new examples written, once each."""
+    def invent(
+        self, method: BalDistillSettings, seeds: Mapping[str, Sequence[Example]], wanted: Mapping[str, int], stage: int,
+        unknown: int = 0,
+    ) -> None:  # fmt: skip
+        """Have new examples written, once each; votes on them are not probed."""
         config, data = self.estimator.config, self.data
         harvest = synthesize(
             self.teacher, seeds, wanted, task=data.task, stage=stage, seed=config.seed, max_attempts=1,
             duplicates=DuplicateGuard(data.train), leaks=data.leaks, is_domain_answer=config.data.domain == "answer",
+            review=(lambda examples: check_answers(examples, stage)) if method.verify == "answer" else None,
         )  # fmt: skip
-        self.note("synthesize", harvest, unknown=unknown)
+        self.note("synthesize", harvest, unknown=unknown, is_final=method.verify != "vote")
 
 
 def list_candidates(pool: Pool, group: str) -> list[Example]:

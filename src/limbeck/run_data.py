@@ -170,6 +170,7 @@ def read_pool(config: Config, method: BalDistillSettings) -> RunData:
     check_budget(config, method, counts)
     check_prices(config.budget, config.teacher)
     backend = open_backend(config.teacher, task)
+    check_voter(method, backend, kept)
     unavailable = frozenset(find_unavailable(method, backend, kept))
     if unavailable:
         text = f"{len(unavailable)} of {len(kept)} training rows can't be annotated by the {config.teacher.backend} teacher"
@@ -206,6 +207,20 @@ def _count_repeats(*readings: Reading | None) -> list[str]:
 def _hash_files(config: Config, readings: Mapping[str, Reading | None], backend: Backend) -> dict[str, str]:
     hashes = {name: reading.digest for name, reading in readings.items() if reading}
     return hashes | {f"template {name}": _hash(path) for name, path in config.teacher.templates.items()} | dict(backend.hashes)
+
+
+def check_voter(method: BalDistillSettings, backend: Backend, examples: Sequence[Example]) -> None:
+    """Refuse votes of a teacher that can't solve what it has not seen.
+
+    Raises:
+        ConfigError: ``verify: vote`` with such a teacher.
+    """
+    is_asked = method.verify == "vote" and method.tail == "synthesize" and method.stages > 0
+    if is_asked and not backend.can_answer(About("verify", 0, examples[0].domain, (examples[0],))):
+        raise ConfigError(
+            "method.verify: vote has the teacher solve new questions, which teacher.backend: recorded can't: its replies are "
+            "those of its files. Set method.verify to answer or none, or use another teacher.backend."
+        )
 
 
 def find_unavailable(method: BalDistillSettings, backend: Backend, examples: Sequence[Example]) -> list[str]:

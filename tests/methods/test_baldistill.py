@@ -15,7 +15,7 @@ from tests.support import write_rows
 from limbeck.config import load_config
 from limbeck.data.example import Example
 from limbeck.errors import ConfigError, DataError, NothingKept
-from limbeck.methods import baldistill
+from limbeck.methods import baldistill, guide
 from limbeck.methods.settings import load_presets
 from limbeck.run import RunResult, run
 from limbeck.storage import read_json, read_json_lines
@@ -38,7 +38,7 @@ class SumTeacher(ScriptedBackend):
         faulty = self.fault(request)
         if faulty is not None:
             return faulty
-        if request.about.purpose == "annotate":
+        if request.about.purpose in ("annotate", "verify"):
             return f"One adds them up.\nThe answer is: {request.about.examples[0].answer}"
         n = request.sample % 1_000_000
         return f"Question: Calculate {n} + 1.\nRationale: One more than {n}.\nThe answer is: {n + 1}"
@@ -256,6 +256,116 @@ def test_duplicates_repeat_the_domains_own_examples_in_turn(project: Project, te
     small = [example for example in read_stage(result, 0) if example.domain == "small"]
     assert [example.provenance.copy for example in small] == [0, 0, 1, 1, 2]
     assert Counter(example.id for example in small).most_common()[0][1] == 3
+
+
+def test_quotas_follow_the_errors_on_dev(project: Project, teacher: SumTeacher, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under `quota: error` stage 0 is natural, and the next one gives more to the domain in which dev rows were wrong."""
+    path = project(method__quota="error", method__stages=2, budget__max_examples=20)
+    (path.parent / "dev.jsonl").write_text((path.parent / "test.jsonl").read_text().replace("5", "6"))
+    dev = [f"data.dev={path.parent / 'dev.jsonl'}"]
+    result = run_config(path, overrides=dev)
+    quotas = [read_json(result.folder / f"stage_{stage}" / "quotas.json")["domains"] for stage in range(2)]
+    assert {name: facts["quota"] for name, facts in quotas[0].items()} == {"big": 6, "mid": 3, "small": 1}
+    # The random student is wrong everywhere, so the errors are equal: 10 · (natural + 1/3) / 2.
+    assert {name: facts["quota"] for name, facts in quotas[1].items()} == {"big": 5, "mid": 3, "small": 2}
+    monkeypatch.setattr(baldistill, "count_errors", lambda job, pool, stage, last: last and {"big": (0, 9), "small": (9, 9)})
+    result = run_config(path, "skewed", overrides=dev)
+    quotas[1] = read_json(result.folder / "stage_1" / "quotas.json")["domains"]
+    # p = 1/2; smoothed 1/20, 1/2, 19/20 of 1.5; 10 · (natural + 1/12 + 3/4 · (1, 10, 19)/30) / 2 = 3.54, 3.17, 3.29
+    assert {name: facts["quota"] for name, facts in quotas[1].items()} == {"big": 4, "mid": 3, "small": 3}
+
+
+def test_quotas_without_dev_follow_candidates_not_taken(project: Project, teacher: SumTeacher) -> None:
+    """Without dev rows the errors are those on candidates that no stage took; they are written down and measured once."""
+    path = project(method__quota="error", method__stages=2, budget__max_examples=20)
+    result = run_config(path)
+    measured = read_json_lines(result.folder / "stage_1" / "held_out.jsonl")
+    first = {example.id for example in read_stage(result, 0)}
+    assert Counter(row["domain"] for row in measured) == {"big": 6, "mid": 3, "small": 1}
+    assert not first & {row["id"] for row in measured}
+    assert not (result.folder / "stage_0" / "held_out.jsonl").exists()
+
+
+@pytest.mark.parametrize(("setting", "value"), [("quota", "error"), ("feedback", "error"), ("feedback", "energy")])
+def test_premixed_pools_follow_no_student(project: Project, setting: str, value: str) -> None:
+    """What follows a student is refused with a premixed pool, which is made before there is one."""
+    with pytest.raises(
+        ConfigError, match=rf"premixed synthesizes everything before the first student, which {setting}: {value}"
+    ):
+        load_config(project(**{f"method__{setting}": value, "method__pooling": "premixed"}))
+
+
+@pytest.mark.parametrize("feedback", ["error", "energy"])
+def test_feedback_shows_what_the_student_says(
+    project: Project, teacher: SumTeacher, monkeypatch: pytest.MonkeyPatch, feedback: str
+) -> None:
+    """Prompts of a tail domain show first the band by energy, or what is wrong with the largest loss; stage 0 is random."""
+
+    def score(student: object, examples: list[Example], encoder: object, **options: object) -> list[Score]:
+        return [Score(e.id, e.domain, 0, {"energy": int(e.answer), "nll": -int(e.answer)}) for e in examples]
+
+    monkeypatch.setattr(guide, "SCORES", {"energy": score})
+    path = project({"big": 12, "small": 4}, budget__max_examples=24, method__feedback=feedback, teacher__seed_examples=1)
+    result = run_config(path)
+    pool = sorted((row for row in _read_train(path) if row["domain"] == "small"), key=lambda row: int(row["answer"]))
+    asked = [request.about for request in teacher.asked if request.about.purpose == "synthesize"]
+    assert [about.stage for about in asked] == [1] * 4 + [2] * 4
+    # Of four known ones a band of one: rank 2 by energy. All are wrong, and the smallest answer has the largest loss.
+    expected = pool[2 if feedback == "energy" else 0]["question"]
+    assert {about.examples[0].question for about in asked[:4]} == {expected}
+    known = read_json_lines(result.folder / "stage_2" / "feedback.jsonl")
+    assert len(known) == 8, "four real ones and the four that stage 1 synthesized"
+    ranked = sorted(known, key=lambda row: (row["energy"], row["id"]))
+    band = ranked[4:6] if feedback == "energy" else ranked[:2]
+    assert {about.examples[0].id for about in asked[4:]} <= {row["id"] for row in band}
+    assert not (result.folder / "stage_0" / "feedback.jsonl").exists()
+
+
+def _read_train(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (path.parent / "train.jsonl").read_text().splitlines()]
+
+
+def test_feedback_resumes_with_the_same_prompts(project: Project, teacher: SumTeacher, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stage that is collected again after a kill, or after a cap was raised, shows the same and asks for nothing paid."""
+    path = project({"big": 12, "small": 2}, budget__max_examples=18, method__feedback="energy", method__verify="vote")
+    whole = run_config(path)
+    asked = len(teacher.asked)
+    before = (whole.folder / "stage_2" / "examples.jsonl").read_bytes()
+    for name in ("examples.jsonl", "quotas.json", "rejected.jsonl", "done"):
+        (whole.folder / "stage_2" / name).unlink()
+    monkeypatch.setattr(guide, "SCORES", {})
+    run_config(path)
+    assert (whole.folder / "stage_2" / "examples.jsonl").read_bytes() == before
+    assert len(teacher.asked) == asked
+    monkeypatch.undo()
+    monkeypatch.setattr(backends, "BACKENDS", {"scripted": lambda settings, task: teacher})
+    run_config(path, "cut", overrides=[f"budget.max_requests={asked - 3}"])
+    resumed = run_config(path, "cut", overrides=["budget.max_requests=999"])
+    assert (resumed.folder / "train.jsonl").read_bytes() == (whole.folder / "train.jsonl").read_bytes()
+    assert len(teacher.asked) == 2 * asked
+
+
+@pytest.mark.parametrize("pooling", ["shortfall", "premixed"])
+def test_unverified_examples_are_replaced(project: Project, teacher: SumTeacher, pooling: str) -> None:
+    """With `verify: vote` a synthesized example that the teacher does not confirm is `unverified`, and another is asked for."""
+    teacher.fault = lambda request: (
+        "No.\nThe answer is: -1"
+        if request.about.purpose == "verify" and int(request.about.examples[0].answer) % 2 and request.sample < 2
+        else None
+    )
+    path = project(budget__max_examples=18, method__verify="vote", method__pooling=pooling, method__max_attempts_per_example=9)
+    result = run_config(path)
+    new = [e for stage in range(3) for e in read_stage(result, stage) if e.provenance.kind == "synthesized"]
+    files = [*result.folder.glob("stage_*/rejected.jsonl"), *result.folder.glob("premixed_rejected.jsonl")]
+    rejected = [row for file in files for row in read_json_lines(file)]
+    assert len(new) == 4
+    assert not any(int(example.answer) % 2 for example in new)
+    assert rejected
+    assert {row["reason"] for row in rejected} == {"unverified"}
+    assert all("votes ['-1', '-1'," in row["detail"] for row in rejected)
+    purposes = Counter(request.about.purpose for request in teacher.asked)
+    assert purposes == {"annotate": 14, "synthesize": 4 + len(rejected), "verify": 3 * (4 + len(rejected))}
+    assert read_json(result.folder / "run.json")["spent"]["requests"] == purposes.total()
 
 
 def test_premixed_pools_make_the_synthetic_examples_first(project: Project, teacher: SumTeacher) -> None:

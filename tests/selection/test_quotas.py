@@ -12,9 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from limbeck.selection.quotas import (
+    ERROR_FLOOR,
     GLOBAL,
     QUOTAS,
     compute_adaptive_shares,
+    compute_error_shares,
     compute_natural_shares,
     compute_quotas,
     compute_stage_size,
@@ -22,6 +24,7 @@ from limbeck.selection.quotas import (
     compute_uniform_shares,
     find_tail_domains,
     round_shares,
+    smooth_errors,
 )
 
 MATH = {
@@ -107,7 +110,7 @@ def test_adaptive_policy_with_offset_is_60_percent_uniform() -> None:
     assert mean == Fraction(6, 25)  # 2/5·1/10 + 3/5·1/3
 
 
-@pytest.mark.parametrize("policy", ["none", "natural", "uniform", "adaptive"])
+@pytest.mark.parametrize("policy", ["none", "natural", "uniform", "adaptive", "error"])
 @given(counts=domain_counts, stages=stage_counts, offset=offsets, data=st.data())
 @settings(max_examples=60, deadline=None)
 def test_shares_sum_to_one(policy: str, counts: dict[str, int], stages: int, offset: int, data: st.DataObject) -> None:
@@ -115,6 +118,92 @@ def test_shares_sum_to_one(policy: str, counts: dict[str, int], stages: int, off
     shares = QUOTAS[policy](counts, stages, data.draw(st.integers(0, stages - 1)), offset)
     assert sum(shares.values()) == 1
     assert min(shares.values()) >= 0
+
+
+# Errors
+
+WRONG = {"a": (1, 10), "b": (5, 10), "c": (9, 10)}
+
+
+@st.composite
+def pools_with_errors(draw: st.DrawFn) -> tuple[dict[str, int], dict[str, tuple[int, int]]]:
+    """A pool, and wrong and measured rows of some of its domains."""
+    counts = draw(domain_counts)
+    errors = {}
+    for domain in draw(st.lists(st.sampled_from(sorted(counts)), unique=True)):
+        measured = draw(st.integers(0, 30))
+        errors[domain] = (draw(st.integers(0, measured)), measured)
+    return counts, errors
+
+
+def test_smoothed_errors_by_hand() -> None:
+    """One row of the overall error, 15 of 30, is added to each domain; a domain without rows has just that."""
+    assert smooth_errors(SMALL, WRONG) == {"a": Fraction(3, 22), "b": Fraction(1, 2), "c": Fraction(19, 22)}
+    assert smooth_errors({**SMALL, "new": 2}, WRONG)["new"] == Fraction(1, 2)
+    assert set(smooth_errors(SMALL, {}).values()) == {Fraction(1)}
+
+
+def test_error_shares_by_hand() -> None:
+    """A quarter is shared evenly, the rest by smoothed error, and that is mixed with the natural shares by stage."""
+    # 1/12 + 3/4 · (3, 11, 19)/33 = (5, 11, 17)/33
+    assert tuple(compute_error_shares(SMALL, 2, 1, 1, WRONG).values()) == (Fraction(5, 33), Fraction(1, 3), Fraction(17, 33))
+    assert tuple(compute_error_shares(SMALL, 2, 1, 0, WRONG).values()) == (
+        Fraction(62, 165), Fraction(19, 60), Fraction(203, 660),
+    )  # fmt: skip
+    assert compute_quotas("error", SMALL, budget=20, stages=2, stage=1, errors=WRONG) == {"a": 4, "b": 3, "c": 3}
+    assert compute_quotas("error", SMALL, budget=20, stages=2, stage=1, offset=1, errors=WRONG) == {"a": 2, "b": 3, "c": 5}
+
+
+@given(pool=pools_with_errors(), offset=offsets)
+@settings(max_examples=60, deadline=None)
+def test_stage_0_knows_no_errors(pool: tuple[dict[str, int], dict[str, tuple[int, int]]], offset: int) -> None:
+    """Stage 0 is natural whatever the offset and the errors; later stages without errors are those of the adaptive policy."""
+    counts, errors = pool
+    assert compute_error_shares(counts, 3, 0, offset, errors) == compute_natural_shares(counts)
+    assert compute_error_shares(counts, 3, 2, offset) == compute_adaptive_shares(counts, 3, 2, offset)
+    perfect = {domain: (0, measured) for domain, (_, measured) in errors.items()}
+    assert compute_error_shares(counts, 3, 2, offset, perfect) == compute_adaptive_shares(counts, 3, 2, offset)
+
+
+@given(pool=pools_with_errors(), stages=stage_counts, offset=offsets, budget=budgets, data=st.data())
+@settings(max_examples=100, deadline=None)
+def test_error_quotas_keep_budget_and_floor(
+    pool: tuple[dict[str, int], dict[str, tuple[int, int]]], stages: int, offset: int, budget: int, data: st.DataObject
+) -> None:
+    """Shares sum to 1 and quotas to the stage's size; of what follows errors each domain has a quarter of an even share."""
+    counts, errors = pool
+    stage = data.draw(st.integers(0, stages - 1))
+    shares = compute_error_shares(counts, stages, stage, offset, errors)
+    natural = compute_natural_shares(counts)
+    weight = Fraction(min(stage + offset, stages), stages) if stage else Fraction(0)
+    assert sum(shares.values()) == 1
+    assert all(share >= natural[d] * (1 - weight) + weight * ERROR_FLOOR / len(counts) for d, share in shares.items())
+    quotas = compute_quotas("error", counts, budget=budget, stages=stages, stage=stage, offset=offset, errors=errors)
+    size = compute_stage_size(budget, stages, stage)
+    assert sum(quotas.values()) == size
+    assert all(abs(quotas[domain] - share * size) < 1 for domain, share in shares.items())
+
+
+@given(pool=pools_with_errors(), data=st.data())
+@settings(max_examples=100, deadline=None)
+def test_more_errors_give_no_smaller_share(
+    pool: tuple[dict[str, int], dict[str, tuple[int, int]]], data: st.DataObject
+) -> None:
+    """One more wrong row in a domain never lowers its share; of two domains of equal rows the worse has no smaller one."""
+    counts, errors = pool
+    open_domains = sorted(domain for domain, (wrong, measured) in errors.items() if wrong < measured)
+    if not open_domains:
+        return
+    domain = data.draw(st.sampled_from(open_domains))
+    wrong, measured = errors[domain]
+    worse = {**errors, domain: (wrong + 1, measured)}
+    before, after = (compute_error_shares(counts, 4, 2, 0, which)[domain] for which in (errors, worse))
+    assert after >= before
+    even = dict.fromkeys(counts, 7)
+    quotas = compute_quotas("error", even, budget=400, stages=4, stage=2, errors=worse)
+    for other, (other_wrong, other_measured) in worse.items():
+        if other_measured == measured and other_wrong < wrong + 1:
+            assert quotas[domain] >= quotas[other]
 
 
 # Rounding
@@ -150,7 +239,7 @@ def test_quotas_by_hand() -> None:
     assert compute_quotas("none", SMALL, budget=20, stages=2, stage=1) == {GLOBAL: 10}
 
 
-@pytest.mark.parametrize("policy", ["none", "natural", "uniform", "adaptive"])
+@pytest.mark.parametrize("policy", ["none", "natural", "uniform", "adaptive", "error"])
 @given(counts=domain_counts, budget=budgets, stages=stage_counts, offset=offsets)
 @settings(max_examples=80, deadline=None)
 def test_quotas_sum_to_the_budget(policy: str, counts: dict[str, int], budget: int, stages: int, offset: int) -> None:

@@ -107,6 +107,16 @@ class DuplicateGuard:
         self._known[key] = (shingles, re.findall(r"\d+", text))
         self._near.insert(key, _minhash(shingles))
 
+    def forget(self, example: Example) -> None:
+        """Undo `add`; an example that is not known, or whose question was known before it, changes nothing."""
+        text = normalise_question(example.question)
+        if self._exact.get(text) != example.id:
+            return
+        del self._exact[text]
+        key = next(key for key in reversed(self._known) if key.split(":", 1)[1] == example.id)
+        del self._known[key]
+        self._near.remove(key)
+
     def find_duplicate(self, question: str, answer_type: str) -> tuple[str, str] | None:
         """``(reason, id of the known example)`` with reason ``duplicate`` or ``near_duplicate``, or None."""
         text = normalise_question(question)

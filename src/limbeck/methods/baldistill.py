@@ -25,6 +25,7 @@ from limbeck.data.example import Example
 from limbeck.data.overlap import DuplicateGuard
 from limbeck.data.pool import Pool
 from limbeck.methods.collect import collect, read_batch, synthesize_in_advance, write_batch
+from limbeck.methods.guide import count_errors
 from limbeck.methods.job import Distillation, Job, add_counts
 from limbeck.methods.settings import BalDistillSettings
 from limbeck.run_folder import StageFolder
@@ -55,12 +56,13 @@ def run_baldistill(job: Job, settings: BalDistillSettings) -> Distillation:
         if folder.is_collected:
             batch = read_batch(folder, known)
         else:
+            errors = count_errors(job, pool, stage, result.last_stage) if settings.quota == "error" else {}
             quotas = compute_quotas(
                 settings.quota, pool.counts, budget=job.max_examples, stages=settings.stages, stage=stage,
-                offset=settings.adaptive_offset,
+                offset=settings.adaptive_offset, errors=errors,
             )  # fmt: skip
             queues = order_candidates(job, settings, pool, quotas, stage, result.last_stage)
-            batch = collect(job, settings, pool, queues, quotas, stage, result.training_set, known)
+            batch = collect(job, settings, pool, queues, quotas, stage, result.training_set, known, result.last_stage)
             write_batch(folder, stage, quotas, pool, batch, is_cut_short=job.teacher.budget.exhausted is not None)
         pool.remove([e.id for e in batch.kept] + [r.example_id for r in batch.rejected if r.example_id])
         result.training_set += batch.kept

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from limbeck.data.example import Example, Rejected, explain_rejects
 from limbeck.data.overlap import DuplicateGuard
 from limbeck.data.pool import Pool
 from limbeck.errors import NothingKept
+from limbeck.methods.guide import choose_feedback
 from limbeck.methods.job import Job
 from limbeck.methods.settings import BalDistillSettings
 from limbeck.run_folder import StageFolder
@@ -17,6 +19,7 @@ from limbeck.storage import read_json, read_records, write_json, write_jsonl
 from limbeck.teacher.annotate import annotate
 from limbeck.teacher.asking import Harvest
 from limbeck.teacher.synthesize import synthesize
+from limbeck.teacher.verify import make_review
 
 
 def collect(
@@ -28,6 +31,7 @@ def collect(
     stage: int,
     training_set: Sequence[Example],
     known: DuplicateGuard,
+    last: StageFolder | None,
 ) -> Harvest:
     """Fill the quotas: real examples first, then whatever `tail` says completes a domain.
 
@@ -42,7 +46,10 @@ def collect(
     elif harvest.missing and settings.tail == "synthesize" and GLOBAL not in quotas:
         job.say(f"synthesizing {sum(harvest.missing.values())} examples", 0, 0)
         seeds = {domain: with_rationales(pool.originals[domain], [*training_set, *harvest.kept]) for domain in quotas}
-        harvest.add(synthesize_for(job, settings, seeds, harvest.missing, stage, known))
+        invented = [e for e in training_set if e.provenance.kind == "synthesized"]
+        shown = {domain: [*seeds[domain], *(e for e in invented if e.domain == domain)] for domain in harvest.missing}
+        first = choose_feedback(job, settings.feedback, shown, stage, last)
+        harvest.add(synthesize_for(job, settings, seeds, harvest.missing, stage, known, first))
     wanted = sum(quotas.values())
     if wanted and not harvest.kept and job.teacher.budget.exhausted is None:
         write_jsonl(job.folder.stage(stage).path / "rejected.jsonl", harvest.rejected)
@@ -113,12 +120,17 @@ def synthesize_for(
     wanted: Mapping[str, int],
     stage: int,
     known: DuplicateGuard,
+    first: Mapping[str, Sequence[Example]] = MappingProxyType({}),
 ) -> Harvest:
-    """New examples for the domains that lack some."""
+    """New examples for the domains that lack some, verified as `verify` says; prompts show those of `first` before seeds."""
     return synthesize(
-        job.teacher, seeds, wanted, task=job.task, stage=stage, seed=job.seed,
+        job.teacher, seeds, wanted, task=job.task, stage=stage, seed=job.seed, first=first,
         max_attempts=settings.max_attempts_per_example, duplicates=known, leaks=job.leaks,
         is_domain_answer=job.is_domain_answer, find_reason=job.find_training_fault,
+        review=make_review(
+            settings.verify, job.teacher, job.task, stage=stage, votes=settings.verify_votes,
+            agreement=settings.verify_agreement,
+        ),
     )  # fmt: skip
 
 

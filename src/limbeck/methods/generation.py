@@ -18,9 +18,9 @@ from limbeck.selection.rounds import Batch, share_evenly
 from limbeck.storage import read_json, read_json_lines, read_records, write_json, write_jsonl
 from limbeck.student.ifd import Score
 from limbeck.student.scores import SCORES, score_by_padded_energy
-from limbeck.teacher.answer import ask_answers, measure_agreement
 from limbeck.teacher.asking import Harvest
 from limbeck.teacher.generate import HOPELESS_REJECTS, Asked, generate
+from limbeck.teacher.verify import ask_votes
 
 SHOWN_TO_PROBES = 2  # of the newest examples, which a probe must be unlike
 COMPAT_LABEL_TOKENS = 32  # the released code pads every label to so many tokens, and averages over them
@@ -151,22 +151,10 @@ class Generation:
 
     def _relabel(self, examples: Sequence[Example]) -> list[Example | Rejected]:
         """Keep what the teacher, asked again without the label, answers alike: a check of noise that knows no energy."""
-        settings, job = self.settings, self.job
-        votes = ask_answers(
-            job.teacher, examples, job.task, purpose="verify", stage=self.facts.index, votes=settings.relabel_votes
-        )
-        verdicts: list[Example | Rejected] = []
-        for example, answers in zip(examples, votes, strict=True):
-            said = [answer for answer, _ in answers]
-            agreement = measure_agreement(example.answer, example.answer_type, said)
-            if agreement >= settings.relabel_agreement:
-                verdicts.append(example.but(meta={**example.meta, "agreement": agreement}))
-            else:
-                detail = f"asked for {example.answer!r}, relabelled {said}: {example.question[:200]}"
-                verdicts.append(Rejected(
-                    self.facts.index, example.domain, "relabelled", example.id, example.provenance.request, detail
-                ))  # fmt: skip
-        return verdicts
+        return ask_votes(
+            self.job.teacher, examples, self.job.task, stage=self.facts.index, votes=self.settings.relabel_votes,
+            agreement=self.settings.relabel_agreement, reason="relabelled", is_reasoned=False,
+        )  # fmt: skip
 
     def choose_feedback(self, folder: StageFolder) -> None:
         """Score the probes and choose those that the next prompts show (GOLD §2.3 of the notes).

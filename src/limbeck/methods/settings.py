@@ -18,14 +18,21 @@ class BalDistillSettings(Settings):
     Attributes:
         preset: where the other values came from, if from a preset.
         stages: K; 0 trains nothing (``zero-shot``).
-        quota: ``none`` (one global pool), ``natural``, ``uniform`` (BalDistill-N), ``adaptive`` (BalDistill-A).
-        adaptive_offset: o of natural·(K−i−o)/K + uniform·(i+o)/K.
+        quota: ``none`` (one global pool), ``natural``, ``uniform`` (BalDistill-N), ``adaptive`` (BalDistill-A), ``error``
+            (more for domains where the last student errs more: on dev rows, else on candidates not taken yet).
+        adaptive_offset: o of natural·(K−i−o)/K + uniform·(i+o)/K; likewise of ``error``.
         selection: which candidates of a head domain come first; stage 0 has no student and is random.
         tail: what completes a domain that has too few real examples.
         pooling: ``shortfall`` synthesizes what a stage lacks (the paper); ``premixed`` synthesizes all that will be
             lacking before stage 0 and mixes it into the pool (the released code).
         annotation: whether the teacher sees the gold answer; ``none`` asks for no rationale, so students learn labels.
         on_mismatch: what happens where the teacher's answer is not the gold answer.
+        verify: which synthesized examples are kept: ``none`` looks no further, ``answer`` rejects those whose rationale
+            computes another answer, ``vote`` those that the teacher answers otherwise when asked again; rejects are replaced.
+        verify_votes: the teacher solves each synthesized example so many times under ``vote``.
+        verify_agreement: share of those votes that must equal the stored answer.
+        feedback: which known examples of a tail domain its synthesis prompts show: ``random`` real ones, or first those that
+            the last student gets wrong (``error``) or that are in the band of its energies (``energy``), kept inventions too.
         student_init: ``fresh`` weights each stage, or ``continue`` from the last stage's.
         max_candidates_per_domain: at most this many candidates of a domain are scored, a seeded choice; null scores all.
         max_attempts_per_example: bounds replacement: n wanted examples cost at most n times this many requests.
@@ -35,19 +42,32 @@ class BalDistillSettings(Settings):
     name: Literal["baldistill"] = "baldistill"
     preset: str | None = None
     stages: int = Field(default=5, ge=0)
-    quota: Literal["none", "natural", "uniform", "adaptive"] = "adaptive"
+    quota: Literal["none", "natural", "uniform", "adaptive", "error"] = "adaptive"
     adaptive_offset: Literal[0, 1] = 0
     selection: Literal["random", "ifd", "loss", "energy", "entropy", "margin"] = "ifd"
     tail: Literal["synthesize", "duplicate", "none"] = "synthesize"
     pooling: Literal["shortfall", "premixed"] = "shortfall"
     annotation: Literal["hinted", "blind", "none"] = "hinted"
     on_mismatch: Literal["reject", "consume", "keep_teacher"] = "reject"
-    verify: Literal["none"] = "none"
-    feedback: Literal["random"] = "random"
+    verify: Literal["none", "answer", "vote"] = "none"
+    verify_votes: int = Field(default=3, gt=0)
+    verify_agreement: float = Field(default=0.5, gt=0, le=1)
+    feedback: Literal["random", "error", "energy"] = "random"
     student_init: Literal["fresh", "continue"] = "fresh"
     max_candidates_per_domain: int | None = Field(default=None, gt=0)
     max_attempts_per_example: int = Field(default=3, gt=0)
     score_max_new_tokens: int = Field(default=200, gt=0)
+
+    @model_validator(mode="after")
+    def _check_pooling(self) -> BalDistillSettings:
+        guided = [f"{name}: {value}" for name, value in (("quota", self.quota), ("feedback", self.feedback))
+                  if value in ("error", "energy")]  # fmt: skip
+        if self.pooling == "premixed" and guided:
+            raise ValueError(
+                f"pooling: premixed synthesizes everything before the first student, which {' and '.join(guided)} would "
+                "follow; use pooling: shortfall"
+            )
+        return self
 
     def describe(self) -> str:
         """The method in a line, for a person."""

@@ -7,14 +7,23 @@ the largest remainders decide, ties by domain name, so all quotas of all stages 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Protocol
 
 GLOBAL = "*"
 """The one key of a quota that is not split by domain (``quota: none``)."""
 
+ERROR_FLOOR = Fraction(1, 4)
+"""Of an equal share, what ``quota: error`` leaves every domain however good its student is."""
+
 Shares = Mapping[str, Fraction]
+
+ErrorCounts = Mapping[str, tuple[int, int]]
+"""``(wrong, measured)`` rows of each domain under the last student; domains may be missing."""
+
+NO_ERRORS: ErrorCounts = {}
 
 
 def compute_stage_size(budget: int, stages: int, stage: int) -> int:
@@ -44,6 +53,40 @@ def compute_adaptive_shares(counts: Mapping[str, int], stages: int, stage: int, 
     return {d: share * (1 - weight) + uniform[d] * weight for d, share in compute_natural_shares(counts).items()}
 
 
+def smooth_errors(counts: Mapping[str, int], errors: ErrorCounts) -> dict[str, Fraction]:
+    """The error of each domain, 0 to 1, higher = harder: (w_d + p) / (m_d + 1) with p the error over all measured rows.
+
+    One row of the overall error is added to the w_d wrong of m_d measured rows, so that a domain of few rows is drawn towards
+    the others, and one that was not measured has just p. Where nothing was measured all are 1.
+    """
+    measured = sum(errors[domain][1] for domain in counts if domain in errors)
+    if not measured:
+        return dict.fromkeys(counts, Fraction(1))
+    prior = Fraction(sum(errors[domain][0] for domain in counts if domain in errors), measured)
+    found = {domain: errors.get(domain, (0, 0)) for domain in counts}
+    return {domain: (wrong + prior) / (rows + 1) for domain, (wrong, rows) in found.items()}
+
+
+def compute_error_shares(
+    counts: Mapping[str, int], stages: int, stage: int, offset: int, errors: ErrorCounts = NO_ERRORS
+) -> dict[str, Fraction]:
+    """natural·(K−i−o)/K + error·(i+o)/K (``quota: error``; ours): as the adaptive policy, towards errors instead of uniform.
+
+    error_d = f/l + (1 − f)·ẽ_d / Σẽ with ẽ of `smooth_errors` and the floor f = `ERROR_FLOOR`; 1/l for all where there is no
+    error at all. Stage 0 has no student and is natural, whatever the offset. Without errors (a plan) all are taken as equal,
+    which is the adaptive policy from stage 1 on.
+    """
+    natural = compute_natural_shares(counts)
+    if stage == 0:
+        return natural
+    weight = Fraction(min(stage + offset, stages), stages)
+    smoothed = smooth_errors(counts, errors)
+    total = sum(smoothed.values(), Fraction(0))
+    shares = {d: e / total for d, e in smoothed.items()} if total else compute_uniform_shares(counts)
+    floor = ERROR_FLOOR / len(counts)
+    return {d: natural[d] * (1 - weight) + (floor + (1 - ERROR_FLOOR) * shares[d]) * weight for d in counts}
+
+
 def round_shares(shares: Shares, total: int) -> dict[str, int]:
     """Whole numbers that sum to `total`: the largest remainders are rounded up, ties by domain name."""
     exact = {domain: share * total for domain, share in shares.items()}
@@ -54,22 +97,32 @@ def round_shares(shares: Shares, total: int) -> dict[str, int]:
     return quotas
 
 
-QuotaPolicy = Callable[[Mapping[str, int], int, int, int], Shares]
+class QuotaPolicy(Protocol):
+    """What every entry of `QUOTAS` is."""
+
+    def __call__(
+        self, counts: Mapping[str, int], stages: int, stage: int, offset: int, errors: ErrorCounts = NO_ERRORS
+    ) -> Shares:
+        """The share of each domain in stage i of K, summing to 1, from n_d, the adaptive offset o and the last errors."""
+        ...
+
 
 QUOTAS: Mapping[str, QuotaPolicy] = {
-    "none": lambda counts, stages, stage, offset: {GLOBAL: Fraction(1)},
-    "natural": lambda counts, stages, stage, offset: compute_natural_shares(counts),
-    "uniform": lambda counts, stages, stage, offset: compute_uniform_shares(counts),
-    "adaptive": compute_adaptive_shares,
+    "none": lambda counts, stages, stage, offset, errors=NO_ERRORS: {GLOBAL: Fraction(1)},
+    "natural": lambda counts, stages, stage, offset, errors=NO_ERRORS: compute_natural_shares(counts),
+    "uniform": lambda counts, stages, stage, offset, errors=NO_ERRORS: compute_uniform_shares(counts),
+    "adaptive": lambda counts, stages, stage, offset, errors=NO_ERRORS: compute_adaptive_shares(counts, stages, stage, offset),
+    "error": compute_error_shares,
 }
-"""Shares of one stage: ``(counts n_d, stages K, stage i, adaptive offset o) -> share of each domain``, summing to 1."""
+"""The policies by name."""
 
 
 def compute_quotas(
-    policy: str, counts: Mapping[str, int], *, budget: int, stages: int, stage: int, offset: int = 0
-) -> dict[str, int]:
+    policy: str, counts: Mapping[str, int], *, budget: int, stages: int, stage: int, offset: int = 0,
+    errors: ErrorCounts = NO_ERRORS,
+) -> dict[str, int]:  # fmt: skip
     """The quota of each domain in one stage, or of `GLOBAL` alone for ``none``; sums to `compute_stage_size`."""
-    shares = QUOTAS[policy](counts, stages, stage, offset)
+    shares = QUOTAS[policy](counts, stages, stage, offset, errors)
     return round_shares(shares, compute_stage_size(budget, stages, stage))
 
 
@@ -120,6 +173,8 @@ def foresee_stages(
     tail: str = "synthesize",
 ) -> list[dict[str, Share]]:
     """The shares of all stages where every candidate that is taken is kept; largest domain first, ties by name.
+
+    Under ``error`` all domains are taken to be equally hard, since no student has been measured yet.
 
     Args:
         policy: a key of `QUOTAS`.

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Literal
 
 from limbeck.data.answers import ANSWERS
 from limbeck.data.example import Example
 from limbeck.data.task import Task
-from limbeck.teacher.prompts import load_template, render_prompt
+from limbeck.teacher.annotate import write_prompt
+from limbeck.teacher.prompts import AnyTemplate, load_template, render_prompt
 from limbeck.teacher.replies import find_fault
 from limbeck.teacher.request import About, Reply
 from limbeck.teacher.teacher import Teacher
@@ -23,6 +25,7 @@ def ask_answers(
     stage: int,
     votes: int = 1,
     temperature: float | None = None,
+    is_reasoned: bool = False,
 ) -> list[list[tuple[str | None, Reply | None]]]:
     """What the teacher answers to each question, `votes` times: the answer it can be read as, and the reply.
 
@@ -34,23 +37,17 @@ def ask_answers(
         stage: round that asks.
         votes: independent answers to each question.
         temperature: in place of the teacher's setting.
+        is_reasoned: whether it is to think step by step (the prompt of a blind annotation), or to write the answer alone.
 
     Returns:
         For each example as many ``(answer, reply)`` as votes; None for what was not answered, or not in a readable form.
     """
-    template = load_template("answer", teacher.settings.templates.get("answer"))
+    name: Literal["annotate", "answer"] = "annotate" if is_reasoned else "answer"
+    template = load_template(name, teacher.settings.templates.get(name))
+    write = write_blind_prompt if is_reasoned else write_answer_prompt
     requests = []
     for example in examples:
-        prompt = render_prompt(
-            template,
-            "answer",
-            instruction=task.instruction,
-            labels=task.describe_labels() if example.answer_type == "label" else "",
-            names=list(task.labels),
-            question=example.question,
-            answer_prefix=task.answer_prefix,
-            domain=example.domain,
-        )
+        prompt = write(template, task, example)
         about = About(purpose, stage, example.domain, (example,))
         requests += [teacher.make_request(prompt, about, sample=vote, temperature=temperature) for vote in range(votes)]
     replies = [outcome.reply for outcome in teacher.ask_many(requests)]
@@ -64,6 +61,25 @@ def ask_answers(
         for request, reply in zip(requests, replies, strict=True)
     ]
     return [read[start : start + votes] for start in range(0, len(read), votes)]
+
+
+def write_answer_prompt(template: AnyTemplate, task: Task, example: Example) -> str:
+    """The prompt that asks for the answer of an example and nothing else."""
+    return render_prompt(
+        template,
+        "answer",
+        instruction=task.instruction,
+        labels=task.describe_labels() if example.answer_type == "label" else "",
+        names=list(task.labels),
+        question=example.question,
+        answer_prefix=task.answer_prefix,
+        domain=example.domain,
+    )
+
+
+def write_blind_prompt(template: AnyTemplate, task: Task, example: Example) -> str:
+    """The prompt that asks to solve an example step by step, and does not show its answer."""
+    return write_prompt(template, task, example, is_hinted=False)
 
 
 def measure_agreement(answer: str, answer_type: str, votes: Sequence[str | None]) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from limbeck.data.example import Example, Rejected
+from limbeck.data.overlap import DuplicateGuard
 from limbeck.teacher.request import TeacherRequest
 from limbeck.teacher.teacher import Outcome, Teacher
 
@@ -115,6 +116,23 @@ def review_wave(
     """A wave's verdicts after a second look at those that are kept."""
     reviewed = iter(review([verdict for _, verdict in judged if isinstance(verdict, Example)]))
     return [(group, next(reviewed) if isinstance(verdict, Example) else verdict) for group, verdict in judged]
+
+
+def forget_rejected(
+    review: Callable[[Sequence[Example]], Sequence[Example | Rejected]] | None, duplicates: DuplicateGuard
+) -> Callable[[Sequence[Example]], Sequence[Example | Rejected]] | None:
+    """A review that leaves kept examples alone in the guard, which is all that a later process finds in the run folder."""
+    if review is None:
+        return None
+
+    def look(examples: Sequence[Example]) -> Sequence[Example | Rejected]:
+        verdicts = review(examples)
+        for example, verdict in zip(examples, verdicts, strict=True):
+            if isinstance(verdict, Rejected):
+                duplicates.forget(example)
+        return verdicts
+
+    return look
 
 
 def reject(request: TeacherRequest, reason: str, detail: str = "") -> Rejected:

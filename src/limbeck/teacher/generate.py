@@ -17,7 +17,7 @@ from limbeck.data.checks import find_check_fault
 from limbeck.data.example import Example, Provenance, Rejected, hash_text, make_example_id
 from limbeck.data.overlap import DuplicateGuard, LeakGuard, find_ngrams, normalise_question
 from limbeck.data.task import Task
-from limbeck.teacher.asking import Harvest, ask_until_kept, reject
+from limbeck.teacher.asking import Harvest, ask_until_kept, forget_rejected, reject
 from limbeck.teacher.prompts import AnyTemplate, load_template, render_prompt
 from limbeck.teacher.replies import find_fault, read_synthesis
 from limbeck.teacher.request import About, TeacherRequest
@@ -121,8 +121,9 @@ def generate(
 
     counts = {key: wanted[group] for key, group in keys.items()}
     harvest = ask_until_kept(
-        teacher, counts, make_request, judge, max_attempts=max_attempts, review=review, hopeless_rejects=HOPELESS_REJECTS
-    )
+        teacher, counts, make_request, judge, max_attempts=max_attempts, review=forget_rejected(review, duplicates),
+        hopeless_rejects=HOPELESS_REJECTS,
+    )  # fmt: skip
     missing: Counter[str] = Counter()
     for key, count in harvest.missing.items():
         missing[keys[key][0]] += count

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from limbeck.data.example import Example, Provenance, Rejected, hash_text, make_example_id
 from limbeck.data.overlap import DuplicateGuard, LeakGuard
 from limbeck.data.task import Task
-from limbeck.teacher.asking import Harvest, ask_until_kept, reject
+from limbeck.teacher.asking import Harvest, ask_until_kept, forget_rejected, reject
 from limbeck.teacher.prompts import AnyTemplate, load_template, render_prompt
 from limbeck.teacher.replies import drop_closing, find_contradiction, find_fault, mentions_hint, read_synthesis
 from limbeck.teacher.request import About, TeacherRequest
@@ -32,7 +33,9 @@ def synthesize(
     duplicates: DuplicateGuard,
     leaks: LeakGuard,
     is_domain_answer: bool = False,
+    first: Mapping[str, Sequence[Example]] = MappingProxyType({}),
     find_reason: Callable[[Example], str | None] = lambda example: None,
+    review: Callable[[Sequence[Example]], Sequence[Example | Rejected]] | None = None,
 ) -> Harvest:
     """Have the teacher write new examples until each domain has what it wants.
 
@@ -48,7 +51,9 @@ def synthesize(
         duplicates: what is known already; kept examples are added to it.
         leaks: what is held out.
         is_domain_answer: whether a domain *is* an answer (``data.domain: answer``), which is then asked for.
+        first: examples of each domain that are drawn before its seeds, which then fill up what is shown.
         find_reason: a last check of a new example; a reason rejects it.
+        review: what becomes of the examples of a wave that passed all checks, in their order (`limbeck.teacher.verify`).
     """
     template = load_template("synthesize", teacher.settings.templates.get("synthesize"))
     indices = dict.fromkeys(wanted, 0)
@@ -58,7 +63,7 @@ def synthesize(
         index = indices[domain]
         indices[domain] += 1
         draw = random.Random(hash_text(f"seeds/{seed}/{stage}/{domain}/{index}"))
-        shown = tuple(draw.sample(list(seeds[domain]), min(teacher.settings.seed_examples, len(seeds[domain]))))
+        shown = draw_shown(first.get(domain, ()), seeds[domain], teacher.settings.seed_examples, draw)
         prompt = write_prompt(
             template, task, domain, shown, is_domain_answer=is_domain_answer, is_json=teacher.settings.json_schema
         )
@@ -79,7 +84,17 @@ def synthesize(
         duplicates.add(verdict)
         return verdict
 
-    return ask_until_kept(teacher, wanted, make_request, judge, max_attempts=max_attempts)
+    return ask_until_kept(
+        teacher, wanted, make_request, judge, max_attempts=max_attempts, review=forget_rejected(review, duplicates)
+    )
+
+
+def draw_shown(first: Sequence[Example], seeds: Sequence[Example], size: int, draw: random.Random) -> tuple[Example, ...]:
+    """At most `size` different examples: of `first` at random, then of the seeds at random."""
+    shown = draw.sample(list(first), min(size, len(first)))
+    ids = {example.id for example in first}
+    rest = [example for example in seeds if example.id not in ids]
+    return (*shown, *draw.sample(rest, min(size - len(shown), len(rest))))
 
 
 def write_prompt(

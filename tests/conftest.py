@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from tests.support import Zygote, make_sums, make_tokenizer, script_rows, write_rows
 from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.utils import logging as transformers_logging
@@ -23,6 +24,9 @@ from limbeck.student.settings import StudentSettings
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 transformers_logging.disable_progress_bar()
 torch.set_num_threads(2)
+# Time is no part of a property, and a busy machine makes any example slow.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -118,11 +118,13 @@ def test_what_has_arrived_is_stored_whatever_ends_the_run(tmp_path: Path, monkey
             return Reply("x", "m")
 
     monkeypatch.setattr(Ledger, "_commit", commit_slowly)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background process may be one that ignores it
     settings = TeacherSettings(backend="scripted", model="m", max_tokens=5, max_concurrency=5)
     ledger = Ledger(tmp_path / "ledger.sqlite")
     teacher = Teacher(Interrupted(), ledger, Budget(BudgetSettings(max_examples=9)), settings)
     with pytest.raises(KeyboardInterrupt), teacher:
         teacher.ask_many([teacher.make_request(str(n), About("annotate", 0, "d")) for n in range(100)])
+    signal.signal(signal.SIGINT, before)
     done = {row["key"] for row in ledger.list_requests(("done",))}
     ledger.close()
     assert set(arrived) <= done

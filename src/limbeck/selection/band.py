@@ -1,8 +1,8 @@
-"""Which probes go back into the teacher's prompt: a band of the ranks by energy, and a diverse few of it."""
+"""Which probes go back into the teacher's prompt: a band of the ranks by energy."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 
 COMPAT_BATCH = 8  # the released code computes its window from the batch size asked for, whatever came back
 COMPAT_BAND = (0.5, 0.8)
@@ -30,26 +30,3 @@ def choose_compat_window(scores: Mapping[str, float]) -> list[str]:
     """
     ranked = sorted(scores, key=lambda name: (scores[name], name))
     return ranked[int(COMPAT_BAND[0] * COMPAT_BATCH) : int(COMPAT_BAND[1] * COMPAT_BATCH)]
-
-
-def choose_diverse(names: Sequence[str], size: int, distance: Callable[[str, str], float]) -> list[str]:
-    """At most `size` of the names, each as far as can be from those chosen before (greedy k-centre, farthest first).
-
-    Begins with the last name, which is the one with the highest score where they come from `choose_band`; ties by the order
-    given.
-
-    Args:
-        names: candidates.
-        size: how many are wanted.
-        distance: of two names, higher = less alike.
-    """
-    if not names or size <= 0:
-        return []
-    chosen = [names[-1]]
-    nearest = {name: distance(name, chosen[0]) for name in names[:-1]}
-    while nearest and len(chosen) < size:
-        farthest = max(nearest, key=nearest.__getitem__)
-        chosen.append(farthest)
-        del nearest[farthest]
-        nearest = {name: min(value, distance(name, farthest)) for name, value in nearest.items()}
-    return chosen

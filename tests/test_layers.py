@@ -22,7 +22,7 @@ ALLOWED = {
     "student": {"errors", "data", "storage", "packaged"},
     "run_folder": {"errors", "data", "storage"},
     "evaluation": {"errors", "data", "student", "selection"},
-    "methods": {"errors", "data", "selection", "teacher", "student", "run_folder", "storage", "evaluation"},
+    "methods": {"errors", "data", "selection", "teacher", "student", "run_folder", "storage", "evaluation", "packaged"},
     "config": {"errors", "data", "teacher", "student", "evaluation", "methods"},
     "status": {"errors", "data", "selection", "teacher", "run_folder", "storage"},
     "console": {"errors", "config", "progress"},

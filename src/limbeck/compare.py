@@ -19,6 +19,7 @@ from limbeck.compare_runs import ArmRun, Tell, run_all
 from limbeck.compare_tables import write_markdown
 from limbeck.config import Config, find_differences, load_config
 from limbeck.errors import ConfigError
+from limbeck.methods.fit import check_selection
 from limbeck.methods.settings import BalDistillSettings
 from limbeck.run_data import RunData, check_budget, check_same_run, read_data
 from limbeck.run_folder import RunFolder
@@ -128,9 +129,12 @@ def _load(wanted: Comparison, preset: str) -> Config:
 
 
 def _read_all(arms: Mapping[str, Config]) -> dict[str, RunData]:
-    """The data of each arm, read once for each method; every arm's budget is checked against it."""
+    """The data of each arm, read once for each method; every arm's settings and budget are checked against it."""
     by_method: dict[str, RunData] = {}
     found: dict[str, RunData] = {}
+    for config in arms.values():
+        if isinstance(config.method, BalDistillSettings):
+            check_selection(config.method, config.student.kind)
     for name, config in arms.items():
         if config.method.name not in by_method:
             by_method[config.method.name] = read_data(config)

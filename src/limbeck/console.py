@@ -145,6 +145,9 @@ def print_status(facts: dict[str, Any]) -> None:
         console.print(
             "models that answered: " + ", ".join(f"{clean(m)} {n}" for m, n in facts["models"].items()), highlight=False
         )
+    scored = {entry["stage"]: entry["scored"] for entry in facts["stages"] if entry["scored"]}
+    if scored:
+        console.print(describe_scored(scored), highlight=False)
     table = Table(title="spend", box=SIMPLE_HEAD)
     for column in ("what", "spent", "planned", "cap"):
         table.add_column(column, justify="left" if column == "what" else "right")
@@ -162,6 +165,16 @@ def print_status(facts: dict[str, Any]) -> None:
     for name, entry in facts["domains"].items():
         domains.add_row(clean(name), *(str(entry.get(column, 0)) for column in columns))
     console.print(domains)
+
+
+def describe_scored(scored: dict[int, dict[str, int]]) -> str:
+    """In a line, the shares of the candidates of each stage whose IFD is doubtful."""
+    parts = [
+        f"{what} in " + ", ".join(f"{entry[name] / entry['scored']:.0%} (stage {stage + 1})" for stage, entry in scored.items())
+        for name, what in (("above_one", "IFD above 1"), ("truncated", "output cut"), ("dropped", "dropped"))
+        if name != "dropped" or any(entry[name] for entry in scored.values())
+    ]
+    return f"scored candidates: {'; '.join(parts)}"
 
 
 def compare_by_purpose(planned: dict[str, Any], spent: dict[str, Any]) -> Table:

@@ -36,6 +36,11 @@ UNKNOWN_ERRORS = (
     "as if all domains were equally hard"
 )
 
+UNKNOWN_DROPS = (
+    "method.above_one or method.truncated: drop: how many candidates are dropped is not known before they are scored; what a "
+    "domain lacks then is had as method.tail says, and is not in this plan"
+)
+
 
 def make_plan(config: Config, data: RunData, learned: Learned = UNLEARNED, count: TokenCounter | None = None) -> dict[str, Any]:
     """The plan of whichever method the config names, in the form of ``plan --json`` (DESIGN §3).
@@ -79,7 +84,8 @@ def make_pool_plan(estimator: Estimator, method: BalDistillSettings, data: RunDa
                    for index, shares in enumerate(stages)],
         "requests": [row.to_json() for row in rows],
         "totals": totals,
-        "notes": [*data.notes, *([UNKNOWN_ERRORS] if method.quota == "error" and method.stages > 1 else [])],
+        "notes": [*data.notes, *([UNKNOWN_ERRORS] if method.quota == "error" and method.stages > 1 else []),
+                  *([UNKNOWN_DROPS] if "drop" in method.guards.values() and method.stages > 1 else [])],
         "warnings": [*find_warnings(config, method, data, stages, totals), *find_cap_warnings(config, totals),
                      *estimator.learned.warnings],
         "assumptions": {"kept": dict(KEPT), "reply_tokens": guess, **estimator.describe()},

@@ -16,6 +16,7 @@ from limbeck.data.sources import Reading, collect_labels, read_examples
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError, DataError
 from limbeck.evaluation.metrics import choose_rows
+from limbeck.methods.fit import check_selection
 from limbeck.methods.settings import BalDistillSettings, GoldSettings
 from limbeck.selection.quotas import GLOBAL, find_tail_domains
 from limbeck.teacher.backends import open_backend
@@ -138,11 +139,12 @@ def read_pool(config: Config, method: BalDistillSettings) -> RunData:
     """Read the splits, collapse repeats, and keep what leaks into dev or test out of the pool.
 
     Raises:
-        ConfigError: no ``data.train``, or a budget that can't be spent as the method wants.
+        ConfigError: no ``data.train``, a method that does not fit the student, or a budget that can't be spent as it wants.
         DataError: as `read_examples`; or leaks under ``on_leak: error``; or a pool of which nothing is left.
     """
     if config.data.train is None:
         raise ConfigError("data.train is not set: the pool that examples are chosen from")
+    check_selection(method, config.student.kind)
     task = collect_labels(config.task, config.data)
     train = read_examples(config.data.train, task, config.data, "train")
     dev, test, leaks = _read_held_out(config, [e.question for e in train.examples])

@@ -59,8 +59,8 @@ class StageFolder:
         write_text(self.path / "done", "")
 
     def restart(self) -> None:
-        """Throw away all that followed the scoring of a stage that was cut short; what it paid for is in the ledger."""
-        kept_back = ("scores.jsonl", "held_out.jsonl", "feedback.jsonl", "examples.jsonl", "quotas.json")
+        """Throw away all that followed the choosing in a stage that was cut short; what it paid for is in the ledger."""
+        kept_back = ("scores.jsonl", "selection.json", "held_out.jsonl", "feedback.jsonl", "examples.jsonl", "quotas.json")
         for path in self.path.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)

@@ -32,7 +32,8 @@ def read_status(path: Path) -> dict[str, Any]:
         quotas = each.path / "quotas.json"
         if quotas.exists():
             facts = read_json(quotas)["domains"]
-            stages.append({"stage": index, "is_done": each.is_done, "domains": facts})
+            stages.append({"stage": index, "is_done": each.is_done, "domains": facts,
+                           "scored": sum_scored(each.path / "selection.json")})  # fmt: skip
             for name, entry in facts.items():
                 counts = {key: entry[key] for key in ("quota", "real", "synthesized", "duplicates")}
                 kept += counts["real"] + counts["synthesized"] + counts["duplicates"]
@@ -58,6 +59,12 @@ def read_status(path: Path) -> dict[str, Any]:
         "domains": domains,
         "error": state.get("error"),
     }
+
+
+def sum_scored(path: Path) -> dict[str, int] | None:
+    """How many candidates a stage scored by IFD, and of how many the score is doubtful; None where it scored none by it."""
+    rows = read_json(path)["domains"].values() if path.exists() else ()
+    return {name: sum(row[name] for row in rows) for name in next(iter(rows))} if rows else None
 
 
 def sum_planned(path: Path) -> dict[str, dict[str, dict[str, float | None]]] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from tests.support import make_example
 
 from limbeck.data.example import Example
-from limbeck.selection.pick import order_by_score, order_randomly
+from limbeck.selection.pick import count_flags, find_held_back, order_by_score, order_randomly
 
 EXAMPLES = [make_example(f"question {number}", id=f"{number:02}") for number in range(20)]
 scores_by_id = st.dictionaries(
@@ -68,3 +69,66 @@ def test_score_order(scores: dict[str, float | None], turned: list[Example]) -> 
     scored = [value for value in values if value is not None]
     assert values == [*sorted(scored, reverse=True), *[None] * (20 - len(scored))]
     assert ordered[: len(scored)] == order_by_score(EXAMPLES, scores)[: len(scored)]
+
+
+def make_row(number: int, score: float | None, *, is_truncated: bool = False, domain: str = "d") -> dict[str, Any]:
+    parts = {"token_count": 0} if score is None else {"is_truncated": is_truncated}
+    return {"id": f"{number:02}", "domain": domain, "score": score, "parts": parts}
+
+
+# 00 is fine, 01 above one, 02 cut, 03 both, 04 empty, 05 exactly one, 06 was not scored.
+ROWS = [make_row(0, 0.5), make_row(1, 1.5), make_row(2, 0.9, is_truncated=True), make_row(3, 2.0, is_truncated=True),
+        make_row(4, None), make_row(5, 1.0)]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("above_one", "truncated", "order"),
+    [
+        ("keep", "keep", "03 01 05 02 00 04 06"),
+        ("last", "keep", "05 02 00 04 06 03 01"),
+        ("drop", "keep", "05 02 00 04 06"),
+        ("keep", "last", "01 05 00 04 06 03 02"),
+        ("keep", "drop", "01 05 00 04 06"),
+        ("last", "last", "05 00 04 06 03 01 02"),
+        ("last", "drop", "05 00 04 06 01"),
+        ("drop", "last", "05 00 04 06 02"),
+        ("drop", "drop", "05 00 04 06"),
+    ],
+)
+def test_guards_by_hand(above_one: str, truncated: str, order: str) -> None:
+    """Doubtful candidates keep their place, come after all others, or are left out; dropping wins; one is not above one."""
+    last, dropped = find_held_back(ROWS, {"above_one": above_one, "truncated": truncated})
+    ordered = order_by_score(EXAMPLES[:7], {row["id"]: row["score"] for row in ROWS}, last=last, dropped=dropped)
+    assert [example.id for example in ordered] == order.split()
+
+
+rules = st.sampled_from(["keep", "last", "drop"])
+rows_of_ifd = st.lists(
+    st.builds(make_row, st.integers(0, 19), st.none() | st.floats(0.01, 3), is_truncated=st.booleans()),
+    unique_by=lambda row: row["id"], max_size=20,
+)  # fmt: skip
+
+
+@given(rows_of_ifd, rules, rules, st.permutations(EXAMPLES))
+@settings(max_examples=60, deadline=None)
+def test_the_order_holds_what_is_not_dropped(
+    rows: list[dict[str, Any]], above_one: str, truncated: str, turned: list[Example]
+) -> None:
+    """Every candidate that no guard drops stands once, and none that is held back stands before one that is not."""
+    last, dropped = find_held_back(rows, {"above_one": above_one, "truncated": truncated})
+    assert not last & dropped
+    assert not dropped or "drop" in (above_one, truncated)
+    ordered = order_by_score(turned, {row["id"]: row["score"] for row in rows}, last=last, dropped=dropped)
+    assert {example.id for example in ordered} == {example.id for example in EXAMPLES} - dropped
+    assert len(ordered) == 20 - len(dropped)
+    is_last = [example.id in last for example in ordered]
+    assert is_last == sorted(is_last)
+
+
+def test_doubtful_scores_are_counted_by_domain() -> None:
+    """Of each domain: rows scored, empty outputs, ratios above one, cut outputs, and what was dropped."""
+    rows = [*ROWS, make_row(7, 3.0, domain="other")]
+    assert count_flags(rows, {"03"}) == {
+        "d": {"scored": 6, "empty": 1, "above_one": 2, "truncated": 2, "dropped": 1},
+        "other": {"scored": 1, "empty": 0, "above_one": 1, "truncated": 0, "dropped": 0},
+    }

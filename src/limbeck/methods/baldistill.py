@@ -24,12 +24,13 @@ from dataclasses import asdict
 from limbeck.data.example import Example
 from limbeck.data.overlap import DuplicateGuard
 from limbeck.data.pool import Pool
+from limbeck.methods.choose import order_scored
 from limbeck.methods.collect import collect, read_batch, synthesize_in_advance, write_batch
 from limbeck.methods.guide import count_errors
 from limbeck.methods.job import Distillation, Job, add_counts
 from limbeck.methods.settings import BalDistillSettings
 from limbeck.run_folder import StageFolder
-from limbeck.selection.pick import order_by_score, order_randomly
+from limbeck.selection.pick import order_randomly
 from limbeck.selection.quotas import GLOBAL, compute_quotas
 from limbeck.storage import write_jsonl
 from limbeck.student.scores import SCORES
@@ -86,7 +87,8 @@ def order_candidates(
     """The candidates of each domain (or of the whole pool, under `GLOBAL`), best first.
 
     Stage 0 and ``selection: random`` order at random. Else the last student scores the candidates, and domains that are
-    taken whole are not scored; of a large domain only a random `max_candidates_per_domain` (at least its quota) are.
+    taken whole are not scored; of a large domain only a random `max_candidates_per_domain` (at least its quota) are. Guards and
+    diversity then have their say (`methods.choose`).
     """
     by_group = {GLOBAL: [e for domain in pool.domains for e in pool.candidates(domain)]} if GLOBAL in quotas else {
         domain: pool.candidates(domain) for domain in pool.domains
@@ -107,8 +109,7 @@ def order_candidates(
         )  # fmt: skip
         rows = [asdict(score) for score in scores]
         write_jsonl(job.folder.stage(stage).path / "scores.jsonl", rows)
-    by_id = {row["id"]: row["score"] for row in rows}
-    return {group: order_by_score(queue, by_id) for group, queue in queues.items()}
+    return order_scored(job, settings, queues, rows, quotas, stage, last)
 
 
 def bound_candidates(queue: Sequence[Example], limit: int | None, quota: int) -> list[Example]:

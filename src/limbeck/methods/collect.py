@@ -55,7 +55,7 @@ def collect(
         write_jsonl(job.folder.stage(stage).path / "rejected.jsonl", harvest.rejected)
         raise NothingKept(
             f"stage {stage} kept none of {wanted} wanted examples, so no student is trained: "
-            f"{len(harvest.rejected)} rejected ({explain_rejects(harvest.rejected) or 'the pool has no candidates left'}). "
+            f"{len(harvest.rejected)} rejected ({explain_rejects(harvest.rejected) or 'no candidate was left to choose'}). "
             f"The rejected replies are in {job.folder.stage(stage).path / 'rejected.jsonl'}."
         )
     return harvest

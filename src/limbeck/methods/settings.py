@@ -22,6 +22,13 @@ class BalDistillSettings(Settings):
             (more for domains where the last student errs more: on dev rows, else on candidates not taken yet).
         adaptive_offset: o of natural·(K−i−o)/K + uniform·(i+o)/K; likewise of ``error``.
         selection: which candidates of a head domain come first; stage 0 has no student and is random.
+        above_one: under ``selection: ifd``, candidates whose IFD is above 1 (the prompt made the student's output less likely):
+            ``keep`` (the paper), ``last`` (after all others), or ``drop`` (not chosen in this stage, as Cherry LLM has it).
+        truncated: likewise, candidates whose output was cut at `score_max_new_tokens`.
+        diversity: which of the hardest candidates come first: ``none`` (the hardest), ``k_centre`` (each the farthest from
+            those before) or ``cluster`` (the hardest of each of k clusters).
+        diversity_by: vectors by which candidates are alike: of the packaged ``minilm`` encoder, or of the last ``student``.
+        diversity_pool: where k are wanted, the k times this many hardest are looked at.
         tail: what completes a domain that has too few real examples.
         pooling: ``shortfall`` synthesizes what a stage lacks (the paper); ``premixed`` synthesizes all that will be
             lacking before stage 0 and mixes it into the pool (the released code).
@@ -45,6 +52,11 @@ class BalDistillSettings(Settings):
     quota: Literal["none", "natural", "uniform", "adaptive", "error"] = "adaptive"
     adaptive_offset: Literal[0, 1] = 0
     selection: Literal["random", "ifd", "loss", "energy", "entropy", "margin"] = "ifd"
+    above_one: Literal["keep", "last", "drop"] = "keep"
+    truncated: Literal["keep", "last", "drop"] = "keep"
+    diversity: Literal["none", "k_centre", "cluster"] = "none"
+    diversity_by: Literal["minilm", "student"] = "minilm"
+    diversity_pool: int = Field(default=3, gt=1)
     tail: Literal["synthesize", "duplicate", "none"] = "synthesize"
     pooling: Literal["shortfall", "premixed"] = "shortfall"
     annotation: Literal["hinted", "blind", "none"] = "hinted"
@@ -68,6 +80,28 @@ class BalDistillSettings(Settings):
                 "follow; use pooling: shortfall"
             )
         return self
+
+    @model_validator(mode="after")
+    def _check_selection(self) -> BalDistillSettings:
+        if self.stages < 2:  # no student ever scores anything, as in the presets of one stage
+            return self
+        guards = [f"{name}: {rule}" for name, rule in self.guards.items() if rule != "keep"]
+        if guards and self.selection != "ifd":
+            raise ValueError(
+                f"{' and '.join(guards)} has no effect on selection: {self.selection}, which has no ratio and writes nothing; "
+                "use selection: ifd, or keep"
+            )
+        if self.diversity != "none" and self.selection == "random":
+            raise ValueError(
+                f"diversity: {self.diversity} is taken among the hardest candidates, and selection: random ranks none; use "
+                "selection: ifd, loss, energy, entropy or margin, or diversity: none"
+            )
+        return self
+
+    @property
+    def guards(self) -> dict[str, str]:
+        """What is done with candidates of a doubtful IFD, by the name of the doubt."""
+        return {"above_one": self.above_one, "truncated": self.truncated}
 
     def describe(self) -> str:
         """The method in a line, for a person."""

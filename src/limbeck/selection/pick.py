@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
+from typing import Any
 
 from limbeck.data.example import Example, hash_text
 
@@ -15,13 +16,57 @@ def order_randomly(examples: Sequence[Example], *place: object) -> list[Example]
     return ordered
 
 
-def order_by_score(examples: Sequence[Example], scores: Mapping[str, float | None]) -> list[Example]:
-    """Highest score first, ties by id; examples without a score (None or missing) last, in the order given.
+def order_by_score(
+    examples: Sequence[Example],
+    scores: Mapping[str, float | None],
+    *,
+    last: Set[str] = frozenset(),
+    dropped: Set[str] = frozenset(),
+) -> list[Example]:
+    """Highest score first, ties by id; then those without a score (None or missing), in the order given; `last` after all.
 
     Args:
         examples: candidates.
         scores: example id → score, higher = harder.
+        last: ids that come after all others, in the same order among themselves.
+        dropped: ids that are left out.
     """
-    scored = [example for example in examples if scores.get(example.id) is not None]
-    rest = [example for example in examples if scores.get(example.id) is None]
-    return sorted(scored, key=lambda example: (-(scores[example.id] or 0.0), example.id)) + rest
+
+    def place(example: Example) -> tuple[bool, bool, float, str]:
+        score = scores.get(example.id)
+        return (example.id in last, score is None, -(score or 0.0), "" if score is None else example.id)
+
+    return sorted((example for example in examples if example.id not in dropped), key=place)
+
+
+FLAGS: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
+    "above_one": lambda row: row["score"] is not None and row["score"] > 1,
+    "truncated": lambda row: bool(row["parts"].get("is_truncated")),
+}
+"""What may be wrong with a row of IFD scores: its ratio is above 1, so the prompt made the student's own output less likely
+(Cherry LLM drops those); its output was cut at the limit, so the ratio is that of a beginning."""
+
+
+def find_held_back(rows: Sequence[Mapping[str, Any]], rules: Mapping[str, str]) -> tuple[frozenset[str], frozenset[str]]:
+    """Ids that come ``last`` and ids that are dropped; a row that is both is dropped.
+
+    Args:
+        rows: of IFD, with ``id``, ``score`` and ``parts``.
+        rules: name in `FLAGS` → ``keep``, ``last`` or ``drop``.
+    """
+    last, dropped = (
+        frozenset(row["id"] for row in rows for name, rule in rules.items() if rule == wanted and FLAGS[name](row))
+        for wanted in ("last", "drop")
+    )
+    return last - dropped, dropped
+
+
+def count_flags(rows: Sequence[Mapping[str, Any]], dropped: Set[str]) -> dict[str, dict[str, int]]:
+    """How many rows of IFD scores each domain has, without a score, with each flag, and dropped."""
+    counts: dict[str, dict[str, int]] = {}
+    for row in rows:
+        entry = counts.setdefault(row["domain"], dict.fromkeys(("scored", "empty", *FLAGS, "dropped"), 0))
+        facts = {"scored": True, "empty": row["score"] is None, "dropped": row["id"] in dropped}
+        for name, is_so in {**facts, **{name: holds(row) for name, holds in FLAGS.items()}}.items():
+            entry[name] += is_so
+    return counts

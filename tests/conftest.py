@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
-from tests.support import Zygote, make_sums, make_tokenizer, script_rows, write_rows
-from transformers import LlamaConfig, LlamaForCausalLM
+from tests.support import Zygote, make_padding_tokenizer, make_sums, make_tokenizer, script_rows, write_rows
+from transformers import LlamaConfig, LlamaForCausalLM, T5Config, T5ForConditionalGeneration
 from transformers.utils import logging as transformers_logging
 
 from limbeck.errors import ConfigError
@@ -41,6 +41,22 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         eos_token_id=tokenizer.eos_token_id, initializer_range=0.3, tie_word_embeddings=True,
     )  # fmt: skip
     LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def t5_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a random two-layer T5 whose byte tokenizer has a padding token of its own."""
+    folder = tmp_path_factory.mktemp("t5")
+    tokenizer = make_padding_tokenizer()
+    torch.manual_seed(0)
+    config = T5Config(
+        vocab_size=len(tokenizer), d_model=16, d_kv=8, d_ff=24, num_layers=2, num_heads=2, dropout_rate=0.0,
+        pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id,
+        decoder_start_token_id=tokenizer.pad_token_id, initializer_factor=3.0,
+    )  # fmt: skip
+    T5ForConditionalGeneration(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 

@@ -58,6 +58,13 @@ def make_tokenizer(template: str = "chatml") -> PreTrainedTokenizerFast:
     return tokenizer
 
 
+def make_padding_tokenizer() -> PreTrainedTokenizerFast:
+    """The byte tokenizer without a chat template, with a padding token of its own."""
+    tokenizer = make_tokenizer("none")
+    tokenizer.add_special_tokens({"pad_token": "<pad>"})
+    return tokenizer
+
+
 def make_example(question: str, answer: str = "1", domain: str = "d", **changes: Any) -> Example:  # noqa: ANN401
     """A number example with a single field."""
     fields = {"question": question}

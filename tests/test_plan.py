@@ -121,6 +121,21 @@ def test_requests_tokens_and_money_by_hand(tmp_path: Path) -> None:
     assert totals["seconds"]["low"] < totals["seconds"]["likely"] < totals["seconds"]["high"]
 
 
+def test_separate_objectives_train_two_rows_an_example(tmp_path: Path) -> None:
+    """The student's time is that of both rows, and of the bare answers alone where rationales weigh nothing."""
+    path = write_pool(tmp_path, {"a": 20}, teacher={"backend": "tutor", "max_tokens": 100})
+    sets = ["budget.max_examples=10", "method.stages=1"]
+    joint, two, bare = (
+        plan(path, *sets, f"method.objective={objective}", f"training.rationale_weight={weight}")["totals"]
+        for objective, weight in (("joint", 1), ("separate", 1), ("separate", 0))
+    )
+    assert joint["requests"] == two["requests"] == bare["requests"]
+    # Tokens of a row: a prompt of p and 30 of rationale or 4 of answer; joint p + 30, two 2p + 34, bare p + 4.
+    seconds = [totals["seconds"]["likely"] for totals in (joint, two, bare)]
+    assert seconds[1] - seconds[0] == pytest.approx(seconds[2])
+    assert seconds[2] < seconds[0]
+
+
 def test_without_prices_money_is_unknown(tmp_path: Path) -> None:
     """Where no prices are given the plan says that it does not know the money, and a money cap is an error."""
     path = write_pool(tmp_path, {"a": 20})

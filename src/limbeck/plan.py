@@ -31,6 +31,7 @@ from limbeck.run_data import RunData
 from limbeck.selection.quotas import Share
 from limbeck.teacher.request import About
 
+BARE_ANSWER = 4  # tokens
 UNKNOWN_ERRORS = (
     "method.quota: error: a student's errors are not known before it is trained, so from the second stage on quotas are shown "
     "as if all domains were equally hard"
@@ -98,20 +99,22 @@ def foresee_student_seconds(
     """Seconds of training, scoring and measuring: tokens over speed, a third to three times of it; very rough."""
     prompt = measure_question(data)
     longest = config.evaluation.max_new_tokens
-    rationale = min(REPLY_SHARE[1] * config.teacher.max_tokens, longest) if method.has_rationale else 4
+    rationale = min(REPLY_SHARE[1] * config.teacher.max_tokens, longest)
+    written = rationale if method.has_rationale else BARE_ANSWER
+    learnt = prompt + written + (prompt + rationale if method.is_separate and config.training.rationale_weight else 0)
     sizes = [sum(share.quota - share.missing for share in shares.values()) for shares in stages]
     seen = sum(sum(sizes[: stage + 1]) for stage in range(len(sizes))) * config.training.epochs
     rows = count_measured(config, data.test) * (2 if stages else 1) + count_measured(config, data.dev) * len(stages)
     # Reading a prompt costs about a fifth of writing as many tokens, since it is done in one step.
-    generate = rows * (prompt / 5 + min(config.evaluation.max_new_tokens, 1.5 * rationale + 8))
+    generate = rows * (prompt / 5 + min(config.evaluation.max_new_tokens, 1.5 * written + 8))
     if method.selection != "random":
         limit = method.max_candidates_per_domain
         for shares in stages[1:]:
             heads = [data.counts.get(name, len(data.train)) for name, share in shares.items() if share.role == "head"]
             candidates = sum(min(size, limit or size) for size in heads)
-            written = method.score_max_new_tokens if method.selection == "ifd" else 0
-            generate += candidates * (prompt / 5 + written)
-    return estimate_seconds(config, seen * (prompt + rationale), generate)
+            scored = method.score_max_new_tokens if method.selection == "ifd" else 0
+            generate += candidates * (prompt / 5 + scored)
+    return estimate_seconds(config, seen * learnt, generate)
 
 
 def find_warnings(

@@ -153,7 +153,10 @@ def plan_once(folder: RunFolder, config: Config, data: RunData) -> dict[str, Any
 def _distil(
     folder: RunFolder, config: Config, data: RunData, teacher: Teacher, reporter: _Reporter, progress: Progress
 ) -> RunResult:
-    encoder = make_encoder(config.student, load_tokenizer(config.student), data.task, has_rationale=config.method.has_rationale)
+    encoder = make_encoder(
+        config.student, load_tokenizer(config.student), data.task, has_rationale=config.method.has_rationale,
+        is_separate=config.method.is_separate,
+    )  # fmt: skip
     job = Job(
         seed=config.seed, task=data.task, examples=data.train, unavailable=data.unavailable, dev=data.dev,
         tail=data.tail, leaks=data.leaks,
@@ -292,7 +295,8 @@ def finish(
         job.say("writing the final student", 0, 0)
         save_student(job.load(last), student, data.task, has_rationale=job.encoder.has_rationale)
     # After the student, and only then: rows of the training set say which one `student/` is.
-    write_jsonl(folder.path / "train.jsonl", [job.encoder.to_conversation(e) for e in distillation.training_set])
+    rows = [row for example in distillation.training_set for row in job.encoder.to_conversations(example)]
+    write_jsonl(folder.path / "train.jsonl", rows)
     final = (
         baseline
         if last is None

@@ -169,6 +169,7 @@ def read_pool(config: Config, method: BalDistillSettings) -> RunData:
         raise DataError(f"{train.source}: domain(s) {emptied} are empty once the rows that leak into dev or test are left out")
     if GLOBAL in counts:
         raise DataError(f"{train.source}: a domain is called {GLOBAL!r}, which stands for all domains; rename it")
+    check_objective(config, method)
     check_budget(config, method, counts)
     check_prices(config.budget, config.teacher)
     backend = open_backend(config.teacher, task)
@@ -241,6 +242,19 @@ def _hash(path: Path) -> str:
 
 def _examples(reading: Reading | None) -> Sequence[Example]:
     return reading.examples if reading else ()
+
+
+def check_objective(config: Config, method: BalDistillSettings) -> None:
+    """Refuse two objectives for a student that can learn one.
+
+    Raises:
+        ConfigError: ``objective: separate`` with a classifier.
+    """
+    if method.is_separate and config.student.kind == "classifier":
+        raise ConfigError(
+            "method.objective: separate trains a student on rationales too, which student.kind: classifier can't write. Use "
+            "student.kind: causal or seq2seq; or objective: joint with annotation: none, which learns the answers alone."
+        )
 
 
 def check_budget(config: Config, method: BalDistillSettings, counts: Mapping[str, int]) -> None:

@@ -106,7 +106,9 @@ class RunFolder:
         path = self.path / "train.jsonl"
         if not path.exists() or not (self.path / "student").exists():
             return False
-        return [row["id"] for row in read_json_lines(path)] == [example.id for example in training_set]
+        # Where the objectives are separate an example has two rows, of which this is the second.
+        ids = [row["id"] for row in read_json_lines(path) if row.get("objective") != "rationale"]
+        return ids == [example.id for example in training_set]
 
     @property
     def is_held(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -15,11 +16,16 @@ from tests.support import write_rows
 from limbeck.config import load_config
 from limbeck.data.example import Example
 from limbeck.errors import ConfigError, DataError, NothingKept
+from limbeck.evaluation import evaluate as evaluate_module
+from limbeck.evaluation.measure import measure_file, predict_file
 from limbeck.methods import baldistill, guide
 from limbeck.methods.settings import load_presets
 from limbeck.run import RunResult, run
 from limbeck.storage import read_json, read_json_lines
+from limbeck.student import ifd
+from limbeck.student.encode import THINK
 from limbeck.student.ifd import Score
+from limbeck.student.model import load_tokenizer
 from limbeck.teacher import backends
 from limbeck.teacher.backends.scripted import ScriptedBackend
 from limbeck.teacher.request import Reply, TeacherRequest
@@ -147,8 +153,6 @@ def test_ledger_answers_a_run_whose_stages_are_gone(project: Project, teacher: S
     path = project()
     result = run_config(path)
     asked = len(teacher.asked)
-    import shutil
-
     before = [(result.folder / f"stage_{n}" / "examples.jsonl").read_bytes() for n in range(3)]
     for stage in range(3):
         shutil.rmtree(result.folder / f"stage_{stage}")
@@ -516,3 +520,115 @@ def test_held_out_labels_may_be_new(project: Project, teacher: SumTeacher) -> No
     assert result.metrics["accuracy_micro"] == 0.0
     with pytest.raises(DataError, match=r"test\.jsonl:1: answer 'unheard-of' is not a label \(one of: big, mid\)"):
         run_config(path, "strict", overrides=[*label, "task.labels=[big, mid]"])
+
+
+# Separate objectives.
+
+
+@pytest.fixture
+def prompts(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[int]]]:
+    """Ids of all prompts that students are to go on from, each with the module that wanted it: evaluation or IFD."""
+    found: list[tuple[str, list[int]]] = []
+
+    def listen(module: Any) -> None:  # noqa: ANN401 (a module)
+        generate = module.generate
+
+        def heard(student: object, wanted: list[list[int]], **options: Any) -> Any:  # noqa: ANN401
+            found.extend((module.__name__.rsplit(".", 1)[-1], ids) for ids in wanted)
+            return generate(student, wanted, **options)
+
+        monkeypatch.setattr(module, "generate", heard)
+
+    listen(evaluate_module)
+    listen(ifd)
+    return found
+
+
+def count_asking(prompts: list[tuple[str, list[int]]], path: Path) -> dict[tuple[str, bool], int]:
+    """How many prompts of each module ask for steps, or don't."""
+    tokenizer = load_tokenizer(load_config(path).student)
+    return dict(Counter((module, THINK in tokenizer.decode(ids)) for module, ids in prompts))
+
+
+def test_separate_objectives_end_to_end(project: Project, teacher: SumTeacher, prompts: list[tuple[str, list[int]]]) -> None:
+    """Each example gives an answer's and a rationale's row; students answer without steps, in the run and ever after."""
+    path = project(method__objective="separate", training__rationale_weight=0.5)
+    result = run_config(path)
+    kept = [example for stage in range(3) for example in read_stage(result, stage)]
+    rows = read_json_lines(result.folder / "train.jsonl")
+    expected = [row for e in kept for row in ((e.id, "answer", e.answer), (e.id, "rationale", e.rationale))]
+    assert [(row["id"], row["objective"], row["completion"][0]["content"]) for row in rows] == expected
+    assert len(teacher.asked) == len(kept) == 9
+    # The nine test rows before and after; 11 + 5 and 10 + 4 candidates, whose difficulty is that of the rationale.
+    assert count_asking(prompts, path) == {("evaluate", False): 18, ("ifd", True): 30}
+    assert "objective separate" in (result.folder / "README.md").read_text("utf-8")
+    assert result.student is not None
+    prompts.clear()
+    config = load_config(path)
+    metrics, _ = measure_file(str(result.student), config, lambda done, total: None)
+    assert result.metrics is not None
+    assert metrics["accuracy_micro"] == result.metrics["accuracy_micro"]
+    assert config.data.test is not None
+    predict_file(result.student, Path(config.data.test), config, lambda done, total: None)
+    measure_file(config.student.model, config, lambda done, total: None)  # the untouched student, without a card
+    assert count_asking(prompts, path) == {("evaluate", False): 27}
+
+
+def test_separate_objectives_resume(project: Project, teacher: SumTeacher) -> None:
+    """A run that is killed in its last stage goes on to the same files, and a finished one does nothing again."""
+    path = project(method__objective="separate", method__stages=2, budget__max_examples=6)
+    whole, cut = run_config(path, "whole"), run_config(path, "cut")
+    asked = len(teacher.asked)
+    stamps = {p: p.stat().st_mtime_ns for p in whole.folder.glob("**/student/*")}
+    run_config(path, "whole")
+    assert {p: p.stat().st_mtime_ns for p in whole.folder.glob("**/student/*")} == stamps
+    shutil.rmtree(cut.folder / "stage_1")
+    shutil.rmtree(cut.folder / "student")
+    (cut.folder / "train.jsonl").unlink()
+    run_config(path, "cut")
+    for name in ("train.jsonl", "stage_1/student/adapter_model.safetensors", "stage_1/test/predictions.jsonl"):
+        assert (cut.folder / name).read_bytes() == (whole.folder / name).read_bytes(), name
+    assert len(teacher.asked) == asked
+
+
+def test_either_row_may_be_too_long(project: Project, teacher: SumTeacher) -> None:
+    """An example whose rationale alone exceeds `training.max_length` is rejected, though its answer's row fits."""
+    teacher.fault = lambda request: (
+        "very " * 200 + f"long.\nThe answer is: {request.about.examples[0].answer}"
+        if int(request.about.examples[0].answer) % 16 < 8
+        else None
+    )
+    path = project({"big": 12}, budget__max_examples=3, training__max_length=700, method__objective="separate")
+    result = run_config(path, overrides=["method.max_attempts_per_example=9", "method.tail=none"])
+    rejected = [row for stage in range(3) for row in read_json_lines(result.folder / f"stage_{stage}" / "rejected.jsonl")]
+    assert rejected
+    assert {row["reason"] for row in rejected} == {"too_long"}
+    assert len(read_json_lines(result.folder / "train.jsonl")) == 6
+
+
+def test_separate_objectives_need_rationales(project: Project) -> None:
+    """Without annotation there is no rationale to learn, which is an error; a preset of labels alone has one objective."""
+    path = project(method__objective="separate")
+    with pytest.raises(
+        ConfigError, match=r"annotation: none asks for none; use annotation: hinted or blind, or objective: joint"
+    ):
+        load_config(path, ["method.annotation=none"])
+    method = load_config(path, preset="random-label").method
+    assert (method.objective, method.has_rationale, method.is_separate) == ("joint", False, False)
+
+
+def test_a_classifier_has_one_objective(project: Project, teacher: SumTeacher) -> None:
+    """A classifier with separate objectives is refused before anything is asked, with what to use."""
+    path = project(method__objective="separate", student__kind="classifier")
+    with pytest.raises(
+        ConfigError, match=r"student\.kind: classifier can't write\. Use student\.kind: causal or seq2seq; or .*none"
+    ):
+        run_config(path)
+    assert teacher.asked == []
+
+
+@pytest.mark.parametrize("weight", ["-0.1", ".inf", "much"])
+def test_a_weight_is_a_number_of_0_or_more(project: Project, weight: str) -> None:
+    """λ below 0, without end or in words is a config error that names it."""
+    with pytest.raises(ConfigError, match=r"training\.rationale_weight: "):
+        load_config(project(), [f"training.rationale_weight={weight}"])

@@ -108,7 +108,55 @@ def test_special_tokens_in_user_text_do_not_end_the_mask() -> None:
 def test_training_rows_load_as_conversations(tmp_path: Path) -> None:
     """`train.jsonl` rows load with `datasets` as conversational prompt/completion rows whose texts are those learnt."""
     encoder = Encoder(make_tokenizer(), TASK)
-    write_jsonl(tmp_path / "train.jsonl", [encoder.to_conversation(EXAMPLE)])
+    write_jsonl(tmp_path / "train.jsonl", encoder.to_conversations(EXAMPLE))
     row = load_dataset("json", data_files=str(tmp_path / "train.jsonl"), cache_dir=str(tmp_path / "cache"))["train"][0]
     assert row["prompt"] == encoder.make_messages(EXAMPLE.question, "number")
     assert row["completion"] == [{"role": "assistant", "content": "2 + 3 = 5.\nThe answer is: 5"}]
+
+
+@pytest.mark.parametrize("template", CHAT_TEMPLATES)
+def test_separate_objectives_have_a_row_each(template: str) -> None:
+    """The answer's row is that of a student without rationales; the rationale's has the other prompt and no answer in it."""
+    tokenizer = make_tokenizer(template)
+    encoded = Encoder(tokenizer, TASK, has_rationale=False, is_separate=True).encode(EXAMPLE)
+    bare, joint = Encoder(tokenizer, TASK, has_rationale=False).encode(EXAMPLE), Encoder(tokenizer, TASK).encode(EXAMPLE)
+    assert encoded.ids == bare.ids
+    assert encoded.rationale is not None
+    assert encoded.rationale.prompt == joint.prompt != encoded.prompt
+    assert tokenizer.decode(encoded.rationale.completion) == "2 + 3 = 5." + CHAT_TEMPLATES[template][1]
+    assert encoded.rationale.rationale is None
+    assert (encoded.length, bare.length) == (len(encoded.rationale.ids), len(bare.ids))
+
+
+def test_an_example_without_a_rationale_has_one_row() -> None:
+    """Where there is no rationale, as of a candidate, the bare answer is all there is to learn, and its row is the longest."""
+    encoder = Encoder(make_tokenizer(), TASK, has_rationale=False, is_separate=True)
+    encoded = encoder.encode(EXAMPLE.but(rationale=None))
+    assert encoded.rationale is None
+    assert encoded.length == len(encoded.ids)
+    assert len(encoder.to_conversations(EXAMPLE.but(rationale=None))) == 1
+
+
+def test_separate_objectives_are_two_conversations(tmp_path: Path) -> None:
+    """`train.jsonl` has both rows of an example, each with its objective, and their texts are those learnt."""
+    tokenizer = make_tokenizer()
+    encoder = Encoder(tokenizer, TASK, has_rationale=False, is_separate=True)
+    write_jsonl(tmp_path / "train.jsonl", encoder.to_conversations(EXAMPLE))
+    rows = load_dataset("json", data_files=str(tmp_path / "train.jsonl"), cache_dir=str(tmp_path / "cache"))["train"]
+    assert [(row["id"], row["objective"]) for row in rows] == [(EXAMPLE.id, "answer"), (EXAMPLE.id, "rationale")]
+    assert [row["completion"][0]["content"] for row in rows] == ["5", "2 + 3 = 5."]
+    learnt = encoder.encode(EXAMPLE)
+    for row, encoded in zip(rows, (learnt, learnt.rationale), strict=True):
+        assert encoded is not None
+        rendered = tokenizer.apply_chat_template(row["prompt"], tokenize=False, add_generation_prompt=True)
+        assert tokenizer.decode(encoded.prompt) == rendered
+
+
+def test_the_reasoner_asks_for_a_rationale() -> None:
+    """The prompt that asks for a rationale is the encoder's own, but where objectives are separate that of the second row."""
+    tokenizer = make_tokenizer()
+    for has_rationale, is_separate, asks in ((True, False, True), (False, False, False), (False, True, True)):
+        encoder = Encoder(tokenizer, TASK, has_rationale=has_rationale, is_separate=is_separate)
+        content = encoder.reasoner.make_messages("q", "number")[-1]["content"]
+        assert ("step by step" in content) == asks
+        assert ("step by step" in encoder.make_messages("q", "number")[-1]["content"]) == has_rationale

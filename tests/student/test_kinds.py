@@ -12,14 +12,11 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support import make_example, make_tokenizer
+from tests.support import make_example, make_padding_tokenizer
 from transformers import (
     BertConfig,
     BertForSequenceClassification,
     BertModel,
-    PreTrainedTokenizerFast,
-    T5Config,
-    T5ForConditionalGeneration,
 )
 
 from limbeck.data.example import Example
@@ -44,13 +41,6 @@ LORA = LoraSettings(rank=2, alpha=4, dropout=0.0)
 relaxed = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def make_padding_tokenizer() -> PreTrainedTokenizerFast:
-    """The byte tokenizer without a chat template, with a padding token of its own."""
-    tokenizer = make_tokenizer("none")
-    tokenizer.add_special_tokens({"pad_token": "<pad>"})
-    return tokenizer
-
-
 @pytest.fixture(scope="module", autouse=True)
 def _one_thread() -> Iterator[None]:
     """Threads cost more than they save on models of this size."""
@@ -58,22 +48,6 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def t5_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a random two-layer T5 whose byte tokenizer has a padding token of its own."""
-    folder = tmp_path_factory.mktemp("t5")
-    tokenizer = make_padding_tokenizer()
-    torch.manual_seed(0)
-    config = T5Config(
-        vocab_size=len(tokenizer), d_model=16, d_kv=8, d_ff=24, num_layers=2, num_heads=2, dropout_rate=0.0,
-        pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id,
-        decoder_start_token_id=tokenizer.pad_token_id, initializer_factor=3.0,
-    )  # fmt: skip
-    T5ForConditionalGeneration(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +144,18 @@ def test_a_classifier_reads_the_question_and_answers_with_a_place(bert: Student)
         assert encoder.decode(row.completion) == label
     with pytest.raises(ConfigError, match=r"'great' is none of the classifier's labels: negative, neutral, positive"):
         encoder.encode(make_review("A fine film.", "great"))
+
+
+def test_separate_objectives_by_kind(t5: Student, bert: Student) -> None:
+    """A seq2seq student, too, has a row for each objective; a classifier writes no rationale and has the one it had."""
+    encoder = make_encoder(t5.settings, t5.tokenizer, SUMS, has_rationale=False, is_separate=True)
+    row = encoder.encode(make_example("2 + 3", "5", rationale="2 and 3 are 5."))
+    assert row.rationale is not None
+    read = [t5.tokenizer.decode(one.prompt) for one in (row, row.rationale)]
+    assert read == ["Solve the problem.\n\n2 + 3", "Solve the problem.\n\n2 + 3\nLet's think step by step."]
+    assert [t5.tokenizer.decode(one.completion) for one in (row, row.rationale)] == ["5</s>", "2 and 3 are 5.</s>"]
+    classifier = make_encoder(bert.settings, bert.tokenizer, REVIEWS, has_rationale=False, is_separate=True)
+    assert classifier.encode(make_review("A fine film.").but(rationale="It says so.")).rationale is None
 
 
 def test_seq2seq_without_an_end_is_refused(t5: Student) -> None:

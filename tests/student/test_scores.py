@@ -175,3 +175,17 @@ def test_smollm2_has_the_template_end(smollm2: Student) -> None:
     encoded = encoder.encode(make_example("1 + 1", "2", rationale="1 + 1 = 2."))
     assert smollm2.tokenizer.decode(encoded.ids[encoded.prompt_length :]) == "1 + 1 = 2.\nThe answer is: 2<|im_end|>"
     assert "system" in smollm2.tokenizer.decode(encoded.ids[:5])
+
+
+def test_separate_objectives_score_each_by_its_prompt(tiny: Student) -> None:
+    """IFD is of the rationale that the student writes when asked for one; the others are of the bare answer's own row."""
+    encoder = Encoder(tiny.tokenizer, TASK, has_rationale=False, is_separate=True)
+    joint, bare = Encoder(tiny.tokenizer, TASK), Encoder(tiny.tokenizer, TASK, has_rationale=False)
+    examples = [make_example(question, "4", rationale="So it is.") for question in QUESTIONS]
+    options = {"max_new_tokens": 6, "batch_size": 2}
+    assert score_by_ifd(tiny, examples, encoder, **options) == score_by_ifd(tiny, examples, joint, **options)
+    for name in ("loss", "energy", "entropy", "margin"):
+        assert SCORES[name](tiny, examples, encoder, **options) == SCORES[name](tiny, examples, bare, **options)
+    prompt = joint.encode_prompt(QUESTIONS[0], "number")
+    (first, *_) = score_by_ifd(tiny, examples, encoder, **options)
+    assert first.score == pytest.approx(slow_ifd(tiny, prompt, encoder.find_stop_ids(), 6), abs=1e-9)

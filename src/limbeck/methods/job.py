@@ -82,7 +82,7 @@ class Job:
 
     def find_training_fault(self, example: Example) -> str | None:
         """``too_long`` for an example whose ids exceed ``training.max_length``; such rows are rejected, never cut."""
-        return "too_long" if len(self.encoder.encode(example).ids) > self.training.max_length else None
+        return "too_long" if self.encoder.encode(example).length > self.training.max_length else None
 
     def train(
         self,

@@ -33,6 +33,9 @@ class BalDistillSettings(Settings):
         pooling: ``shortfall`` synthesizes what a stage lacks (the paper); ``premixed`` synthesizes all that will be
             lacking before stage 0 and mixes it into the pool (the released code).
         annotation: whether the teacher sees the gold answer; ``none`` asks for no rationale, so students learn labels.
+        objective: what students learn of an annotated example: ``joint``, rationale and then answer in one completion (the
+            paper); or ``separate``, the bare answer to one prompt and the rationale to another (Distilling Step-by-Step),
+            weighted by ``training.rationale_weight``; then they answer without a rationale.
         on_mismatch: what happens where the teacher's answer is not the gold answer.
         verify: which synthesized examples are kept: ``none`` looks no further, ``answer`` rejects those whose rationale
             computes another answer, ``vote`` those that the teacher answers otherwise when asked again; rejects are replaced.
@@ -60,6 +63,7 @@ class BalDistillSettings(Settings):
     tail: Literal["synthesize", "duplicate", "none"] = "synthesize"
     pooling: Literal["shortfall", "premixed"] = "shortfall"
     annotation: Literal["hinted", "blind", "none"] = "hinted"
+    objective: Literal["joint", "separate"] = "joint"
     on_mismatch: Literal["reject", "consume", "keep_teacher"] = "reject"
     verify: Literal["none", "answer", "vote"] = "none"
     verify_votes: int = Field(default=3, gt=0)
@@ -103,9 +107,19 @@ class BalDistillSettings(Settings):
         """What is done with candidates of a doubtful IFD, by the name of the doubt."""
         return {"above_one": self.above_one, "truncated": self.truncated}
 
+    @model_validator(mode="after")
+    def _check_objective(self) -> BalDistillSettings:
+        if self.is_separate and self.annotation == "none":
+            raise ValueError(
+                "objective: separate learns rationales beside answers, and annotation: none asks for none; use annotation: "
+                "hinted or blind, or objective: joint, which learns the bare answers"
+            )
+        return self
+
     def describe(self) -> str:
         """The method in a line, for a person."""
-        return f"{self.name}, {self.stages} stages, quota {self.quota}, selection {self.selection}, tail {self.tail}"
+        objective = ", objective separate" if self.is_separate else ""
+        return f"{self.name}, {self.stages} stages, quota {self.quota}, selection {self.selection}, tail {self.tail}{objective}"
 
     @property
     def asks_teacher(self) -> bool:
@@ -114,8 +128,13 @@ class BalDistillSettings(Settings):
 
     @property
     def has_rationale(self) -> bool:
-        """Whether students learn to write a rationale."""
-        return self.annotation != "none"
+        """Whether students write a rationale before their answer."""
+        return self.annotation != "none" and not self.is_separate
+
+    @property
+    def is_separate(self) -> bool:
+        """Whether students learn rationales apart from answers."""
+        return self.objective == "separate"
 
 
 class GoldSettings(Settings):
@@ -199,6 +218,11 @@ class GoldSettings(Settings):
     @property
     def has_rationale(self) -> bool:
         """Never: GOLD's students learn answers."""
+        return False
+
+    @property
+    def is_separate(self) -> bool:
+        """Never: there is one objective."""
         return False
 
     @property

@@ -5,12 +5,17 @@ header; a completion is the rationale, the answer prefix and the answer, then th
 after it. Both are tokenized apart, so the ids after the prompt are the very ids the student must generate. A seq2seq
 student reads the same user message and writes the same completion; a classifier reads the bare question, and its
 completion is one class.
+
+Where the two objectives are separate (Distilling Step-by-Step, Hsieh et al. 2023, arXiv 2305.02301) an example is learnt
+twice: the prompt of a student without rationales → the bare answer, and the prompt that asks for steps → the rationale alone.
+The student then answers from the first. The paper tells the two apart by a prefix, "[label]" or "[rationale]"; here the prompts
+are those of the arms without and with rationales, so that arms differ in what is learnt and in no wording.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from transformers import PreTrainedTokenizerBase
@@ -30,10 +35,17 @@ class Encoded:
     """Ids of a prompt and its completion; only the completion is learnt and scored.
 
     A classifier's completion is the one index of its class.
+
+    Attributes:
+        ids: of prompt and completion.
+        prompt_length: how many of them are the prompt's.
+        rationale: where the objectives are separate, the same example under the prompt that asks for its rationale; training
+            alone looks at it.
     """
 
     ids: tuple[int, ...]
     prompt_length: int
+    rationale: Encoded | None = None
 
     @property
     def prompt(self) -> tuple[int, ...]:
@@ -50,6 +62,11 @@ class Encoded:
         """The ids with the prompt's replaced by −100; same length as `ids`."""
         return [IGNORED] * self.prompt_length + list(self.completion)
 
+    @property
+    def length(self) -> int:
+        """Ids of the longest sequence that training reads: this one, or the rationale's."""
+        return max(len(self.ids), self.rationale.length if self.rationale else 0)
+
 
 @dataclass(frozen=True)
 class Encoder:
@@ -58,14 +75,22 @@ class Encoder:
     Attributes:
         tokenizer: of the student.
         task: instruction, labels and answer prefix.
-        has_rationale: whether completions carry the rationale (else the answer alone).
+        has_rationale: whether the prompt asks for a rationale and completions carry it (else the answer alone).
         system: system message, or None for what the template does without one.
+        is_separate: whether rationales are learnt apart from answers, by `reasoner`; `has_rationale` is False then, and in the
+            reasoner alone True.
     """
 
     tokenizer: PreTrainedTokenizerBase
     task: Task
     has_rationale: bool = True
     system: str | None = None
+    is_separate: bool = False
+
+    @cached_property
+    def reasoner(self) -> Encoder:
+        """The encoder whose prompt asks for a rationale, if students learn one: itself, or that of the separate rationales."""
+        return replace(self, has_rationale=True) if self.is_separate else self
 
     def make_messages(self, question: str, answer_type: str) -> list[dict[str, str]]:
         """The conversation before the completion."""
@@ -76,9 +101,11 @@ class Encoder:
         return [{"role": "system", "content": self.system}, *messages] if self.system is not None else messages
 
     def make_completion(self, example: Example) -> str:
-        """What the student must write: rationale, answer prefix and answer; or the bare answer."""
+        """What the student must write: rationale, answer prefix and answer; or the bare answer; or the rationale alone."""
         if not self.has_rationale:
             return example.answer
+        if self.is_separate:
+            return example.rationale or ""
         if not example.rationale:
             return self.task.answer_prefix + example.answer
         return f"{example.rationale}\n{self.task.answer_prefix}{example.answer}"
@@ -98,9 +125,14 @@ class Encoder:
         return [*self.tokenizer(text, add_special_tokens=False)["input_ids"], self.end_id]
 
     def encode(self, example: Example) -> Encoded:
-        """Ids and mask of an annotated example."""
+        """Ids and mask of an annotated example, and of its rationale where that is learnt apart."""
         prompt = self.encode_prompt(example.question, example.answer_type)
-        return Encoded(tuple(prompt + self.encode_completion(self.make_completion(example))), len(prompt))
+        apart = self.reasoner.encode(example) if self._learns_apart(example) else None
+        return Encoded(tuple(prompt + self.encode_completion(self.make_completion(example))), len(prompt), apart)
+
+    def _learns_apart(self, example: Example) -> bool:
+        """Whether the example has a rationale that gets a row of its own."""
+        return self.is_separate and not self.has_rationale and example.rationale is not None
 
     @cached_property
     def end_id(self) -> int:
@@ -146,14 +178,21 @@ class Encoder:
         """The text of generated ids, special tokens left out."""
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=True)).strip()
 
-    def to_conversation(self, example: Example) -> dict[str, object]:
-        """A conversational prompt/completion row that `datasets` and TRL read as it is."""
-        return {
-            "id": example.id,
-            "domain": example.domain,
-            "prompt": self.make_messages(example.question, example.answer_type),
-            "completion": [{"role": "assistant", "content": self.make_completion(example)}],
-        }
+    def to_conversations(self, example: Example) -> list[dict[str, object]]:
+        """Conversational prompt/completion rows that `datasets` and TRL read as they are: one, or one for each objective.
+
+        Of separate objectives each row names its own (``objective``: ``answer`` or ``rationale``), the answer's first.
+        """
+        return [
+            {
+                "id": example.id,
+                "domain": example.domain,
+                **({"objective": "rationale" if encoder.has_rationale else "answer"} if self.is_separate else {}),
+                "prompt": encoder.make_messages(example.question, example.answer_type),
+                "completion": [{"role": "assistant", "content": encoder.make_completion(example)}],
+            }
+            for encoder in ([self, self.reasoner] if self._learns_apart(example) else [self])
+        ]
 
 
 class Seq2SeqEncoder(Encoder):
@@ -211,7 +250,9 @@ ENCODERS: Mapping[str, type[Encoder]] = {"causal": Encoder, "seq2seq": Seq2SeqEn
 """``student.kind`` → how its examples become ids."""
 
 
-def make_encoder(settings: StudentSettings, tokenizer: PreTrainedTokenizerBase, task: Task, *, has_rationale: bool) -> Encoder:
+def make_encoder(
+    settings: StudentSettings, tokenizer: PreTrainedTokenizerBase, task: Task, *, has_rationale: bool, is_separate: bool = False
+) -> Encoder:
     """The encoder of a student; a classifier has no rationale to write."""
-    has_rationale = has_rationale and settings.kind != "classifier"
-    return ENCODERS[settings.kind](tokenizer, task, has_rationale, settings.system)
+    is_writer = settings.kind != "classifier"
+    return ENCODERS[settings.kind](tokenizer, task, has_rationale and is_writer, settings.system, is_separate and is_writer)

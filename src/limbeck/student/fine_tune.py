@@ -7,51 +7,23 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from datasets import Dataset
 from peft import LoraConfig, get_peft_model
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.utils import logging as transformers_logging
-from trl import SFTConfig, SFTTrainer
+from trl import SFTConfig
 
 from limbeck.errors import ConfigError
 from limbeck.student.encode import Encoded
 from limbeck.student.forward import KINDS, silent, unwrap
-from limbeck.student.losses import LOSSES, LossFunction, sum_cross_entropy
+from limbeck.student.losses import LOSSES
 from limbeck.student.model import Student, has_bfloat16, load_student
 from limbeck.student.settings import LoraSettings, StudentSettings, TrainingSettings
-
-
-class SumLossTrainer(Trainer):
-    """A trainer whose loss is the sum over the labelled positions divided by their number, for students of one kind."""
-
-    kind: str = "causal"
-    sum_loss: LossFunction = staticmethod(sum_cross_entropy)
-
-    def compute_loss(
-        self,
-        model: Any,  # noqa: ANN401 (any wrapper of a PreTrainedModel)
-        inputs: dict[str, torch.Tensor],
-        return_outputs: bool = False,
-        num_items_in_batch: torch.Tensor | int | None = None,
-    ) -> Any:  # noqa: ANN401 (as the overridden method)
-        """The summed loss over labelled tokens, divided by how many there are in the whole (accumulated) batch."""
-        logits, targets = KINDS[self.kind].forward(model, inputs)
-        total = self.sum_loss(logits.float(), targets)
-        count = len(targets) if num_items_in_batch is None else num_items_in_batch
-        loss = total / count
-        if self.args.average_tokens_across_devices and num_items_in_batch is not None:
-            loss = loss * self.accelerator.num_processes  # DDP averages gradients; the count is of all processes
-        return (loss, {"logits": logits}) if return_outputs else loss
-
-
-class CompletionTrainer(SumLossTrainer, SFTTrainer):
-    """TRL's trainer with one change: `compute_loss` projects the vocabulary where a label is and nowhere else.
-
-    TRL's own fused head recomputes the projection in the backward pass to save memory, which costs time on a CPU.
-    """
+from limbeck.student.trainers import CompletionTrainer, SumLossTrainer
 
 
 class _BestEpoch(TrainerCallback):
@@ -164,7 +136,7 @@ def fine_tune(
 
     Args:
         student: trained in place; load a fresh one for every stage.
-        rows: the training set.
+        rows: the training set, a row an example; a batch has ``batch_size`` of them, and their separate rationales beside.
         settings: epochs, learning rate, adapters and so on.
         seed: of adapter initialisation, data order and dropout.
         on_step: told ``(step, steps in all)`` after each optimiser step.
@@ -175,15 +147,20 @@ def fine_tune(
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()
     best = None if judge is None else _BestEpoch(student, judge, patience)
+    if settings.rationale_weight == 0:
+        rows = [replace(row, rationale=None) for row in rows]
     with tempfile.TemporaryDirectory(prefix="limbeck-") as scratch:
         make = _make_causal_trainer if student.settings.kind == "causal" else _make_trainer
-        trainer = make(student, rows, settings, _choose_arguments(student, len(rows), settings, seed, scratch))
+        data = _make_data(student, rows)
+        trainer = make(student, data, settings, _choose_arguments(student, len(rows), settings, seed, scratch))
+        trainer.data_collator = _make_collate(student, rows)
         trainer.add_callback(_Progress(on_step))
         if best is not None:
             trainer.add_callback(best)
         trainer.remove_callback(PrinterCallback)  # prints to stdout, where --json writes
         trainer.kind = student.settings.kind
         trainer.sum_loss = LOSSES[settings.loss](settings)
+        trainer.rationale_weight = settings.rationale_weight
         trainer.train()
         transformers_logging.set_verbosity(verbosity)
     model = trainer.accelerator.unwrap_model(trainer.model)
@@ -218,39 +195,51 @@ def _choose_arguments(student: Student, count: int, settings: TrainingSettings, 
         "report_to": "none",
         "disable_tqdm": True,
         "dataloader_pin_memory": not on_cpu,
+        "remove_unused_columns": False,
     }
 
 
+def _make_data(student: Student, rows: Sequence[Encoded]) -> Dataset:
+    """The places of the rows, and by what length they are grouped."""
+    longest = [row.rationale or row for row in rows]
+    lengths = [len(row.ids) if student.settings.kind == "causal" else row.prompt_length for row in longest]
+    return Dataset.from_dict({"place": list(range(len(rows))), "length": lengths})
+
+
+def _make_collate(student: Student, rows: Sequence[Encoded]) -> Callable[[Sequence[dict[str, int]]], dict[str, Any]]:
+    """What makes a batch of places: the rows' own, and that of their separate rationales, each padded by itself."""
+    collate_kind, pad = KINDS[student.settings.kind].collate, student.tokenizer.pad_token_id or 0
+
+    def collate(places: Sequence[dict[str, int]]) -> dict[str, Any]:
+        chosen = [rows[one["place"]] for one in places]
+        apart = [row.rationale for row in chosen if row.rationale is not None]
+        return {**collate_kind(chosen, pad), **({"rationale": collate_kind(apart, pad)} if apart else {})}
+
+    return collate
+
+
 def _make_causal_trainer(
-    student: Student, rows: Sequence[Encoded], settings: TrainingSettings, arguments: dict[str, Any]
+    student: Student, data: Dataset, settings: TrainingSettings, arguments: dict[str, Any]
 ) -> CompletionTrainer:
     return CompletionTrainer(
         model=student.model,
         args=SFTConfig(**arguments, max_length=None, packing=False, dataset_kwargs={"skip_prepare_dataset": True}),
-        train_dataset=Dataset.from_dict({"input_ids": [list(row.ids) for row in rows], "labels": [row.labels for row in rows]}),
+        train_dataset=data,
         processing_class=student.tokenizer,
         peft_config=make_lora_config(settings.lora) if settings.lora else None,
     )
 
 
-def _make_trainer(
-    student: Student, rows: Sequence[Encoded], settings: TrainingSettings, arguments: dict[str, Any]
-) -> SumLossTrainer:
+def _make_trainer(student: Student, data: Dataset, settings: TrainingSettings, arguments: dict[str, Any]) -> SumLossTrainer:
     kind = student.settings.kind
     model = student.model
     if settings.lora is not None:
         torch.manual_seed(arguments["seed"])  # of the adapter's weights; the trainer seeds what follows
         model = get_peft_model(model, make_lora_config(settings.lora, kind))
-    pad = student.tokenizer.pad_token_id or 0
-
-    def collate(batch: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        return KINDS[kind].collate([row["encoded"] for row in batch], pad)
-
     trainer = SumLossTrainer(
         model=model,
-        args=TrainingArguments(**arguments, remove_unused_columns=False),
-        train_dataset=[{"encoded": row, "input_ids": row.prompt} for row in rows],
-        data_collator=collate,
+        args=TrainingArguments(**arguments),
+        train_dataset=data,
         processing_class=student.tokenizer,
     )
     # Ask for the number of labels of a whole step, which is what the summed loss is divided by; none of them is shifted.

@@ -4,6 +4,9 @@ IFD(x) = exp(mean NLL of ŷ after the training prompt) / exp(mean NLL of ŷ afte
 greedy output, end-of-turn token left out, cut at `max_new_tokens`. Where a tokenizer has no BOS, EOS stands in its place.
 Higher = the question helps less = harder. Both means run over all |ŷ| tokens, from raw logits in float32.
 
+The training prompt is the one that asks for a rationale, also where answers are learnt apart (`method.objective: separate`):
+a bare answer is a token or two, whose likelihood tells little.
+
 Deviations from the released code: its bare prompt is not the training prompt (a left-over); it divides by zero on errors
 and empty outputs, which have no score here; it truncates the unconditional text by the prompt's length.
 """
@@ -61,7 +64,7 @@ def score_by_ifd(
         raise ConfigError(
             f"selection: ifd needs a causal student, this one is a {student.settings.kind}; use loss, energy, entropy or margin"
         )
-    prompts = [encoder.encode_prompt(example.question, example.answer_type) for example in examples]
+    prompts = [encoder.reasoner.encode_prompt(example.question, example.answer_type) for example in examples]
     outputs = generate(
         student, prompts, stop_ids=encoder.find_stop_ids(), max_new_tokens=max_new_tokens, batch_size=batch_size,
         on_batch=on_batch,

@@ -49,6 +49,8 @@ class TrainingSettings(Settings):
         loss: over the completion's tokens: ``cross_entropy``, or ``symmetric_cross_entropy`` (`alpha`·CE + `beta`·RCE),
             which bounds what a wrong label can do and fits more slowly.
         alpha, beta: weights of the symmetric loss.
+        rationale_weight: λ of L_answer + λ·L_rationale under ``method.objective: separate``, each the mean over its own tokens
+            of a step; 0 learns answers alone.
     """
 
     epochs: float = Field(default=3, gt=0)
@@ -67,3 +69,4 @@ class TrainingSettings(Settings):
     loss: Literal["cross_entropy", "symmetric_cross_entropy"] = "cross_entropy"
     alpha: float = Field(default=0.1, ge=0)
     beta: float = Field(default=1.0, ge=0)
+    rationale_weight: float = Field(default=1.0, ge=0)

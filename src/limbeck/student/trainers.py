@@ -1,0 +1,76 @@
+"""The trainers of TRL and transformers with one change: the loss, computed once, at labelled positions, by objective."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from transformers import Trainer
+from trl import SFTTrainer
+
+from limbeck.student.forward import KINDS
+from limbeck.student.losses import LossFunction, sum_cross_entropy
+
+
+class SumLossTrainer(Trainer):
+    """A trainer whose loss is the sum over the labelled positions divided by their number, for students of one kind.
+
+    A batch may hold the rationales of its examples apart (``rationale``: a batch of its own). Their loss is divided by their
+    own number, weighted by `rationale_weight`, and added: L_answer + λ·L_rationale (Hsieh et al. 2023, §3.2). As in their code
+    a step has both rows of each of its examples; in steps of one objective alone Adam, which divides by the size of gradients,
+    would undo most of λ. Their code has α and 1 − α in place of 1 and λ (equal weights, which it recommends, are λ = 1), and
+    takes the mean over each accumulated batch by itself, so that its steps depend on how they are cut.
+    """
+
+    kind: str = "causal"
+    sum_loss: LossFunction = staticmethod(sum_cross_entropy)
+    rationale_weight: float = 1.0
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> tuple[list[Any], torch.Tensor | None]:
+        """The batches of a step, and how many labels each objective has in all of them: (objectives,), answers first."""
+        batches, count = super().get_batch_samples(epoch_iterator, num_batches, device)
+        apart = [batch["rationale"] for batch in batches if "rationale" in batch]
+        return batches, torch.stack([count, self._get_num_items_in_batch(apart, device)] if apart else [count])
+
+    def compute_loss(
+        self,
+        model: Any,  # noqa: ANN401 (any wrapper of a PreTrainedModel)
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | None = None,
+    ) -> Any:  # noqa: ANN401 (as the overridden method)
+        """The summed loss over labelled tokens, divided by how many there are in the whole (accumulated) batch.
+
+        Args:
+            model: of this trainer's kind.
+            inputs: a batch.
+            return_outputs: whether the answers' logits come with the loss.
+            num_items_in_batch: labels of each objective, as `get_batch_samples` counts them; None counts those of the batch.
+        """
+        counts = (None, None) if num_items_in_batch is None else num_items_in_batch
+        loss, logits = self._measure(model, inputs, counts[0])
+        if "rationale" in inputs:
+            loss = loss + self.rationale_weight * self._measure(model, inputs["rationale"], counts[1])[0]
+        if self.args.average_tokens_across_devices and num_items_in_batch is not None:
+            loss = loss * self.accelerator.num_processes  # DDP averages gradients; the count is of all processes
+        return (loss, {"logits": logits}) if return_outputs else loss
+
+    def _measure(
+        self,
+        model: Any,  # noqa: ANN401 (any wrapper of a PreTrainedModel)
+        batch: dict[str, torch.Tensor],
+        count: torch.Tensor | None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The summed loss over `count`, or over the labels of the batch where it is None; and the logits."""
+        logits, targets = KINDS[self.kind].forward(model, batch)
+        return self.sum_loss(logits.float(), targets) / (len(targets) if count is None else count), logits
+
+
+class CompletionTrainer(SumLossTrainer, SFTTrainer):
+    """TRL's trainer with one change: `compute_loss` projects the vocabulary where a label is and nowhere else.
+
+    TRL's own fused head recomputes the projection in the backward pass to save memory, which costs time on a CPU.
+    """

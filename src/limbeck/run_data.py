@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from limbeck.config import Config, find_differences
+from limbeck.config import Config
+from limbeck.config_changes import find_differences
 from limbeck.data.example import Example, hash_text
 from limbeck.data.overlap import LeakGuard
 from limbeck.data.sources import Reading, collect_labels, read_examples

@@ -34,8 +34,10 @@ ALLOWED = {
     "printing": set(),
     "console": {"errors", "config", "printing", "progress"},
     "plan_tables": {"console"},
+    "versions": set(),
     "run": {"errors", "data", "selection", "teacher", "student", "run_folder", "storage", "evaluation", "methods", "config",
-            "progress", "run_data", "card", "plan", "probe", "counting", "learning"},
+            "progress", "run_data", "run_measure", "card", "plan", "probe", "counting", "learning", "versions"},
+    "run_measure": {"data", "teacher", "student", "storage", "evaluation", "methods"},
     "run_data": {"errors", "data", "selection", "config", "config_changes", "teacher", "evaluation", "methods"},
     "gguf_header": set(),
     "counting": {"errors", "teacher", "gguf_header"},
@@ -56,7 +58,7 @@ ALLOWED = {
     "probe": {"errors", "data", "selection", "config", "teacher", "run_data", "run_folder", "storage", "methods", "estimate",
               "learning", "counting", "plan", "plan_requests", "plan_generation", "probe_shares"},
     "card": {"errors", "data", "config", "methods"},
-    "doctor": {"errors", "packaged", "data", "teacher", "student", "config", "console", "run"},
+    "doctor": {"errors", "packaged", "data", "teacher", "student", "config", "console", "versions"},
 }  # fmt: skip
 
 

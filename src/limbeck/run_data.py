@@ -20,9 +20,10 @@ from limbeck.evaluation.metrics import choose_rows
 from limbeck.methods.settings import BalDistillSettings, GoldSettings
 from limbeck.selection.quotas import GLOBAL, find_tail_domains
 from limbeck.teacher.backends import open_backend
+from limbeck.teacher.budget import check_prices
 from limbeck.teacher.ledger import Ledger
 from limbeck.teacher.request import About, Backend
-from limbeck.teacher.teacher import check_prices, check_teacher
+from limbeck.teacher.teacher import check_teacher
 
 
 @dataclass(frozen=True)

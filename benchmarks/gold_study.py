@@ -31,7 +31,8 @@ from limbeck.data.procedural import DOMAINS, Problem, draw_distinct
 from limbeck.data.solutions import _legs
 from limbeck.data.sources import read_examples
 from limbeck.evaluation.evaluate import evaluate
-from limbeck.run import read_predictions, run
+from limbeck.run import run
+from limbeck.run_measure import read_predictions
 from limbeck.storage import read_json, read_json_lines, write_folder, write_json, write_jsonl, write_text
 from limbeck.student.encode import make_encoder
 from limbeck.student.fine_tune import fine_tune, load_for_training

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limbeck.config import PROFILES, Config, find_differences, load_config, make_config
+from limbeck.config import Config, load_config, make_config
+from limbeck.config_changes import find_differences
+from limbeck.config_defaults import PROFILES
 from limbeck.errors import ConfigError
 
 CONTRACT = """

@@ -17,7 +17,8 @@ from limbeck.compare_budget import equalise
 from limbeck.compare_results import collect_results
 from limbeck.compare_runs import ArmRun, Tell, run_all
 from limbeck.compare_tables import write_markdown
-from limbeck.config import Config, find_differences, load_config
+from limbeck.config import Config, load_config
+from limbeck.config_changes import find_differences
 from limbeck.errors import ConfigError
 from limbeck.methods.fit import check_selection
 from limbeck.methods.settings import BalDistillSettings

@@ -9,7 +9,8 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from limbeck.console import clean, make_console, make_printable
+from limbeck.console import clean, make_console
+from limbeck.printing import make_printable
 
 COLUMNS = {"accuracy_macro": "macro", "accuracy_micro": "micro", "accuracy_head": "head", "accuracy_tail": "tail",
            "accuracy_worst": "worst"}  # fmt: skip

@@ -21,6 +21,7 @@ from rich.progress import (
 from rich.table import Table
 
 from limbeck.config import Config
+from limbeck.printing import make_printable
 from limbeck.progress import Progress as RunProgress
 
 
@@ -78,11 +79,6 @@ class ConsoleProgress(RunProgress):
     def note(self, text: str) -> None:
         """A line of its own; a note may hold names that a server or a file gives."""
         self._console.print(make_printable(text), markup=False, highlight=False)
-
-
-def make_printable(text: object) -> str:
-    """Text on one line without control characters, which could rewrite a terminal."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in str(text))
 
 
 def clean(text: object, most: int | None = None) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.metadata
 import platform
 import shutil
 from collections.abc import Sequence
@@ -18,10 +17,10 @@ from limbeck.data.procedural import DOMAINS, draw_problem
 from limbeck.data.sources import collect_labels, read_examples
 from limbeck.errors import ConfigError, LimbeckError
 from limbeck.packaged import PACKAGED, find_packaged
-from limbeck.run import PACKAGES
 from limbeck.student.model import choose_device, find_cache, has_bfloat16
 from limbeck.teacher.backends import open_backend
 from limbeck.teacher.request import About, Backend, BackendError, Reply, TeacherRequest
+from limbeck.versions import find_versions
 
 MIN_FREE_BYTES = 4 * 2**30
 
@@ -32,7 +31,7 @@ def examine(config: Path | None, overrides: Sequence[str]) -> dict[str, Any]:
     free = shutil.disk_usage(Path.cwd()).free
     report: dict[str, Any] = {
         "python": platform.python_version(),
-        "versions": {name: _find_version(name) for name in PACKAGES},
+        "versions": find_versions(),
         "device": {"type": device.type, "bfloat16": has_bfloat16(device)},
         "packaged": {f"packaged:{name}": _check(lambda name=name: str(find_packaged(name))) for name in PACKAGED},
         "tutor": _check(lambda: draw_problem(next(iter(DOMAINS)), 0, 0).question),
@@ -47,13 +46,6 @@ def examine(config: Path | None, overrides: Sequence[str]) -> dict[str, Any]:
     parts = [report["disk"], report["tutor"], *report["packaged"].values()]
     report["ok"] = all(report["versions"].values()) and all(part["ok"] for part in parts) and report["teacher"].get("ok", True)
     return report
-
-
-def _find_version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _check(find: Any) -> dict[str, Any]:  # noqa: ANN401 (a function that gives a detail or raises)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +14,8 @@ import yaml
 from limbeck.card import write_card
 from limbeck.config import Config
 from limbeck.counting import load_counter
-from limbeck.data.example import Example
 from limbeck.errors import BudgetExhausted, ConfigError, NothingKept
-from limbeck.evaluation.evaluate import choose_examples, make_prediction
-from limbeck.evaluation.metrics import Prediction, compute_gain, compute_metrics
+from limbeck.evaluation.metrics import Prediction
 from limbeck.learning import learn_if_there
 from limbeck.methods.baldistill import run_baldistill
 from limbeck.methods.gold import run_gold
@@ -30,17 +26,16 @@ from limbeck.probe import is_free
 from limbeck.progress import Progress
 from limbeck.run_data import RunData, check_same_run, prepare
 from limbeck.run_folder import RunFolder
+from limbeck.run_measure import join_metrics, measure_once, measure_teacher_once
 from limbeck.selection.quotas import GLOBAL
-from limbeck.storage import read_json, read_records, write_json, write_jsonl, write_text
+from limbeck.storage import read_json, write_json, write_jsonl, write_text
 from limbeck.student.encode import make_encoder
-from limbeck.student.model import Student, load_tokenizer, save_student
-from limbeck.teacher.answer import ask_answers
+from limbeck.student.model import load_tokenizer, save_student
 from limbeck.teacher.budget import Budget
 from limbeck.teacher.ledger import Ledger
 from limbeck.teacher.request import TeacherRequest
 from limbeck.teacher.teacher import Teacher
-
-PACKAGES = ("limbeck", "torch", "transformers", "trl", "peft", "datasets", "numpy")
+from limbeck.versions import find_commit, find_versions
 
 
 @dataclass(frozen=True)
@@ -193,69 +188,9 @@ def claim_folder(folder: RunFolder, config: Config, data: RunData) -> None:
     folder.update_state(
         status="running", name=config.name, seed=config.seed, started_at=state.get("started_at", time.time()),
         data=dict(data.hashes), domains=dict(data.counts), stages=config.method.stages,
-        versions={name: _version(name) for name in PACKAGES}, commit=_commit(), error=None,
+        versions=find_versions(), commit=find_commit(), error=None,
         teacher=None,
     )  # fmt: skip
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _commit() -> str | None:
-    """The commit of limbeck's own source, where it runs from a checkout; never that of a project it is installed in."""
-    if not (Path(__file__).parents[2] / ".git").exists():
-        return None
-    try:
-        done = subprocess.run(  # noqa: S603
-            ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],  # noqa: S607
-            capture_output=True, text=True, timeout=5, check=False,
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() or None
-
-
-def measure_once(
-    job: Job, folder: Path, examples: Sequence[Example], load: Callable[[], Student], what: str
-) -> list[Prediction] | None:
-    """Predictions on the test rows, read from `folder` where they are there already; None without test rows."""
-    if not examples:
-        return None
-    path = folder / "predictions.jsonl"
-    if path.exists():
-        return read_predictions(path)
-    chosen = choose_examples(examples, job.evaluation.max_examples, job.seed)
-    predictions = job.measure(load(), chosen, f"{what} on {len(chosen)} test rows")
-    write_jsonl(path, predictions)
-    return predictions
-
-
-def read_predictions(path: Path) -> list[Prediction]:
-    """The predictions of a file that `measure_once` or `measure_teacher_once` wrote."""
-    return read_records(path, lambda row: Prediction(**row))
-
-
-def measure_teacher_once(job: Job, folder: Path, examples: Sequence[Example]) -> None:
-    """Write the teacher's own predictions on the rows that students are measured on: no example shown, greedy.
-
-    Nothing is written where a cap does not allow it all: a part of the rows would be another test set.
-    """
-    if (folder / "predictions.jsonl").exists() or is_spent(job):
-        return
-    chosen = choose_examples(examples, job.evaluation.max_examples, job.seed)
-    job.say(f"measuring the teacher on {len(chosen)} test rows", 0, 0)
-    answers = ask_answers(job.teacher, chosen, job.task, purpose="evaluate", stage=0, temperature=0.0)
-    if is_spent(job):
-        return
-    predictions = []
-    for example, ((answer, reply),) in zip(chosen, answers, strict=True):
-        text, is_cut = ("", False) if reply is None else (reply.text, reply.finish_reason == "length")
-        predictions.append(make_prediction(job.task, example, answer, text, is_truncated=is_cut))
-    write_jsonl(folder / "predictions.jsonl", predictions)
 
 
 def describe_bought(job: Job, distillation: Distillation) -> str:
@@ -273,11 +208,6 @@ def describe_bought(job: Job, distillation: Distillation) -> str:
         f"{spent.requests:,} requests, {spent.tokens:,} tokens{money} bought {len(kept)} of {job.max_examples} examples, on "
         f"which the student is trained; missing by domain: {named or 'none'}{more}."
     )
-
-
-def is_spent(job: Job) -> bool:
-    """Whether a cap of the budget is spent, so that nothing more can be asked."""
-    return job.teacher.budget.exhausted is not None
 
 
 def finish(
@@ -304,15 +234,7 @@ def finish(
     )
     metrics = None
     if baseline is not None and final is not None:
-        metrics = {
-            **compute_metrics(final, job.tail, seed=job.seed),
-            "tail_domains": sorted(job.tail),
-            "baseline": compute_metrics(baseline, job.tail, seed=job.seed),
-            "gain": compute_gain(baseline, final, job.tail, seed=job.seed),
-        }
-        of_teacher = folder.path / "teacher" / "predictions.jsonl"
-        if of_teacher.exists():
-            metrics["teacher"] = compute_metrics(read_predictions(of_teacher), job.tail, seed=job.seed)
+        metrics = join_metrics(job, baseline, final)
         write_json(folder.path / "metrics.json", metrics)
     for domain, count in distillation.missing.items():
         progress.note(f"{domain}: {count} wanted example(s) could not be had")

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from limbeck.config import Config, find_differences
+from limbeck.config import Config
+from limbeck.config_changes import find_differences
 from limbeck.data.example import Example, hash_text
 from limbeck.data.overlap import LeakGuard
 from limbeck.data.sources import Reading, collect_labels, read_examples
@@ -20,9 +21,10 @@ from limbeck.methods.fit import check_selection
 from limbeck.methods.settings import BalDistillSettings, GoldSettings
 from limbeck.selection.quotas import GLOBAL, find_tail_domains
 from limbeck.teacher.backends import open_backend
+from limbeck.teacher.budget import check_prices
 from limbeck.teacher.ledger import Ledger
 from limbeck.teacher.request import About, Backend
-from limbeck.teacher.teacher import check_prices, check_teacher
+from limbeck.teacher.teacher import check_teacher
 
 
 @dataclass(frozen=True)

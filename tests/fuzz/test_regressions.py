@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from tests.fuzz.runner import watch
 
-from limbeck.config import MAX_BYTES, load_config
+from limbeck.config import load_config
+from limbeck.config_yaml import MAX_BYTES
 from limbeck.data.answers import ANSWERS
 from limbeck.data.equivalence import normalise_math
 from limbeck.data.readers import read_rows

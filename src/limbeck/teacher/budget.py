@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from limbeck.data.task import Settings
-from limbeck.errors import BudgetExhausted
+from limbeck.errors import BudgetExhausted, ConfigError
+from limbeck.teacher.settings import TeacherSettings
 
 
 class BudgetSettings(Settings):
@@ -24,6 +25,19 @@ class BudgetSettings(Settings):
     max_requests: int | None = Field(default=None, ge=0)
     max_tokens: int | None = Field(default=None, ge=0)
     max_cost_usd: float | None = Field(default=None, ge=0)
+
+
+def check_prices(budget: BudgetSettings, settings: TeacherSettings) -> None:
+    """Refuse a money cap under which the prices are unknown.
+
+    Raises:
+        ConfigError: with both numbers that are missing.
+    """
+    if budget.max_cost_usd is not None and settings.prices is None:
+        raise ConfigError(
+            f"budget.max_cost_usd = {budget.max_cost_usd:g} can't be held: teacher.prices gives no price for "
+            f"{settings.model!r}. Set teacher.prices.prompt_usd_per_mtok and completion_usd_per_mtok."
+        )
 
 
 @dataclass(frozen=True)

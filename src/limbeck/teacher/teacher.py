@@ -1,28 +1,24 @@
-"""Asking: ledger hit? → reserve budget → note the intent → send with retries → settle → store."""
+"""Asking: ledger hit? → enter the gate → send and pay → try again while there is patience."""
 
 from __future__ import annotations
 
 import asyncio
-import math
-import random
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
-from limbeck.data.example import hash_text
-from limbeck.errors import BudgetExhausted, ConfigError, TeacherError
-from limbeck.teacher.budget import Budget, BudgetSettings, Spend
+from limbeck.errors import BudgetExhausted, TeacherError
+from limbeck.teacher.budget import Budget, check_prices
 from limbeck.teacher.gate import Gate
 from limbeck.teacher.ledger import Ledger
+from limbeck.teacher.patience import Patience
 from limbeck.teacher.request import About, Backend, BackendError, Reply, TeacherRequest
+from limbeck.teacher.sender import Sender
 from limbeck.teacher.settings import TeacherSettings
 
 FIRST_BACKOFF_S = 0.5
-MAX_BACKOFF_S = 60.0
 MANY_FAILURES = 8
-MANY_MODELS = 6  # names of models that are told; one that changes with each reply would tell of nothing else
 
 
 @dataclass(frozen=True)
@@ -37,19 +33,6 @@ class Outcome:
     reply: Reply | None
     reason: str = ""
     detail: str = ""
-
-
-def check_prices(budget: BudgetSettings, settings: TeacherSettings) -> None:
-    """Refuse a money cap under which the prices are unknown.
-
-    Raises:
-        ConfigError: with both numbers that are missing.
-    """
-    if budget.max_cost_usd is not None and settings.prices is None:
-        raise ConfigError(
-            f"budget.max_cost_usd = {budget.max_cost_usd:g} can't be held: teacher.prices gives no price for "
-            f"{settings.model!r}. Set teacher.prices.prompt_usd_per_mtok and completion_usd_per_mtok."
-        )
 
 
 def check_teacher(backend: Backend, settings: TeacherSettings) -> str:
@@ -88,10 +71,9 @@ class Teacher:
         """`on_settled` hears of each attempt that ended, `on_note` what the user should know, `on_state` how the breaker is."""
         check_prices(budget.settings, settings)
         self.backend, self.ledger, self.budget, self.settings = backend, ledger, budget, settings
-        self._on_settled, self._on_note, self._on_state = on_settled, on_note, on_state
-        self._gate: Gate | None = None
-        self._models: set[str] = set()
-        self._has_noted_excess = False
+        self._on_note, self._on_state = on_note, on_state
+        self._gate = Gate(settings.max_concurrency, first_pause_s=FIRST_BACKOFF_S, on_state=self._report_state)
+        self._sender = Sender(self._gate, ledger, budget, settings, on_settled, on_note)
         self._last_error = ""
         self._has_answered = False
         self._fatal: BackendError | None = None
@@ -159,11 +141,8 @@ class Teacher:
         return outcomes
 
     async def _ask_all(self, requests: Sequence[TeacherRequest]) -> list[Outcome]:
-        if self._gate is None:
-            self._gate = Gate(self.settings.max_concurrency, first_pause_s=FIRST_BACKOFF_S, on_state=self._report_state)
-            self._models = set(self.ledger.count_models())
+        self._sender.recall_models()
         self._gate.begin()
-        self._settled = asyncio.Condition()
         in_flight: dict[str, asyncio.Task[Outcome]] = {}
 
         def start(request: TeacherRequest) -> asyncio.Task[Outcome]:
@@ -185,23 +164,21 @@ class Teacher:
             return stored
         if not self.backend.can_answer(request.about):
             return Outcome(request, None, "unavailable")
-        gate = self._open_gate
-        request, failures = self._recall(request)
-        tries = lonely = answered = 0
-        deadline = math.inf  # counted from the first attempt, however long the queue before it
+        patience = Patience(self._gate, self.settings, FIRST_BACKOFF_S)
+        request, patience.failures = self._recall(request)
         while True:
             try:
-                async with gate.enter(is_retry=tries > 0 and gate.opened_at is None) as entered_at:
-                    deadline = min(deadline, entered_at + self.settings.deadline_s)
+                async with self._gate.enter(is_retry=patience.is_retry) as entered_at:
+                    patience.begin(entered_at)
                     if self._fatal is not None:
                         return Outcome(request, None, "failed", str(self._fatal))
                     for field in self._unsupported & set(request.sampling):
-                        request, failures = self._recall(request.without(field))
+                        request, patience.failures = self._recall(request.without(field))
                     try:
-                        return Outcome(request, await self._attempt(request))
+                        return Outcome(request, await self._sender.send(self.backend, request))
                     except BackendError as failure:
                         error = failure
-                        self._report_failure(gate, request, error, entered_at)  # before another takes the place
+                        self._report_failure(request, error, entered_at)  # before another takes the place
             except BudgetExhausted as exhausted:
                 return Outcome(request, None, "budget", str(exhausted))
             if error.is_fatal:
@@ -211,32 +188,28 @@ class Teacher:
                 continue
             if not (error.is_maybe_paid or error.is_unsent):
                 request = replace(request, failures=request.failures + 1)
-            tries += 1
-            lonely, answered = (lonely + 1 if answered == gate.answered else 1), gate.answered
-            # Being told to wait is no failure of the request; nor is a teacher that answers nobody, but where it failed before.
-            is_away = gate.opened_at is not None and failures < self.settings.max_attempts - 1
-            failures += not (error.is_throttled or error.is_unsent or is_away)
-            if not error.is_transient or failures >= self.settings.max_attempts:
-                return Outcome(request, None, "failed", str(error))
-            pause_s = self._find_pause_s(request, tries, lonely, error)
-            if self._is_too_late(gate, deadline, pause_s):
-                gave_up = f"{error} (gave up at the deadline of {self.settings.deadline_s:g} s, teacher.deadline_s)"
-                is_silent = time.monotonic() >= gate.answered_at + self.settings.deadline_s
-                if gate.opened_at is None and not error.is_unsent and not is_silent:
-                    return Outcome(request, None, "failed", gave_up)
-                self._end(BackendError(f"{gave_up}; run the same command again once the teacher is back", is_fatal=True))
-                continue
-            await gate.sleep(pause_s)
+            detail = await self._wait(request, patience, error)
+            if detail is not None:
+                return Outcome(request, None, "failed", detail)
 
-    @property
-    def _open_gate(self) -> Gate:
-        if self._gate is None:
-            raise RuntimeError("no request is asked outside of ask_many")
-        return self._gate
+    async def _wait(self, request: TeacherRequest, patience: Patience, error: BackendError) -> str | None:
+        """Wait until a request may be tried again; or say why it has failed."""
+        patience.count(error)
+        if patience.is_over(error):
+            return str(error)
+        pause_s = patience.find_pause_s(request.key, error)
+        if not patience.is_too_late(pause_s, was_ever_answered=bool(self._sender.models)):
+            await self._gate.sleep(pause_s)
+            return None
+        gave_up = f"{error} (gave up at the deadline of {self.settings.deadline_s:g} s, teacher.deadline_s)"
+        if patience.is_to_blame(error):
+            return gave_up
+        self._end(BackendError(f"{gave_up}; run the same command again once the teacher is back", is_fatal=True))
+        return None
 
-    def _report_failure(self, gate: Gate, request: TeacherRequest, error: BackendError, entered_at: float) -> None:
+    def _report_failure(self, request: TeacherRequest, error: BackendError, entered_at: float) -> None:
         """Tell the gate how the teacher failed: for all, it wants fewer requests, it is not there, or it refused this one."""
-        self._last_error = str(error)
+        gate, self._last_error = self._gate, str(error)
         if error.is_fatal:
             self._end(error)
         elif error.is_throttled and (error.retry_after_s or 0) >= self.settings.deadline_s:
@@ -251,17 +224,8 @@ class Teacher:
         else:
             gate.note_alive()
 
-    def _is_too_late(self, gate: Gate, deadline: float, pause_s: float) -> bool:
-        """Whether the next attempt would come after the request's deadline, or after that of a teacher that answers nobody."""
-        now = time.monotonic()
-        if gate.opened_at is None:
-            return now + pause_s >= deadline
-        if not self._models and gate.pauses > self.settings.max_attempts:
-            return True  # it never answered anybody, so there is nothing to wait for
-        return now + gate.pause_s >= gate.opened_at + self.settings.deadline_s
-
     def _report_state(self) -> None:
-        gate = self._open_gate
+        gate = self._gate
         if gate.state == "open" and gate.pauses == 1:
             self._on_note(
                 f"the teacher answers nobody: asking is paused, then one request at a time tries again, for at most "
@@ -292,75 +256,4 @@ class Teacher:
     def _end(self, error: BackendError) -> None:
         """Ask nothing more: what waits ends at once."""
         self._fatal = error
-        self._open_gate.close()
-
-    def _find_pause_s(self, request: TeacherRequest, tries: int, lonely: int, error: BackendError) -> float:
-        """How long to wait after a failed attempt: what the teacher asks for, or exponential back-off; with jitter.
-
-        The back-off grows with the failures since anybody was last answered (`lonely`): while others are, waiting longer would
-        only leave the unlucky ones for the end.
-        """
-        jitter = random.Random(hash_text(f"{request.key}/{tries}")).uniform(0.5, 1.5)
-        backoff_s = min(FIRST_BACKOFF_S * 2 ** min(lonely - 1, 30) * jitter, MAX_BACKOFF_S)
-        return backoff_s if error.retry_after_s is None else max(error.retry_after_s, 0) + FIRST_BACKOFF_S * (jitter - 0.5)
-
-    async def _attempt(self, request: TeacherRequest) -> Reply:
-        most = self._bound(request)
-        await self._reserve(most)
-        real = most  # what is not known to be less counts in full
-        try:
-            number = await self.ledger.write_intent(request, most)
-            began = time.monotonic()
-            try:
-                reply = await self.backend.send(request)
-            except BackendError as failure:
-                await self.ledger.write_failure(request, number, failure)
-                real = most if failure.is_maybe_paid else Spend(requests=not failure.is_unsent)
-                raise
-            self._open_gate.succeed(time.monotonic() - began)
-            cost = self._cost(reply.prompt_tokens, reply.completion_tokens, reply.cached_tokens)
-            await self.ledger.write_reply(request, number, reply, cost)
-            real = Spend(1, reply.prompt_tokens + reply.completion_tokens, cost or 0.0)
-            self._check_reply(reply, real, most)
-            return reply
-        finally:
-            self.budget.settle(most, real)
-            async with self._settled:
-                self._settled.notify_all()
-            self._on_settled(request)
-
-    async def _reserve(self, most: Spend) -> None:
-        """Reserve, waiting while requests in flight may still give back what they reserved too much."""
-        while True:
-            if self.budget.exhausted is not None:
-                raise self.budget.exhausted
-            try:
-                return self.budget.reserve(most)
-            except BudgetExhausted as exhausted:
-                if self.budget.reserved.requests == 0:
-                    self.budget.exhausted = exhausted
-                    raise
-            async with self._settled:
-                await self._settled.wait()
-
-    def _bound(self, request: TeacherRequest) -> Spend:
-        reply_tokens = request.reply_token_bound
-        return Spend(1, request.token_bound, self._cost(request.token_bound - reply_tokens, reply_tokens) or 0.0)
-
-    def _cost(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float | None:
-        prices = self.settings.prices
-        return None if prices is None else prices.compute_cost_usd(prompt_tokens, completion_tokens, cached_tokens)
-
-    def _check_reply(self, reply: Reply, real: Spend, most: Spend) -> None:
-        """Say what the user did not ask for: another model than before, or a charge above what was reserved."""
-        if self._models and reply.model not in self._models and len(self._models) < MANY_MODELS:
-            before = ", ".join(sorted(map(repr, self._models)))
-            self._on_note(f"the teacher now answers as {reply.model!r}, before as {before}; the run goes on")
-        if len(self._models) < MANY_MODELS:
-            self._models.add(reply.model)
-        if real.tokens > most.tokens and not self._has_noted_excess:
-            self._has_noted_excess = True
-            self._on_note(
-                f"the teacher counts {real.tokens} tokens for a request of at most {most.tokens} by its bytes and limit; it "
-                "is charged as the teacher says, so a token or money cap may be passed by that much"
-            )
+        self._gate.close()

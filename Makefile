@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo demo-gold gold-study test test-all fuzz lint bench clean
+.PHONY: demo demo-gold gold-study tutor-student tutor-study test test-all fuzz lint bench clean
 .DELETE_ON_ERROR:
 
 $(STAMP): pyproject.toml constraints.txt
@@ -46,6 +46,12 @@ bench: $(STAMP)  ## ratios against a named alternative, written to benchmarks/re
 
 gold-study: $(STAMP)  ## GOLD's kinds of feedback with a simulated teacher, 8 seeds: docs/gold_study.md
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/gold_study.py
+
+tutor-student: $(STAMP)  ## the small model that the tutor study trains, pre-trained once
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/tutor_student.py
+
+tutor-study: $(STAMP)  ## BalDistill's arms with a simulated teacher, 10 seeds and the sweeps: docs/tutor_study.md
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/tutor_study.py --jobs 2
 
 clean:
 	rm -rf .venv runs

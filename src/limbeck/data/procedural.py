@@ -118,7 +118,12 @@ DOMAINS: Mapping[str, ProceduralDomain] = {
 }
 
 # Data sets by name: domains in the order of size, and the size of the largest.
-DATA_SETS: Mapping[str, tuple[tuple[str, ...], int]] = {"quickstart": (tuple(DOMAINS), 80)}
+DATA_SETS: Mapping[str, tuple[tuple[str, ...], int]] = {
+    "quickstart": (tuple(DOMAINS), 80),
+    # The three that have few different problems are the rarest.
+    "study": (("chain_sum", "leg_counting", "word_sorting", "letter_counting", "products", "spell_backward", "gcd",
+               "prime_factorization"), 240),
+}  # fmt: skip
 
 
 @lru_cache(maxsize=64)

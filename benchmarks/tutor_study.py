@@ -1,0 +1,228 @@
+"""BalDistill's arms against each other at equal budget, with a simulated teacher that errs at known rates.
+
+Data, student and runs go to ``runs/tutor-study``; every run is one of `limbeck compare`, so what is done is read and what was
+cut off goes on. In the order given:
+
+- ``--gate``: the student untouched, and after training on a large balanced set without errors. Only where the one is near 0 and
+  the other far above it can the study resolve anything.
+- ``--pilot``: one setting at a time changed from ``baldistill-a``, on seeds of its own. What ``baldistill-plus`` is made of was
+  chosen by this and by nothing else.
+- the main design and the sweeps, on other seeds; then ``benchmarks/results/tutor_study.json`` and ``docs/tutor_study.md``.
+
+``OMP_NUM_THREADS=1 python benchmarks/tutor_study.py --jobs 2`` takes all of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from tutor_report import write_page
+from tutor_student import FOLDER, hash_weights, make_student
+
+from limbeck.compare import Comparison, compare
+from limbeck.config import load_config
+from limbeck.data.procedural import DATA_SETS, DOMAINS, draw_problem, make_procedural_longtail
+from limbeck.data.sources import read_examples
+from limbeck.evaluation.compare import compute_paired_test
+from limbeck.evaluation.evaluate import evaluate
+from limbeck.evaluation.metrics import compute_metrics
+from limbeck.storage import read_json, write_json, write_jsonl, write_text
+from limbeck.student.encode import make_encoder
+from limbeck.student.fine_tune import fine_tune, load_for_training
+from limbeck.student.model import Student, load_student, quiet_libraries
+
+ROOT = Path(__file__).parent.parent
+WORK = ROOT / "runs" / "tutor-study"
+CONFIG = ROOT / "examples" / "tutor_study.yaml"
+EXPONENT, STREAM_SEED, TEST_PER_DOMAIN, DEV_PER_DOMAIN = 2.0, 13, 30, 10
+GATE = {"untouched": 0.1, "full": 0.6}
+FULL_DRAWS, FULL_PER_DOMAIN, FULL_EPOCHS = 2000, 200, 5
+
+PILOT_SEEDS = tuple(range(101, 105))
+MAIN_SEEDS = tuple(range(1, 11))
+SWEEP_SEEDS = MAIN_SEEDS[:5]
+MAIN = ("random-cot", "balance-cot", "active-cot", "baldistill-n", "baldistill-a", "baldistill-plus")
+METRICS = ("accuracy_macro", "accuracy_head", "accuracy_tail", "requests")
+SWEPT = ("random-cot", "baldistill-a", "baldistill-plus")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One factor at one level, everything else as in the main design."""
+
+    factor: str
+    level: str
+    sets: tuple[str, ...]
+    presets: tuple[str, ...] = SWEPT
+
+    @property
+    def name(self) -> str:
+        """Of its folder."""
+        return f"{self.factor}-{self.level}"
+
+
+PILOT = (
+    Sweep("base", "baldistill-a", ()),
+    Sweep("offset", "1", ("method.adaptive_offset=1",)),
+    Sweep("quota", "error", ("method.quota=error",)),
+    Sweep("verify", "answer", ("method.verify=answer",)),
+    Sweep("verify", "vote", ("method.verify=vote",)),
+    Sweep("feedback", "error", ("method.feedback=error",)),
+    Sweep("feedback", "energy", ("method.feedback=energy",)),
+    Sweep("selection", "random", ("method.selection=random",)),
+    Sweep("selection", "loss", ("method.selection=loss",)),
+    Sweep("selection", "margin", ("method.selection=margin",)),
+    Sweep("guards", "drop", ("method.above_one=drop", "method.truncated=drop")),
+    Sweep("diversity", "k_centre", ("method.diversity=k_centre",)),
+    Sweep("diversity", "cluster", ("method.diversity=cluster",)),
+    Sweep("objective", "separate", ("method.objective=separate",)),
+    Sweep("student_init", "continue", ("method.student_init=continue",)),
+)
+SWEEPS = (
+    Sweep("slip_rate", "0", ("teacher.tutor.slip_rate=0",)),
+    Sweep("slip_rate", "0.3", ("teacher.tutor.slip_rate=0.3",)),
+    Sweep("verify", "none", ("method.verify=none",), ("baldistill-plus",)),
+    Sweep("verify", "answer", ("method.verify=answer",), ("baldistill-a", "baldistill-plus")),
+    Sweep("verify", "vote", ("method.verify=vote",), ("baldistill-a",)),
+    Sweep("budget", "80", ("budget.max_examples=80",)),
+    Sweep("budget", "320", ("budget.max_examples=320",)),
+    Sweep("offset", "1", ("method.adaptive_offset=1",), ("baldistill-a",)),
+    Sweep("selection", "loss", ("method.selection=loss",), ("active-cot", "baldistill-a")),
+    Sweep("selection", "random", ("method.selection=random",), ("baldistill-a",)),
+)
+
+
+def main() -> None:
+    """Make what is missing, run what is not done yet, write the JSON and the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--gate", action="store_true", help="stop after the gate")
+    parser.add_argument("--pilot", action="store_true", help="the pilot instead of the study")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at once")
+    arguments = parser.parse_args()
+    quiet_libraries()
+    make_student()
+    make_data()
+    gate = measure_gate()
+    print(gate, flush=True)
+    if arguments.gate:
+        return
+    if arguments.pilot:
+        pilot = {sweep.name: run_sweep(sweep, PILOT_SEEDS, arguments.jobs, "pilot", ("baldistill-a",)) for sweep in PILOT}
+        write_json(ROOT / "benchmarks" / "results" / "tutor_pilot.json", summarise_pilot(pilot))
+        return
+    begin = time.monotonic()
+    main_design = run_compare(WORK / "main", MAIN, MAIN_SEEDS, (), arguments.jobs, has_references=True)
+    sweeps = {sweep.name: run_sweep(sweep, SWEEP_SEEDS, arguments.jobs, "sweeps", sweep.presets) for sweep in SWEEPS}
+    result = {
+        "what": "accuracy of BalDistill's arms at equal budget, a simulated teacher",
+        "gate": gate,
+        "student_sha256": hash_weights(),
+        "main": main_design,
+        "sweeps": sweeps,
+        "levels": {sweep.name: {"factor": sweep.factor, "level": sweep.level, "presets": sweep.presets} for sweep in SWEEPS},
+        "seconds_of_this_call": round(time.monotonic() - begin),
+        "jobs": arguments.jobs,
+        "torch": torch.__version__,
+        "machine": platform.machine(),
+    }
+    write_json(ROOT / "benchmarks" / "results" / "tutor_study.json", result)
+    write_text(ROOT / "docs" / "tutor_study.md", write_page(result))
+
+
+def make_data() -> None:
+    """The long-tailed pool with dev and test, and a large balanced set for the gate; nothing where they are."""
+    folder = WORK / "data"
+    if (folder / "full.jsonl").exists():
+        return
+    made = make_procedural_longtail(
+        "study", exponent=EXPONENT, seed=STREAM_SEED, dev_per_domain=DEV_PER_DOMAIN, test_per_domain=TEST_PER_DOMAIN
+    )
+    for name in ("train", "dev", "test"):
+        write_jsonl(folder / f"{name}.jsonl", getattr(made, name))
+    held_out = {row["question"] for row in (*made.dev, *made.test)}
+    full = []
+    for domain in DATA_SETS["study"][0]:
+        drawn = (draw_problem(domain, STREAM_SEED, index) for index in range(FULL_DRAWS))
+        fresh = {problem.question: problem for problem in drawn if problem.question not in held_out}
+        kind = DOMAINS[domain]
+        full += [
+            {"domain": domain, "question": problem.question, "answer": problem.answer, "answer_type": kind.answer_type,
+             "rationale": kind.solve(problem.question, None).rationale}
+            for problem in list(fresh.values())[:FULL_PER_DOMAIN]
+        ]  # fmt: skip
+    write_jsonl(folder / "full.jsonl", full)
+
+
+def measure_gate() -> dict[str, Any]:
+    """Macro accuracy and accuracy by domain of the student untouched, and trained on the balanced set."""
+    path = WORK / "gate.json"
+    if path.exists():
+        return dict(read_json(path))
+    config = load_config(CONFIG, [f"student.model={FOLDER}"])
+    test = read_examples(str(WORK / "data" / "test.jsonl"), config.task, config.data).examples
+    full = read_examples(str(WORK / "data" / "full.jsonl"), config.task, config.data).examples
+    start = load_student(config.student)
+    encoder = make_encoder(config.student, start.tokenizer, config.task, has_rationale=True)
+
+    def measure(student: Student) -> dict[str, Any]:
+        metrics = compute_metrics(evaluate(student, encoder, test, config.evaluation), frozenset())
+        return {"macro": metrics["accuracy_macro"], "domains": {d: one["accuracy"] for d, one in metrics["domains"].items()}}
+
+    begin = time.monotonic()
+    training = config.training.model_copy(update={"epochs": FULL_EPOCHS})
+    rows = [encoder.encode(example) for example in full]
+    trained = fine_tune(load_for_training(config.student, training, seed=0), rows, training, seed=0)
+    gate = {"untouched": measure(start), "full": measure(trained), "full_examples": len(full),
+            "seconds": round(time.monotonic() - begin)}  # fmt: skip
+    gate["is_passed"] = gate["untouched"]["macro"] <= GATE["untouched"] and gate["full"]["macro"] >= GATE["full"]
+    write_json(path, gate)
+    return gate
+
+
+def run_compare(
+    out: Path, presets: Sequence[str], seeds: Sequence[int], sets: Sequence[str], jobs: int, *, has_references: bool
+) -> dict[str, Any]:
+    """What ``compare.json`` of one folder holds; a run that is done is not run again."""
+    wanted = Comparison(
+        CONFIG, tuple(presets), tuple(seeds), sets=(f"student.model={FOLDER}", *sets), jobs=jobs,
+        has_all_labels=has_references, has_teacher=has_references,
+    )  # fmt: skip
+    facts, code = compare(wanted, out, lambda text: print(f"{out.name}: {text}", flush=True))
+    if code:
+        raise SystemExit(code)
+    return facts
+
+
+def summarise_pilot(pilot: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Each variant's metrics and their differences from the base, seed by seed."""
+    base = pilot[PILOT[0].name]["arms"]["baldistill-a"]
+    return {
+        name: {
+            metric: {"mean": arm[metric]["mean"], "values": arm[metric]["values"],
+                     "difference": find_difference(arm[metric]["values"], base[metric]["values"])}
+            for metric in METRICS
+        }
+        for name, arm in ((name, facts["arms"]["baldistill-a"]) for name, facts in pilot.items())
+    }  # fmt: skip
+
+
+def find_difference(values: Sequence[float], others: Sequence[float]) -> dict[str, Any]:
+    """The paired difference over seeds, its interval and p-value."""
+    test = compute_paired_test(values, others)
+    return {"mean": test.difference, "ci95": test.ci95, "p": test.p}
+
+
+def run_sweep(sweep: Sweep, seeds: Sequence[int], jobs: int, place: str, presets: Sequence[str]) -> dict[str, Any]:
+    """One level of one factor."""
+    return run_compare(WORK / place / sweep.name, presets, seeds, sweep.sets, jobs, has_references=False)
+
+
+if __name__ == "__main__":
+    main()

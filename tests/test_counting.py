@@ -13,7 +13,6 @@ from transformers import AutoTokenizer
 from limbeck.counting import BYTES, CHAT_TOKENS, TokenCounter, load_counter
 from limbeck.errors import ConfigError
 from limbeck.gguf_header import read_header
-from limbeck.packaged import find_packaged
 from limbeck.teacher.request import About, TeacherRequest
 from limbeck.teacher.settings import TeacherSettings
 
@@ -28,12 +27,8 @@ TEXTS = [
 
 
 @pytest.fixture(scope="module")
-def embedded() -> TokenCounter:
+def embedded(packaged_model: Path) -> TokenCounter:
     """Counts as the packaged teacher does."""
-    try:
-        find_packaged("smollm2-135m-instruct")
-    except ConfigError as error:
-        pytest.skip(str(error))
     return load_counter(TeacherSettings(backend="embedded", model=PACKAGED))
 
 
@@ -55,17 +50,16 @@ def write_gguf(path: Path, fields: dict[str, str | list[str]]) -> Path:
     return path
 
 
-def test_a_gguf_file_counts_as_its_transformers_tokenizer(embedded: TokenCounter) -> None:
+def test_a_gguf_file_counts_as_its_transformers_tokenizer(embedded: TokenCounter, packaged_model: Path) -> None:
     """The embedded teacher's prompts are counted by its file's own tokenizer, and equal what transformers makes of it."""
-    path = find_packaged("smollm2-135m-instruct")
-    tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+    tokenizer = AutoTokenizer.from_pretrained(packaged_model.parent, gguf_file=packaged_model.name)
     assert [embedded.count(text) for text in TEXTS] == [
         len(tokenizer.encode(text, add_special_tokens=False)) for text in TEXTS
     ]  # fmt: skip
     plain = [{**message, "content": message["content"].replace("  ", " ")} for message in CHAT]
     ids = tokenizer.apply_chat_template(plain, add_generation_prompt=True, tokenize=True, return_dict=True)["input_ids"]
     assert embedded.count_prompt(plain) == len(ids)
-    assert (embedded.is_exact, embedded.name, embedded.template_name) == (True, path.name, "the model's own")
+    assert (embedded.is_exact, embedded.name, embedded.template_name) == (True, packaged_model.name, "the model's own")
 
 
 @pytest.mark.slow

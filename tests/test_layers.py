@@ -55,8 +55,8 @@ ALLOWED = {
     "compare": {"errors", "config", "config_changes", "methods", "run_data", "run_folder", "storage", "teacher", "compare_runs",
                 "compare_budget", "compare_results", "compare_tables"},
     "probe_shares": {"selection", "methods"},
-    "probe": {"errors", "data", "selection", "config", "teacher", "run_data", "run_folder", "storage", "methods", "estimate",
-              "learning", "counting", "plan", "plan_requests", "plan_generation", "probe_shares"},
+    "probe": {"errors", "data", "selection", "config", "evaluation", "teacher", "run_data", "run_folder", "storage", "methods",
+              "estimate", "learning", "counting", "plan", "plan_requests", "plan_generation", "probe_shares"},
     "card": {"errors", "data", "config", "methods"},
     "doctor": {"errors", "packaged", "data", "teacher", "student", "config", "console", "versions"},
 }  # fmt: skip

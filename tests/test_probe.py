@@ -16,12 +16,9 @@ from tests.support import make_sums, script_rows, write_rows
 from limbeck.config import Config, load_config
 from limbeck.data.example import hash_text
 from limbeck.errors import ConfigError
-from limbeck.estimate import choose_measured
-from limbeck.evaluation.evaluate import choose_examples
 from limbeck.probe import plan_with_ledger
 from limbeck.probe_shares import spread, take_share
 from limbeck.run import run
-from limbeck.run_data import read_data
 from limbeck.run_folder import RunFolder
 from limbeck.status import read_status
 from limbeck.storage import read_json, read_json_lines
@@ -147,8 +144,6 @@ def test_the_teachers_own_measurement_is_probed(project: Project, teacher: Count
     run(config, out)
     asked = Counter(request.about.purpose for request in teacher.asked)
     assert asked["evaluate"] == 5
-    data = read_data(config)
-    assert choose_measured(config, data.test) == choose_examples(data.test, 5, config.seed)
 
 
 def test_gold_is_probed(tmp_path: Path, tiny_folder: Path, teacher: Counting) -> None:

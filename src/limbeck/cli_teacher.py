@@ -45,7 +45,7 @@ def fake_teacher(
     as_json: AsJson = False,
 ) -> None:
     """Serve a fake teacher on this machine that fails as told, to try a run: its replies are worth nothing for training."""
-    from limbeck.teacher.fake_replies import read_replies
+    from limbeck.teacher.backends.scripted import read_replies
     from limbeck.teacher.fake_server import serve
     from limbeck.teacher.fake_teacher import WARNING, FakeTeacher, read_settings
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from limbeck.config import Config
 from limbeck.counting import CHAT_TOKENS, Messages, TokenCounter
-from limbeck.data.example import Example, hash_text
-from limbeck.evaluation.metrics import choose_rows
+from limbeck.data.example import Example
+from limbeck.evaluation.metrics import choose_examples
 from limbeck.learning import BOUNDS, UNLEARNED, Learned, Range
 from limbeck.packaged import PACKAGED, PREFIX
 from limbeck.run_data import RunData
@@ -160,7 +160,7 @@ def plan_evaluation(estimator: Estimator, data: RunData) -> list[PlannedRequests
     if not config.evaluation.teacher:
         return []
     by_domain: dict[str, list[Example]] = {}
-    for example in choose_measured(config, data.test):
+    for example in choose_examples(data.test, config.evaluation.max_examples, config.seed):
         by_domain.setdefault(example.domain, []).append(example)
     for domain, rows in by_domain.items():
         each = Range(len(rows), len(rows), len(rows))
@@ -185,15 +185,6 @@ def plan_answers(
 def take_sample(examples: Sequence[Example]) -> Sequence[Example]:
     """At most `SAMPLE` of the examples, evenly spread."""
     return examples[:: max(1, len(examples) // SAMPLE)][:SAMPLE]
-
-
-def choose_measured(config: Config, rows: Sequence[Example]) -> list[Example]:
-    """The test rows that are measured, as `limbeck.evaluation.evaluate.choose_examples` chooses them (which loads torch)."""
-    chosen = choose_rows(
-        [example.domain for example in rows], config.evaluation.max_examples,
-        lambda index: hash_text(f"evaluate/{config.seed}/{rows[index].id}"),
-    ) if rows else []  # fmt: skip
-    return [rows[index] for index in chosen]
 
 
 def measure_question(data: RunData) -> float:

@@ -23,7 +23,8 @@ from limbeck.data.example import Example
 from limbeck.data.overlap import DuplicateGuard
 from limbeck.data.pool import Pool
 from limbeck.errors import ConfigError
-from limbeck.estimate import Estimator, choose_measured
+from limbeck.estimate import Estimator
+from limbeck.evaluation.metrics import choose_examples
 from limbeck.learning import PROBE, learn, learn_if_there
 from limbeck.methods.settings import BalDistillSettings, GoldSettings
 from limbeck.plan import make_plan
@@ -181,7 +182,9 @@ class _Probe:
     def ask_measured(self, count: int) -> int:
         """Some of the test rows that the teacher is measured on; how many."""
         config = self.estimator.config
-        rows = choose_measured(config, self.data.test) if config.evaluation.teacher else []
+        rows: Sequence[Example] = []
+        if config.evaluation.teacher:
+            rows = choose_examples(self.data.test, config.evaluation.max_examples, config.seed)
         size = take_share(count, len(rows), len(rows) + config.budget.max_examples)
         chosen = rows[:: max(1, len(rows) // max(1, size))][:size]
         if chosen:

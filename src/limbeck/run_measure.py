@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.data.example import Example
-from limbeck.evaluation.evaluate import choose_examples, make_prediction
-from limbeck.evaluation.metrics import Prediction, compute_gain, compute_metrics
+from limbeck.evaluation.evaluate import make_prediction
+from limbeck.evaluation.metrics import Prediction, choose_examples, compute_gain, compute_metrics
 from limbeck.methods.job import Job
 from limbeck.storage import read_records, write_jsonl
 from limbeck.student.model import Student

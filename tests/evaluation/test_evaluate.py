@@ -7,7 +7,8 @@ from tests.support import make_example
 
 from limbeck.data.task import Task
 from limbeck.evaluation import evaluate as module
-from limbeck.evaluation.evaluate import choose_examples, evaluate
+from limbeck.evaluation.evaluate import evaluate
+from limbeck.evaluation.metrics import choose_examples
 from limbeck.evaluation.settings import EvaluationSettings
 from limbeck.student.encode import Encoder
 from limbeck.student.generate import Generation

@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 
 from limbeck.errors import ConfigError, TeacherError
-from limbeck.packaged import find_packaged
 from limbeck.teacher import teacher as teacher_module
 from limbeck.teacher.backends.embedded import EmbeddedBackend, start_server, stop
 from limbeck.teacher.budget import Budget, BudgetSettings
@@ -31,12 +30,8 @@ MODEL = "packaged:smollm2-135m-instruct"
 
 
 @pytest.fixture(autouse=True)
-def _needs_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+def _needs_the_model(monkeypatch: pytest.MonkeyPatch, packaged_model: Path) -> None:
     monkeypatch.setattr(teacher_module, "FIRST_BACKOFF_S", 0.01)
-    try:
-        find_packaged(MODEL.removeprefix("packaged:"))
-    except ConfigError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture
@@ -69,13 +64,12 @@ def test_a_real_model_answers(teacher: Teacher) -> None:
     assert all(0 < row["completion_tokens"] <= 12 and row["prompt_tokens"] > 10 for row in rows)
 
 
-def test_requests_hold_no_path(teacher: Teacher) -> None:
+def test_requests_hold_no_path(teacher: Teacher, packaged_model: Path) -> None:
     """What is hashed and stored names the model and never a path of this machine, for a GGUF file too."""
-    path = find_packaged("smollm2-135m-instruct")
-    by_path = TeacherSettings(backend="embedded", model=str(path))
-    assert by_path.model_name == path.stem
+    by_path = TeacherSettings(backend="embedded", model=str(packaged_model))
+    assert by_path.model_name == packaged_model.stem
     assert teacher.make_request("q", About("annotate", 0, "d")).body["model"] == "smollm2-135m-instruct"
-    assert EmbeddedBackend(by_path).path == path
+    assert EmbeddedBackend(by_path).path == packaged_model
 
 
 def test_it_stops_with_the_run(tmp_path: Path) -> None:
@@ -206,10 +200,10 @@ def test_a_server_that_is_asked_for_too_much() -> None:
     assert not raised.value.is_fatal
 
 
-def test_start_and_stop_by_hand() -> None:
+def test_start_and_stop_by_hand(packaged_model: Path) -> None:
     """`start_server` gives a process and the URL it listens on, and `stop` ends it."""
-    path = str(find_packaged("smollm2-135m-instruct"))
-    process, url = start_server({"path": path, "alias": "m", "key": "k", "slots": 1, "context": 256, "threads": 1})
+    how = {"path": str(packaged_model), "alias": "m", "key": "k", "slots": 1, "context": 256, "threads": 1}
+    process, url = start_server(how)
     assert url.startswith("http://127.0.0.1:")
     stop(process)
     assert process.returncode is not None

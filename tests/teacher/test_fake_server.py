@@ -24,7 +24,8 @@ from limbeck.data.task import Task
 from limbeck.errors import ConfigError, DataError
 from limbeck.storage import read_json, read_json_lines
 from limbeck.teacher.backends.openai_compatible import OpenAIBackend
-from limbeck.teacher.fake_replies import draft_reply, read_replies
+from limbeck.teacher.backends.scripted import read_replies
+from limbeck.teacher.fake_replies import draft_reply
 from limbeck.teacher.fake_teacher import KINDS, FakeSettings, FakeTeacher, count_tokens, read_settings
 from limbeck.teacher.generate import Asked, read_parts, write_messages
 from limbeck.teacher.prompts import load_template

@@ -5,25 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from limbeck.data.answers import compute_token_f1
-from limbeck.data.example import Example, hash_text
+from limbeck.data.example import Example
 from limbeck.data.task import Task
-from limbeck.evaluation.metrics import Prediction, choose_rows
+from limbeck.evaluation.metrics import Prediction
 from limbeck.evaluation.rouge import ROUGE_TYPES, compute_rouge_l
 from limbeck.evaluation.settings import EvaluationSettings
 from limbeck.student.encode import Encoder
 from limbeck.student.forward import silent
 from limbeck.student.generate import Generation, generate
 from limbeck.student.model import Student
-
-
-def choose_examples(examples: Sequence[Example], max_examples: int | None, seed: int) -> list[Example]:
-    """The rows that are evaluated: all, or a seeded and domain-balanced subset."""
-    chosen = choose_rows(
-        [example.domain for example in examples],
-        max_examples,
-        lambda index: hash_text(f"evaluate/{seed}/{examples[index].id}"),
-    )
-    return [examples[index] for index in chosen]
 
 
 def predict(

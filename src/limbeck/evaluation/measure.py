@@ -10,8 +10,8 @@ from limbeck.data.readers import is_there
 from limbeck.data.sources import collect_labels, read_examples, read_questions
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError
-from limbeck.evaluation.evaluate import choose_examples, evaluate, predict
-from limbeck.evaluation.metrics import Prediction, compute_metrics
+from limbeck.evaluation.evaluate import evaluate, predict
+from limbeck.evaluation.metrics import Prediction, choose_examples, compute_metrics
 from limbeck.selection.quotas import find_tail_domains
 from limbeck.student.encode import make_encoder
 from limbeck.student.model import load_student, read_card

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from limbeck.data.example import Example, hash_text
+
 Floats = NDArray[np.float64]
 BOOTSTRAP_SAMPLES = 2_000
 
@@ -210,3 +212,13 @@ def choose_rows(domains: Sequence[str], max_examples: int | None, order: Callabl
         chosen += [queue[turn] for queue in queues.values() if turn < len(queue)][: max_examples - len(chosen)]
         turn += 1
     return sorted(chosen)
+
+
+def choose_examples(examples: Sequence[Example], max_examples: int | None, seed: int) -> list[Example]:
+    """The rows that are evaluated: all, or a seeded and domain-balanced subset."""
+    chosen = choose_rows(
+        [example.domain for example in examples],
+        max_examples,
+        lambda index: hash_text(f"evaluate/{seed}/{examples[index].id}"),
+    )
+    return [examples[index] for index in chosen]

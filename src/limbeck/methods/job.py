@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from limbeck.data.example import Example, hash_text
 from limbeck.data.overlap import LeakGuard
 from limbeck.data.task import Task
-from limbeck.evaluation.evaluate import choose_examples, evaluate
-from limbeck.evaluation.metrics import Prediction, compute_metrics
+from limbeck.evaluation.evaluate import evaluate
+from limbeck.evaluation.metrics import Prediction, choose_examples, compute_metrics
 from limbeck.evaluation.settings import EvaluationSettings
 from limbeck.run_folder import RunFolder, StageFolder
 from limbeck.storage import write_json, write_jsonl

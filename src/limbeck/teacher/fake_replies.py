@@ -12,10 +12,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from limbeck.data.readers import read_jsonl
-from limbeck.errors import DataError
 from limbeck.teacher.backends.http_parts import read_content
 
 PREFIX = "The answer is: "
@@ -69,20 +66,6 @@ class Draft:
 def to_cyrillic(text: str) -> str:
     """The text with each Latin letter replaced by a Cyrillic one."""
     return text.translate(_CYRILLIC)
-
-
-def read_replies(path: Path) -> list[tuple[str, str, str]]:
-    """The ``(match, text, finish_reason)`` of each row of a file in the form of the `scripted` backend's.
-
-    Raises:
-        DataError: the file can't be read, or a row has no `text`.
-    """
-    rows = []
-    for place, row in read_jsonl(path):
-        if not isinstance(row.get("text"), str):
-            raise DataError(f"{place}: no column 'text'; the row has {sorted(row)}")
-        rows.append((str(row.get("match", "")), row["text"], str(row.get("finish_reason", "stop"))))
-    return rows
 
 
 def draft_reply(messages: Sequence[Mapping[str, object]], draw: str) -> Draft:

@@ -50,7 +50,7 @@ class Sender:
             BudgetExhausted: a cap does not allow it; nothing was sent.
             BackendError: the teacher gave no reply.
         """
-        most = self._bound(request)
+        most = self.find_most(request)
         await self._reserve(most)
         real = most  # what is not known to be less counts in full
         try:
@@ -88,7 +88,8 @@ class Sender:
             async with self._settled:
                 await self._settled.wait()
 
-    def _bound(self, request: TeacherRequest) -> Spend:
+    def find_most(self, request: TeacherRequest) -> Spend:
+        """The most that an attempt of a request can cost."""
         reply_tokens = request.reply_token_bound
         return Spend(1, request.token_bound, self._cost(request.token_bound - reply_tokens, reply_tokens) or 0.0)
 

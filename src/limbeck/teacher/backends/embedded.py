@@ -16,8 +16,9 @@ import tempfile
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
+
+from aiohttp import ClientSession
 
 from limbeck.errors import ConfigError
 from limbeck.packaged import PREFIX, find_packaged
@@ -69,17 +70,10 @@ class EmbeddedBackend(OpenAIBackend):
             stop(self._process)
             self._process = None
 
-    async def _call(
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, Any] | None,
-        timeout_s: float,
-        extra_headers: Mapping[str, str] = MappingProxyType({}),
-    ) -> tuple[int, Mapping[str, str], bytes]:
+    def _open(self) -> ClientSession:
         if self._process is None or self._process.poll() is not None:
             self._start()
-        return await super()._call(method, path, body, timeout_s, extra_headers)
+        return super()._open()
 
     def _start(self) -> None:
         """Start the server and wait until its model is loaded; nothing else could be done meanwhile."""

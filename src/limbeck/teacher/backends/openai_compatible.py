@@ -110,6 +110,13 @@ class OpenAIBackend(Backend):
             await self._session.close()
             self._session = None
 
+    def _open(self) -> aiohttp.ClientSession:
+        """The connections; before each exchange, so that what is behind them can be seen to as well."""
+        if self._session is None:
+            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S)
+            self._session = aiohttp.ClientSession(connector=connector)
+        return self._session
+
     async def _call(
         self,
         method: str,
@@ -119,13 +126,11 @@ class OpenAIBackend(Backend):
         extra_headers: Mapping[str, str] = MappingProxyType({}),
     ) -> tuple[int, Mapping[str, str], bytes]:
         """Status, headers and body of one HTTP exchange; failures of the connection become `BackendError`."""
-        if self._session is None:
-            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S)
-            self._session = aiohttp.ClientSession(connector=connector)
+        session = self._open()
         headers = {**extra_headers, **({"Authorization": f"Bearer {self._key}"} if self._key else {})}
         limits = aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(CONNECT_TIMEOUT_S, timeout_s))
         try:
-            async with self._session.request(
+            async with session.request(
                 method, self._url + path, json=body, headers=headers, timeout=limits, allow_redirects=False, proxy=self._proxy
             ) as response:
                 chunks, size = [], 0

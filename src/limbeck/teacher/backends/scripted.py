@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 from limbeck.data.readers import read_jsonl, update_digest
 from limbeck.errors import ConfigError, DataError
@@ -33,12 +35,9 @@ class ScriptedBackend(Backend):
         """
         if settings.path is None:
             raise ConfigError("teacher.backend: scripted needs teacher.path, a JSONL file of {match, text} rows")
-        rows, digest = [], hashlib.sha256()
-        for place, row in read_jsonl(settings.path):
-            update_digest(digest, row)
-            if not isinstance(row.get("text"), str):
-                raise DataError(f"{place}: no column 'text'; the row has {sorted(row)}")
-            rows.append((str(row.get("match", "")), Reply(row["text"], settings.model, row.get("finish_reason", "stop"))))
+        digest = hashlib.sha256()
+        replies = read_replies(settings.path, digest)
+        rows = [(match, Reply(text, settings.model, finish_reason)) for match, text, finish_reason in replies]
 
         def script(request: TeacherRequest) -> Reply | BaseException:
             prompt = "\n".join(message["content"] for message in request.messages)
@@ -56,3 +55,19 @@ class ScriptedBackend(Backend):
         if isinstance(said, BaseException):
             raise said
         return Reply(said, request.body["model"]) if isinstance(said, str) else said
+
+
+def read_replies(path: Path, digest: Any = None) -> list[tuple[str, str, str]]:  # noqa: ANN401 (hashlib names no type)
+    """The ``(match, text, finish_reason)`` of each row of a file; a `digest` takes in all that the rows hold.
+
+    Raises:
+        DataError: the file can't be read, or a row has no `text`.
+    """
+    rows = []
+    for place, row in read_jsonl(path):
+        if digest is not None:
+            update_digest(digest, row)
+        if not isinstance(row.get("text"), str):
+            raise DataError(f"{place}: no column 'text'; the row has {sorted(row)}")
+        rows.append((str(row.get("match", "")), row["text"], str(row.get("finish_reason", "stop"))))
+    return rows

@@ -158,6 +158,15 @@ class Teacher:
             )
         return outcomes
 
+    def find_most(self, request: TeacherRequest) -> Spend:
+        """The most that an attempt of a request can cost."""
+        reply_tokens = request.reply_token_bound
+        return Spend(1, request.token_bound, self._cost(request.token_bound - reply_tokens, reply_tokens) or 0.0)
+
+    def has_reply(self, request: TeacherRequest) -> bool:
+        """Whether the reply is in the ledger, so that asking costs nothing."""
+        return self._find_stored(request) is not None
+
     async def _ask_all(self, requests: Sequence[TeacherRequest]) -> list[Outcome]:
         if self._gate is None:
             self._gate = Gate(self.settings.max_concurrency, first_pause_s=FIRST_BACKOFF_S, on_state=self._report_state)
@@ -305,7 +314,7 @@ class Teacher:
         return backoff_s if error.retry_after_s is None else max(error.retry_after_s, 0) + FIRST_BACKOFF_S * (jitter - 0.5)
 
     async def _attempt(self, request: TeacherRequest) -> Reply:
-        most = self._bound(request)
+        most = self.find_most(request)
         await self._reserve(most)
         real = most  # what is not known to be less counts in full
         try:
@@ -342,10 +351,6 @@ class Teacher:
                     raise
             async with self._settled:
                 await self._settled.wait()
-
-    def _bound(self, request: TeacherRequest) -> Spend:
-        reply_tokens = request.reply_token_bound
-        return Spend(1, request.token_bound, self._cost(request.token_bound - reply_tokens, reply_tokens) or 0.0)
 
     def _cost(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float | None:
         prices = self.settings.prices

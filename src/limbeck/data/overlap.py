@@ -20,7 +20,6 @@ COMMON_SHARE = 0.01
 HELD_OUT_TEMPLATE_ROWS = 8  # of fewer held-out rows, a text that they share may as well be a near-repeat
 SHINGLE_WORDS = 3
 NEAR_DUPLICATE_JACCARD = 0.80
-NEAR_DUPLICATE_COSINE = 0.95
 _PERMUTATIONS = 128
 _CANDIDATE_JACCARD = 0.5  # LSH misses pairs near its own threshold (64% of those at 0.8); candidates are checked exactly
 
@@ -101,9 +100,7 @@ class DuplicateGuard:
     differ is none, by either measure.
     """
 
-    def __init__(
-        self, examples: Iterable[Example] = (), *, vectors: Vectors | None = None, min_cosine: float = NEAR_DUPLICATE_COSINE
-    ) -> None:
+    def __init__(self, examples: Iterable[Example] = (), *, vectors: Vectors | None = None, min_cosine: float = 1.0) -> None:
         self._exact: dict[str, str] = {}
         self._near = MinHashLSH(threshold=_CANDIDATE_JACCARD, num_perm=_PERMUTATIONS)
         self._known: dict[str, _Known] = {}

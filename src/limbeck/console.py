@@ -144,6 +144,10 @@ def print_status(facts: dict[str, Any]) -> None:
     scored = {entry["stage"]: entry["scored"] for entry in facts["stages"] if entry["scored"]}
     if scored:
         console.print(describe_scored(scored), highlight=False)
+    for text in facts["warnings"]:
+        console.print(f"warning: {clean(text)}", highlight=False)
+    if facts["diversity"] is not None:
+        console.print(clean(facts["diversity"]["text"]), highlight=False)
     table = Table(title="spend", box=SIMPLE_HEAD)
     for column in ("what", "spent", "planned", "cap"):
         table.add_column(column, justify="left" if column == "what" else "right")

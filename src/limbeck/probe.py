@@ -38,7 +38,7 @@ from limbeck.selection.quotas import GLOBAL, Share, compute_synthetic_need
 from limbeck.storage import write_json
 from limbeck.teacher.annotate import annotate
 from limbeck.teacher.answer import ask_answers
-from limbeck.teacher.asking import Harvest
+from limbeck.teacher.asking import Harvest, Review
 from limbeck.teacher.budget import Budget
 from limbeck.teacher.generate import generate
 from limbeck.teacher.ledger import Ledger
@@ -264,7 +264,7 @@ class _Probe:
         harvest = synthesize(
             self.teacher, seeds, wanted, task=data.task, stage=stage, seed=config.seed, max_attempts=1,
             duplicates=DuplicateGuard(data.train), leaks=data.leaks, is_domain_answer=config.data.domain == "answer",
-            review=(lambda examples: check_answers(examples, stage)) if method.verify == "answer" else None,
+            review=Review(lambda examples: check_answers(examples, stage)) if method.verify == "answer" else None,
         )  # fmt: skip
         self.note("synthesize", harvest, unknown=unknown, is_final=method.verify != "vote")
 

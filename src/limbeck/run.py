@@ -28,6 +28,7 @@ from limbeck.run_data import RunData, check_same_run, prepare
 from limbeck.run_folder import RunFolder
 from limbeck.run_measure import join_metrics, measure_once, measure_teacher_once
 from limbeck.selection.quotas import GLOBAL
+from limbeck.status import read_diversity
 from limbeck.storage import read_json, write_json, write_jsonl, write_text
 from limbeck.student.encode import make_encoder
 from limbeck.student.model import load_tokenizer, save_student
@@ -46,12 +47,14 @@ class RunResult:
         metrics: as in ``metrics.json``, or None where there is no test set.
         student: folder of the final student, or None where none was trained (``stages: 0``).
         ended_by: the cap that ended the run early, or None.
+        diversity: how varied the synthesized examples are (`limbeck.data.diversity.summarize`), or None where there are none.
     """
 
     folder: Path
     metrics: Mapping[str, Any] | None
     student: Path | None
     ended_by: BudgetExhausted | None
+    diversity: Mapping[str, Any] | None = None
 
 
 def run(config: Config, out: Path, progress: Progress | None = None, data: RunData | None = None) -> RunResult:
@@ -157,7 +160,7 @@ def _distil(
         tail=data.tail, leaks=data.leaks,
         is_domain_answer=config.data.domain == "answer", max_examples=config.budget.max_examples, teacher=teacher,
         student=config.student, training=config.training, evaluation=config.evaluation, encoder=encoder, folder=folder,
-        say=reporter.say, begin_stage=reporter.begin_stage,
+        say=reporter.say, begin_stage=reporter.begin_stage, note=progress.note,
     )  # fmt: skip
     baseline = measure_once(job, folder.path / "baseline", data.test, job.load_untouched, "measuring the untouched student")
     if isinstance(config.method, GoldSettings):
@@ -189,8 +192,10 @@ def claim_folder(folder: RunFolder, config: Config, data: RunData) -> None:
         status="running", name=config.name, seed=config.seed, started_at=state.get("started_at", time.time()),
         data=dict(data.hashes), domains=dict(data.counts), stages=config.method.stages,
         versions=find_versions(), commit=find_commit(), error=None,
-        teacher=None,
+        teacher=None, overlap=dict(data.overlap),
     )  # fmt: skip
+    if data.left_out:
+        write_jsonl(folder.path / "left_out.jsonl", data.left_out)
 
 
 def describe_bought(job: Job, distillation: Distillation) -> str:
@@ -238,6 +243,9 @@ def finish(
         write_json(folder.path / "metrics.json", metrics)
     for domain, count in distillation.missing.items():
         progress.note(f"{domain}: {count} wanted example(s) could not be had")
+    diversity = read_diversity(folder.path)
+    if diversity is not None:
+        progress.note(diversity["text"])
     exhausted = job.teacher.budget.exhausted if distillation.is_cut_short else None
     ended_by = exhausted and exhausted.explain(describe_bought(job, distillation))
     write_text(folder.path / "README.md", write_card(config, data.task, distillation, metrics))
@@ -245,4 +253,4 @@ def finish(
         status="budget" if ended_by else "done", stage=None, step=None, teacher=None, finished_at=time.time(),
         examples=len(distillation.training_set), missing=distillation.missing,
     )  # fmt: skip
-    return RunResult(folder.path, metrics, student, ended_by)
+    return RunResult(folder.path, metrics, student, ended_by, diversity and diversity["summary"])

@@ -11,14 +11,16 @@ from typing import Any
 
 from limbeck.config import Config
 from limbeck.config_changes import find_differences
-from limbeck.data.example import Example, hash_text
+from limbeck.data.example import Example, Rejected, hash_text
 from limbeck.data.overlap import LeakGuard
 from limbeck.data.sources import Reading, collect_labels, read_examples
+from limbeck.data.splits import count_shared, describe_overlap, split_leaking
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError, DataError
 from limbeck.evaluation.metrics import choose_rows
 from limbeck.methods.fit import check_selection
 from limbeck.methods.settings import BalDistillSettings, GoldSettings
+from limbeck.packaged import find_packaged
 from limbeck.selection.quotas import GLOBAL, find_tail_domains
 from limbeck.teacher.backends import open_backend
 from limbeck.teacher.budget import check_prices
@@ -38,6 +40,9 @@ class RunData:
         tail: the tail domains of the metrics.
         hashes: of each file, by what it is for.
         notes: what the user should know.
+        overlap: exact ``repeats`` collapsed in each file, rows that leak into dev or test (``leaks``: how many into each), and
+            ``dev_in_test``.
+        left_out: the rows that leak, each with the row that it repeats.
         backend: the teacher's backend, opened.
     """
 
@@ -51,6 +56,8 @@ class RunData:
     tail: frozenset[str]
     hashes: Mapping[str, str]
     notes: Sequence[str]
+    overlap: Mapping[str, Any]
+    left_out: Sequence[Rejected]
     backend: Backend
 
 
@@ -60,10 +67,12 @@ def prepare(config: Config, out: Path) -> RunData:
     A run folder that holds replies may go on while its teacher is away, so there the teacher is not bothered.
 
     Raises:
-        ConfigError, DataError: as `read_data`.
+        ConfigError, DataError: as `read_data`; or ``near_duplicates: embedding`` without the encoder's wheel.
         TeacherError: the teacher can't be asked.
     """
     data = read_data(config)
+    if config.method.invents and config.method.near_duplicates == "embedding":
+        find_packaged("minilm-l6")
     if not config.method.asks_teacher or _has_replies(out / "ledger.sqlite"):
         return data
     remark = check_teacher(data.backend, config.teacher)
@@ -108,21 +117,22 @@ def read_human(config: Config, method: GoldSettings) -> RunData:
     task = collect_labels(config.task, config.data, "human")
     human = read_examples(config.data.human, task, config.data, "train")
     dev, test, leaks = _read_held_out(config, [])
-    clean = [example for example in human.examples if leaks.find_leak(example.question) is None]
-    leaking = [example for example in human.examples if leaks.find_leak(example.question) is not None]
-    notes = _count_repeats(human, dev, test)
+    clean, left_out = split_leaking(human.examples, leaks)
+    shared = count_shared(_examples(dev), _examples(test), [])
+    notes, overlap = describe_overlap({"human": human, "dev": dev, "test": test}, left_out, shared)
     if method.attributes == "draw" and not config.task.attributes:
         notes.append(
             "task.attributes is empty, so prompts draw none; lists such as {topic: [acting, music]} keep examples apart"
         )
-    if leaking:
-        first = f"{leaking[0].question[:80]!r} is also in dev or test (row {leaks.find_leak(leaking[0].question)})"
+    if left_out:
+        leaking = next(example for example in human.examples if example.id == left_out[0].example_id)
+        first = f"{leaking.question[:80]!r} is also in dev or test ({left_out[0].detail})"
         if config.data.human_size is None or not clean:
             raise DataError(
                 f"{human.source}: the human example {first}. It would be shown to the teacher; take another one, from a "
                 "training split."
             )
-        notes.append(f"{len(leaking)} of {len(human.examples)} rows of data.human are passed over: the first {first}")
+        notes.append(f"{len(left_out)} of {len(human.examples)} rows of data.human are passed over: the first {first}")
     chosen = choose_rows(
         [example.domain for example in clean], config.data.human_size,
         lambda index: hash_text(f"human/{config.seed}/{clean[index].id}"),
@@ -133,7 +143,7 @@ def read_human(config: Config, method: GoldSettings) -> RunData:
     counts = Counter(example.domain for example in examples)
     return RunData(
         task, examples, frozenset(), _examples(dev), _examples(test), leaks, counts, frozenset(),
-        _hash_files(config, {"human": human, "dev": dev, "test": test}, backend), notes, backend,
+        _hash_files(config, {"human": human, "dev": dev, "test": test}, backend), notes, overlap, left_out, backend,
     )  # fmt: skip
 
 
@@ -151,15 +161,12 @@ def read_pool(config: Config, method: BalDistillSettings) -> RunData:
     train = read_examples(config.data.train, task, config.data, "train")
     dev, test, leaks = _read_held_out(config, [e.question for e in train.examples])
     held_out = [example for reading in (dev, test) if reading for example in reading.examples]
-    kept: list[Example] = []
-    leaking: list[Example] = []
-    for example in train.examples:
-        row = leaks.find_leak(example.question)
-        (kept if row is None else leaking).append(example)
-    notes = _count_repeats(train, dev, test)
-    if leaking:
-        first = leaking[0].question[:80]
-        text = f"{len(leaking)} of {len(train.examples)} training rows are also in dev or test (first: {first!r})"
+    kept, left_out = split_leaking(train.examples, leaks)
+    shared = count_shared(_examples(dev), _examples(test), [e.question for e in train.examples])
+    notes, overlap = describe_overlap({"train": train, "dev": dev, "test": test}, left_out, shared)
+    if left_out:
+        first = next(example for example in train.examples if example.id == left_out[0].example_id).question[:80]
+        text = f"{len(left_out)} of {len(train.examples)} training rows are also in dev or test (first: {first!r})"
         if config.data.on_leak == "error" or not kept:
             raise DataError(f"{train.source}: {text}; remove them, or set data.on_leak: drop")
         notes.append(f"{text}; they are left out")
@@ -186,7 +193,8 @@ def read_pool(config: Config, method: BalDistillSettings) -> RunData:
     unseen = {example.domain for example in held_out} - set(counts)  # n_d = 0 of them in the pool
     tail = frozenset(find_tail_domains(counts, config.budget.max_examples) | unseen)
     return RunData(
-        task, kept, unavailable, _examples(dev), _examples(test), leaks, counts, tail, hashes, notes, backend
+        task, kept, unavailable, _examples(dev), _examples(test), leaks, counts, tail, hashes, notes, overlap, left_out,
+        backend,
     )  # fmt: skip
 
 
@@ -199,14 +207,6 @@ def _read_held_out(config: Config, train: Sequence[str]) -> tuple[Reading | None
     )
     held_out = [example for reading in (dev, test) if reading for example in reading.examples]
     return dev, test, LeakGuard(((e.id, e.question) for e in held_out), train)
-
-
-def _count_repeats(*readings: Reading | None) -> list[str]:
-    return [
-        f"{Path(reading.source).name}: {reading.repeat_count} exact repeats collapsed"
-        for reading in readings
-        if reading and reading.repeat_count
-    ]
 
 
 def _hash_files(config: Config, readings: Mapping[str, Reading | None], backend: Backend) -> dict[str, str]:

@@ -57,6 +57,9 @@ def read_status(path: Path) -> dict[str, Any]:
         "planned_by_purpose": sum_planned(path / "plan.json"),
         "spent_by_purpose": sum_spent(path / "ledger.sqlite"),
         "domains": domains,
+        "overlap": state.get("overlap"),
+        "diversity": read_diversity(path),
+        "warnings": list((state.get("warnings") or {}).values()),
         "error": state.get("error"),
     }
 
@@ -65,6 +68,12 @@ def sum_scored(path: Path) -> dict[str, int] | None:
     """How many candidates a stage scored by IFD, and of how many the score is doubtful; None where it scored none by it."""
     rows = read_json(path)["domains"].values() if path.exists() else ()
     return {name: sum(row[name] for row in rows) for name in next(iter(rows))} if rows else None
+
+
+def read_diversity(path: Path) -> dict[str, Any] | None:
+    """How varied the inventions of a run folder are, as its last stage found; None where there are none."""
+    file = path / "diversity.json"
+    return dict(read_json(file)) if file.exists() else None
 
 
 def sum_planned(path: Path) -> dict[str, dict[str, dict[str, float | None]]] | None:

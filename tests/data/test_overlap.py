@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support import make_example
 
 from limbeck.data.overlap import DuplicateGuard, LeakGuard, find_ngrams, normalise_question
+from limbeck.data.vectors import Vectors
 
 
 def words(name: str, count: int) -> list[str]:
@@ -216,6 +218,76 @@ def test_first_of_two_repeats_is_named() -> None:
     guard.add(make_example("What is it?", id="first"))
     guard.add(make_example("what is it", id="second"))
     assert guard.find_duplicate("What is it?", "text") == ("duplicate", "first")
+
+
+# Near-duplicates by meaning
+
+
+class FakeEncoder:
+    """Vectors in the plane by a table of degrees; remembers the lists of texts that it was given."""
+
+    def __init__(self, degrees: dict[str, float]) -> None:
+        self.degrees, self.calls = degrees, list[list[str]]()
+
+    def __call__(self, texts: Sequence[str]) -> np.ndarray:
+        self.calls.append(list(texts))
+        angles = np.radians([self.degrees[text] for text in texts])
+        return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+
+
+def guard_meaning(encoder: FakeEncoder, known: Sequence[str], min_cosine: float = 0.9) -> DuplicateGuard:
+    examples = [make_example(text, id=text) for text in known]
+    return DuplicateGuard(examples, vectors=Vectors(encoder, examples), min_cosine=min_cosine)
+
+
+def test_near_duplicate_by_cosine_by_hand() -> None:
+    """Of known questions at 0, 60 and 90 degrees the nearest one is named where its cosine is at least the bound."""
+    encoder = FakeEncoder({"Zero.": 0, "Sixty.": 60, "Ninety.": 90, "At 59.": 59, "At 30.": 30, "At 29.": 29})
+    guard = guard_meaning(encoder, ["Zero.", "Sixty.", "Ninety."], min_cosine=0.87)
+    assert guard.find_duplicate("At 59.", "text", "d") == ("near_duplicate", "Sixty.")
+    assert guard.find_duplicate("At 30.", "text", "d") is None, "cos 30° = 0.866"
+    assert guard.find_duplicate("At 29.", "text", "d") == ("near_duplicate", "Zero."), "cos 29° = 0.875"
+    assert guard.find_duplicate("ninety", "text", "d") == ("duplicate", "Ninety."), "an exact repeat needs no vector"
+
+
+def test_meaning_is_compared_within_a_domain() -> None:
+    """A review that blames in the words of one that praises is no duplicate of it, and without a domain nothing is compared."""
+    guard = guard_meaning(FakeEncoder({"It is good.": 0, "It is bad.": 1}), ["It is good."])
+    assert guard.find_duplicate("It is bad.", "label", "other") is None
+    assert guard.find_duplicate("It is bad.", "label") is None
+    assert guard.find_duplicate("It is bad.", "label", "d") is not None
+
+
+@pytest.mark.parametrize(("answer_type", "is_found"), [("number", False), ("math", False), ("text", True), ("label", True)])
+def test_other_numbers_make_another_problem_by_meaning_too(answer_type: str, is_found: bool) -> None:
+    """In number and math tasks a question with other numbers is another problem, however near its vector."""
+    encoder = FakeEncoder({"Add 2 and 3.": 0, "What is the sum of 2 and 4?": 1, "What is the sum of 2 and 3?": 2})
+    guard = guard_meaning(encoder, ["Add 2 and 3."])
+    assert (guard.find_duplicate("What is the sum of 2 and 4?", answer_type, "d") is not None) == is_found
+    assert guard.find_duplicate("What is the sum of 2 and 3?", answer_type, "d") is not None
+
+
+def test_what_is_forgotten_is_no_duplicate_by_meaning() -> None:
+    """An example that was added and forgotten again is compared with nothing."""
+    encoder = FakeEncoder({"Zero.": 0, "Fifty.": 50, "At 49.": 49})
+    guard, later = guard_meaning(encoder, ["Zero."]), make_example("Fifty.", id="later")
+    guard.add(later)
+    assert guard.find_duplicate("At 49.", "text", "d") == ("near_duplicate", "later")
+    guard.forget(later)
+    assert guard.find_duplicate("At 49.", "text", "d") is None
+
+
+def test_each_text_is_embedded_once_and_rows_of_the_data_together() -> None:
+    """The rows of a domain are embedded in one call when the domain is first looked up, and every other text alone."""
+    encoder = FakeEncoder({"a": 0, "b": 90, "c": 40, "d": 45, "e": 100})
+    examples = [make_example("a"), make_example("b"), make_example("e", domain="head")]
+    guard = DuplicateGuard(examples, vectors=Vectors(encoder, examples), min_cosine=0.99)
+    assert encoder.calls == []
+    guard.find_duplicate("c", "text", "d")
+    guard.add(make_example("c"))
+    guard.find_duplicate("d", "text", "d")
+    guard.find_duplicate("d", "text", "d")
+    assert encoder.calls == [["a", "b"], ["c"], ["d"]], "the head domain, for which nothing is invented, is never embedded"
 
 
 @given(st.lists(st.text(max_size=25), max_size=5), st.text(max_size=25), st.sampled_from(["number", "text", "math"]))

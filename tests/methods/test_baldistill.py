@@ -325,6 +325,25 @@ def test_feedback_shows_what_the_student_says(
     assert not (result.folder / "stage_0" / "feedback.jsonl").exists()
 
 
+@pytest.mark.parametrize("verify", ["none", "vote"])
+def test_error_feedback_shows_no_invention_that_may_be_wrong(
+    project: Project, teacher: SumTeacher, monkeypatch: pytest.MonkeyPatch, verify: str
+) -> None:
+    """Inventions with the largest loss, all answered otherwise, are shown as errors only where votes came to their answers."""
+
+    def score(student: object, examples: list[Example], encoder: object, **options: object) -> list[Score]:
+        return [Score(e.id, e.domain, 0, {"energy": 0.0, "nll": float(e.provenance.kind != "real")}) for e in examples]
+
+    monkeypatch.setattr(guide, "SCORES", {"energy": score})
+    run_config(project(
+        {"big": 12, "small": 4}, budget__max_examples=24, method__feedback="error", method__verify=verify,
+        teacher__seed_examples=1,
+    ))  # fmt: skip
+    shown = [request.about.examples[0].provenance.kind for request in teacher.asked
+             if request.about.purpose == "synthesize" and request.about.stage == 2]  # fmt: skip
+    assert set(shown) == {"real" if verify == "none" else "synthesized"}
+
+
 def _read_train(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (path.parent / "train.jsonl").read_text().splitlines()]
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from limbeck.data.example import Example, Rejected, make_example_id
 from limbeck.data.overlap import DuplicateGuard, LeakGuard
 from limbeck.data.task import Task
-from limbeck.teacher.asking import Harvest
+from limbeck.teacher.asking import Harvest, Review
 from limbeck.teacher.backends.scripted import ScriptedBackend
 from limbeck.teacher.budget import Budget, BudgetSettings
 from limbeck.teacher.generate import Asked, clean_text, generate, read_generated, read_parts, write_messages
@@ -594,7 +594,7 @@ def test_reviewed_rejects_are_replaced(tmp_path: Path) -> None:
             for place, example in enumerate(examples)
         ]
 
-    harvest = run(teacher, {"positive": 4, "negative": 4}, review=review, max_attempts=4)
+    harvest = run(teacher, {"positive": 4, "negative": 4}, review=Review(review), max_attempts=4)
     # Of 8 every second one is kept, the others asked anew: 4, of which 2 are kept, and so on; of one none is.
     assert waves[:4] == [8, 4, 2, 1]
     assert len(backend.asked) == sum(waves)
@@ -609,7 +609,7 @@ def test_reviewed_rejects_are_replaced_within_max_attempts(tmp_path: Path) -> No
     teacher, backend = make_teacher(tmp_path, invent)
     harvest = run(
         teacher, {"positive": 3}, max_attempts=4,
-        review=lambda examples: [Rejected(2, example.domain, "relabelled") for example in examples],
+        review=Review(lambda examples: [Rejected(2, example.domain, "relabelled") for example in examples]),
     )  # fmt: skip
     assert len(backend.asked) == len(harvest.rejected) == 3 * 4
     assert (harvest.kept, count_missing(harvest)) == ([], 3)
@@ -624,7 +624,7 @@ def test_a_review_sees_only_what_passed(tmp_path: Path) -> None:
         seen.extend(example.domain for example in examples)
         return examples
 
-    harvest = run(teacher, {"positive": 2, "negative": 3}, review=review, max_attempts=2)
+    harvest = run(teacher, {"positive": 2, "negative": 3}, review=Review(review), max_attempts=2)
     assert seen == ["negative"] * 3
     assert [example.domain for example in harvest.kept] == ["negative"] * 3
     assert count_missing(harvest) == 2

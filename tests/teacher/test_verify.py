@@ -14,7 +14,7 @@ from limbeck.data.example import Example, Rejected
 from limbeck.data.overlap import DuplicateGuard, LeakGuard
 from limbeck.data.procedural import DOMAINS, draw_problem
 from limbeck.data.task import Task
-from limbeck.teacher.asking import Harvest, forget_rejected
+from limbeck.teacher.asking import Harvest, Review, forget_rejected
 from limbeck.teacher.backends.scripted import ScriptedBackend
 from limbeck.teacher.backends.tutor import TutorBackend
 from limbeck.teacher.budget import Budget, BudgetSettings
@@ -142,12 +142,78 @@ def test_agreement_is_a_bound_that_is_kept(tmp_path: Path, agreement: float, is_
         assert "stored '1', votes ['0', '1', '2']" in verdict.detail
 
 
-def test_caps_hold_over_votes(tmp_path: Path) -> None:
-    """With a cap of 40 requests no more are made, and an example whose votes can't be paid is not kept."""
+def test_no_example_is_left_without_its_votes(tmp_path: Path) -> None:
+    """With a cap of 40 requests ten examples are written and voted on three times each, in turns over the domains."""
     teacher = make_teacher(tmp_path, max_requests=40)
     harvest = invent(teacher, "vote")
-    assert teacher.budget.spent.requests == 40
-    assert len(harvest.kept) * 4 <= 40
+    purposes = Counter(row["purpose"] for row in teacher.ledger.list_requests())
+    assert purposes == {"synthesize": 10, "verify": 30}
+    assert len(harvest.kept) == 10
+    assert Counter(example.domain for example in harvest.kept) == {name: 1 + (place < 2) for place, name in enumerate(DOMAINS)}
+    assert teacher.budget.exhausted is not None, "so that the run says that a cap ended it"
+    assert (teacher.budget.exhausted.spent, teacher.budget.exhausted.needed) == (40, 4)
+
+
+def test_what_a_rejected_example_leaves_is_spent_on_others(tmp_path: Path) -> None:
+    """Of 22 requests five examples can be voted on; where two of them are malformed, their votes pay two others, and no part of
+    an example is bought with what is left."""
+    numbers = count()
+
+    def script(request: TeacherRequest) -> str:
+        if request.about.purpose == "verify":
+            return f"Steps.\nThe answer is: {request.about.examples[0].answer}"
+        number = next(numbers)
+        text = f"Question: What is {number} and nothing?\nRationale: It is {number}.\nThe answer is: {number}"
+        return text if number >= 2 else "What?"
+
+    teacher = make_teacher(tmp_path, ScriptedBackend(script), max_requests=22)
+    harvest = synthesize(
+        teacher, {"d": [make_example("Seed?", "1")]}, {"d": 9}, task=TASK, stage=0, seed=1, max_attempts=3,
+        duplicates=DuplicateGuard(), leaks=LeakGuard([], []),
+        review=make_review("vote", teacher, TASK, stage=0, votes=3, agreement=1.0),
+    )  # fmt: skip
+    purposes = Counter(row["purpose"] for row in teacher.ledger.list_requests())
+    assert purposes == {"synthesize": 7, "verify": 15}, "5 + 9, then 8 left: 2 + 6"
+    assert (len(harvest.kept), harvest.missing) == (5, {"d": 4})
+
+
+def test_replies_that_are_paid_need_no_room(tmp_path: Path) -> None:
+    """The same cap again, without a request left, keeps again what its stored replies gave, and asks nothing."""
+    first = invent(make_teacher(tmp_path, max_requests=40), "vote")
+    again = make_teacher(tmp_path, max_requests=40)
+    second = invent(again, "vote")
+    assert {example.id for example in second.kept} == {example.id for example in first.kept}
+    assert len(list(again.ledger.list_requests())) == 40
+
+
+@pytest.mark.parametrize(
+    ("said", "share"),
+    [
+        (["5"], 1),
+        (["6"], 0),
+        ([None], 0),
+        (["5", "6"], 1 / 2),  # a tie is half of the votes
+        (["5", "5", "6"], 2 / 3),
+        (["5", "6", "6"], 1 / 3),
+        (["5", "6", "7"], 1 / 3),  # a tie of all three
+        (["5", None, "5"], 2 / 3),  # what is not answered agrees with nothing
+        (["5", "5", "6", "6"], 1 / 2),
+        (["5", "5", "5", "6", "6"], 3 / 5),
+        (["5", "5", "6", "6", "7"], 2 / 5),  # tied with another answer
+        (["5", "5", "6", "7", "8"], 2 / 5),  # the largest group, and no half
+        (["5.0", "5", "05", "5", "5"], 1),  # equal by value
+    ],
+)
+def test_votes_and_ties_by_hand(tmp_path: Path, said: list[str | None], share: float) -> None:
+    """The share of votes that equal the stored answer is compared with the bound; what the others agree on has no part."""
+    answers = [f"Steps.\nThe answer is: {text}" if text else "I can't tell." for text in said]
+    for bound in (1 / 3, 0.5, 0.6, 2 / 3, 1.0):
+        teacher = make_teacher(tmp_path / str(bound), ScriptedBackend(lambda request: answers[request.sample]))
+        (verdict,) = ask_votes(
+            teacher, [make_example("?", "5")], TASK, stage=0, votes=len(said), agreement=bound, reason="r", is_reasoned=True
+        )
+        assert isinstance(verdict, Example) == (share >= bound), bound
+        assert not isinstance(verdict, Example) or verdict.meta["agreement"] == share
 
 
 def test_a_rejected_question_may_come_back(tmp_path: Path) -> None:
@@ -156,9 +222,10 @@ def test_a_rejected_question_may_come_back(tmp_path: Path) -> None:
     new = [make_example("What is 1 and 2?"), make_example("How many legs do 3 hens have?")]
     for example in new:
         guard.add(example)
-    review = forget_rejected(lambda examples: [Rejected(0, "d", "unverified"), examples[1]], guard)
+    review = forget_rejected(Review(lambda examples: [Rejected(0, "d", "unverified"), examples[1]], requests=3), guard)
     assert review is not None
-    review(new)
+    assert review.requests == 3
+    review.look(new)
     assert guard.find_duplicate(new[0].question, "number") is None
     assert guard.find_duplicate(new[1].question, "number") == ("duplicate", new[1].id)
     assert guard.find_duplicate("What is 7 and 8?", "number") is not None

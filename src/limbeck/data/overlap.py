@@ -6,10 +6,12 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from datasketch import MinHash, MinHashLSH
 
 from limbeck.data.example import Example
+from limbeck.data.vectors import COSINE_DIGITS, Vectors
 
 NGRAM_WORDS = 8
 LEAK_SHARE = 0.60
@@ -82,17 +84,27 @@ def _find_common(texts: Sequence[str], at_least: int = 2) -> set[str]:
     return {ngram for ngram, count in counts.items() if count >= at_least and count > COMMON_SHARE * len(texts)}
 
 
+class _Known(NamedTuple):
+    shingles: set[str]
+    numbers: list[str]
+    domain: str
+    question: str
+
+
 class DuplicateGuard:
     """Remembers questions and recognises repeats: exact after `normalise_question`, or near.
 
     Near = Jaccard of the sets of word 3-shingles ≥ 0.8, candidates found by MinHash (128 permutations) and checked
-    exactly; in number and math tasks a pair whose numbers differ is none.
+    exactly; with `vectors` also a cosine ≥ `min_cosine`, among questions of the same domain only, since a sentence encoder
+    puts two reviews that praise and blame in the same words close together. In number and math tasks a pair whose numbers
+    differ is none, by either measure.
     """
 
-    def __init__(self, examples: Iterable[Example] = ()) -> None:
+    def __init__(self, examples: Iterable[Example] = (), *, vectors: Vectors | None = None, min_cosine: float = 1.0) -> None:
         self._exact: dict[str, str] = {}
         self._near = MinHashLSH(threshold=_CANDIDATE_JACCARD, num_perm=_PERMUTATIONS)
-        self._known: dict[str, tuple[set[str], list[str]]] = {}
+        self._known: dict[str, _Known] = {}
+        self.vectors, self._min_cosine = vectors, min_cosine
         for example in examples:
             self.add(example)
 
@@ -104,7 +116,7 @@ class DuplicateGuard:
         self._exact[text] = example.id
         key = f"{len(self._known)}:{example.id}"
         shingles = _shingles(text)
-        self._known[key] = (shingles, re.findall(r"\d+", text))
+        self._known[key] = _Known(shingles, re.findall(r"\d+", text), example.domain, example.question)
         self._near.insert(key, _minhash(shingles))
 
     def forget(self, example: Example) -> None:
@@ -117,25 +129,55 @@ class DuplicateGuard:
         del self._known[key]
         self._near.remove(key)
 
-    def find_duplicate(self, question: str, answer_type: str) -> tuple[str, str] | None:
-        """``(reason, id of the known example)`` with reason ``duplicate`` or ``near_duplicate``, or None."""
+    def find_duplicate(self, question: str, answer_type: str, domain: str | None = None) -> tuple[str, str] | None:
+        """``(reason, id of the known example)`` with reason ``duplicate`` or ``near_duplicate``, or None.
+
+        Args:
+            question: as it would be asked.
+            answer_type: decides whether numbers make another question.
+            domain: of the question; without it nothing is compared by vectors.
+        """
         text = normalise_question(question)
         if text in self._exact:
             return "duplicate", self._exact[text]
         shingles, numbers = _shingles(text), re.findall(r"\d+", text)
+        has_numbers = answer_type in ("number", "math")
         for key in sorted(self._near.query(_minhash(shingles))):
-            known, known_numbers = self._known[key]
-            if answer_type in ("number", "math") and numbers != known_numbers:
+            known = self._known[key]
+            if has_numbers and numbers != known.numbers:
                 continue
-            if len(shingles & known) >= NEAR_DUPLICATE_JACCARD * len(shingles | known):
+            if len(shingles & known.shingles) >= NEAR_DUPLICATE_JACCARD * len(shingles | known.shingles):
                 return "near_duplicate", key.split(":", 1)[1]
-        return None
+        if self.vectors is None or domain is None:
+            return None
+        others = {
+            key: known.question
+            for key, known in self._known.items()
+            if known.domain == domain and not (has_numbers and numbers != known.numbers)
+        }
+        if not others:
+            return None
+        cosines = self.vectors.find(list(others.values()), domain) @ self.vectors.find([question], domain)[0]
+        best = int(cosines.argmax())
+        if round(float(cosines[best]), COSINE_DIGITS) < self._min_cosine:
+            return None
+        return "near_duplicate", list(others)[best].split(":", 1)[1]
 
 
 def measure_similarity(first: str, second: str) -> float:
     """Jaccard similarity of the word 3-shingles of two texts, 0 (nothing shared) to 1."""
-    a, b = _shingles(normalise_question(first)), _shingles(normalise_question(second))
-    return len(a & b) / len(a | b)
+    return measure_jaccard(find_shingles(first), find_shingles(second))
+
+
+def measure_jaccard(first: set[str], second: set[str]) -> float:
+    """Size of the intersection over size of the union of two sets that are not both empty, 0 to 1."""
+    shared = len(first & second)
+    return shared / (len(first) + len(second) - shared)
+
+
+def find_shingles(text: str) -> set[str]:
+    """The word 3-shingles of a text after `normalise_question`; the whole text where it is shorter."""
+    return _shingles(normalise_question(text))
 
 
 def _shingles(text: str) -> set[str]:

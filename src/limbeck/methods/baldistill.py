@@ -22,12 +22,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from limbeck.data.example import Example
-from limbeck.data.overlap import DuplicateGuard
 from limbeck.data.pool import Pool
 from limbeck.methods.choose import order_scored
 from limbeck.methods.collect import collect, read_batch, synthesize_in_advance, write_batch
 from limbeck.methods.guide import count_errors
 from limbeck.methods.job import Distillation, Job, add_counts
+from limbeck.methods.quality import make_guard, watch_diversity
 from limbeck.methods.settings import BalDistillSettings
 from limbeck.run_folder import StageFolder
 from limbeck.selection.pick import order_randomly
@@ -45,7 +45,7 @@ def run_baldistill(job: Job, settings: BalDistillSettings) -> Distillation:
     """
     pool = Pool(job.examples)
     pool.remove(job.unavailable)
-    known = DuplicateGuard(job.examples)
+    known = make_guard(job, settings.near_duplicates, settings.near_duplicate_cosine)
     result = Distillation()
     if settings.pooling == "premixed" and settings.tail == "synthesize":
         pool.add(synthesize_in_advance(job, settings, pool, known))
@@ -68,6 +68,7 @@ def run_baldistill(job: Job, settings: BalDistillSettings) -> Distillation:
         pool.remove([e.id for e in batch.kept] + [r.example_id for r in batch.rejected if r.example_id])
         result.training_set += batch.kept
         result.missing = add_counts(result.missing, batch.missing)
+        watch_diversity(job, known, folder, result.training_set)
 
         if batch.kept:
             is_fresh = settings.student_init == "fresh" or result.last_stage is None

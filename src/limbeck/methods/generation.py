@@ -19,7 +19,7 @@ from limbeck.selection.rounds import Batch, share_evenly
 from limbeck.storage import read_json, read_json_lines, read_records, write_json, write_jsonl
 from limbeck.student.ifd import Score
 from limbeck.student.scores import SCORES, score_by_padded_energy
-from limbeck.teacher.asking import Harvest
+from limbeck.teacher.asking import Harvest, Review
 from limbeck.teacher.generate import HOPELESS_REJECTS, Asked, generate
 from limbeck.teacher.verify import ask_votes
 
@@ -115,7 +115,7 @@ class Generation:
             job.teacher, wanted, show, asked=self.asked, purpose=purpose, place=place, stage=facts.index, seed=job.seed,
             max_attempts=1 if settings.compat else settings.max_attempts_per_example, duplicates=self.known, leaks=job.leaks,
             temperature=self._find_temperature(), find_reason=job.find_training_fault,
-            review=self._relabel if settings.relabel_votes else None,
+            review=Review(self._relabel, settings.relabel_votes) if settings.relabel_votes else None,
         )  # fmt: skip
         (facts.probes if purpose == "probe" else facts.examples).extend(harvest.kept)
         self._keep(harvest, wanted)

@@ -21,10 +21,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from limbeck.data.example import Example
-from limbeck.data.overlap import DuplicateGuard
 from limbeck.methods.final import train_final
 from limbeck.methods.generation import Generation, read_round, write_round
 from limbeck.methods.job import Distillation, Job, add_counts
+from limbeck.methods.quality import make_guard, watch_diversity
 from limbeck.methods.settings import GoldSettings
 from limbeck.run_folder import StageFolder
 from limbeck.selection.rounds import Round, make_rounds
@@ -37,7 +37,7 @@ def run_gold(job: Job, settings: GoldSettings) -> Distillation:
         NothingKept: the teacher does not follow the form; the message has the most frequent reasons.
         TeacherError: the teacher failed every request.
     """
-    known = DuplicateGuard(job.examples)
+    known = make_guard(job, settings.near_duplicates, settings.near_duplicate_cosine)
     result = Distillation()
     generation = Generation(job, settings, known)
     last: StageFolder | None = None
@@ -53,6 +53,7 @@ def run_gold(job: Job, settings: GoldSettings) -> Distillation:
             read_round(folder, generation)
         else:
             run_round(job, settings, generation, plan, folder, last)
+        watch_diversity(job, known, folder, generation.kept)
         result.training_set, result.missing = generation.kept, add_counts(result.missing, generation.missing)
         result.is_cut_short = job.teacher.budget.exhausted is not None
         if result.is_cut_short:

@@ -58,7 +58,8 @@ def choose_feedback(
 
     Of n known examples of a domain as many are chosen as GOLD's band holds (about a quarter, none of two or fewer): under
     ``energy`` the band of the ranks by the last student's energy, under ``error`` what that student answers wrongly, then the
-    rest, largest loss first. So the kinds of feedback differ in *which* are shown and in nothing else.
+    rest, largest loss first; of inventions only those on which votes agreed, since a student that contradicts a wrong one is
+    right. So the kinds of feedback differ in *which* are shown and in nothing else.
 
     Args:
         job: has the student.
@@ -75,10 +76,16 @@ def choose_feedback(
         scored = {example.id: rows[example.id] for example in examples}
         names = choose_band({name: row["energy"] for name, row in scored.items()}, *BAND)
         if feedback == "error":
-            names = sorted(scored, key=lambda name: (scored[name]["is_correct"], -scored[name]["nll"], name))[: len(names)]
+            sure = {example.id for example in examples if is_sure(example)}
+            names = sorted(sure, key=lambda name: (scored[name]["is_correct"], -scored[name]["nll"], name))[: len(names)]
         by_id = {example.id: example for example in examples}
         chosen[domain] = [by_id[name] for name in names]
     return chosen
+
+
+def is_sure(example: Example) -> bool:
+    """Whether the answer of an example is known to be right: it is real, or the teacher's votes came to it again."""
+    return example.provenance.kind == "real" or "agreement" in example.meta
 
 
 def score_known(

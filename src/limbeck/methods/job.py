@@ -56,6 +56,7 @@ class Job:
         dev: rows on which stage students are measured; empty where there are none.
         tail: the tail domains of the metrics.
         is_domain_answer: whether the domain of an example is its answer.
+        note: hears what the user should know at once.
     """
 
     seed: int
@@ -75,6 +76,7 @@ class Job:
     folder: RunFolder
     say: Say = field(default=lambda step, done, total: None)
     begin_stage: Callable[[int | None], None] = field(default=lambda stage: None)
+    note: Callable[[str], None] = field(default=lambda text: None)
 
     def derive_seed(self, *place: object) -> int:
         """A seed for one place of the run: no two places share a random stream."""

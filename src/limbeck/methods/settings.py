@@ -43,6 +43,9 @@ class BalDistillSettings(Settings):
         verify_agreement: share of those votes that must equal the stored answer.
         feedback: which known examples of a tail domain its synthesis prompts show: ``random`` real ones, or first those that
             the last student gets wrong (``error``) or that are in the band of its energies (``energy``), kept inventions too.
+        near_duplicates: how a new example is known to repeat another: ``minhash`` by their words, ``embedding`` also by the
+            cosine of their MiniLM vectors, within a domain.
+        near_duplicate_cosine: from which cosine on, under ``embedding``.
         student_init: ``fresh`` weights each stage, or ``continue`` from the last stage's.
         max_candidates_per_domain: at most this many candidates of a domain are scored, a seeded choice; null scores all.
         max_attempts_per_example: bounds replacement: n wanted examples cost at most n times this many requests.
@@ -69,6 +72,8 @@ class BalDistillSettings(Settings):
     verify_votes: int = Field(default=3, gt=0)
     verify_agreement: float = Field(default=0.5, gt=0, le=1)
     feedback: Literal["random", "error", "energy"] = "random"
+    near_duplicates: Literal["minhash", "embedding"] = "minhash"
+    near_duplicate_cosine: float = Field(default=0.95, gt=0, le=1)
     student_init: Literal["fresh", "continue"] = "fresh"
     max_candidates_per_domain: int | None = Field(default=None, gt=0)
     max_attempts_per_example: int = Field(default=3, gt=0)
@@ -116,6 +121,11 @@ class BalDistillSettings(Settings):
             )
         return self
 
+    @property
+    def invents(self) -> bool:
+        """Whether the teacher synthesizes examples."""
+        return self.stages > 0 and self.tail == "synthesize"
+
     def describe(self) -> str:
         """The method in a line, for a person."""
         objective = ", objective separate" if self.is_separate else ""
@@ -160,6 +170,7 @@ class GoldSettings(Settings):
         temperatures: from the first to the last round, evenly; null keeps ``teacher.temperature``.
         relabel_votes: the teacher answers each generated example so many times; 0 trusts the label asked for.
         relabel_agreement: share of those answers that must agree with it.
+        near_duplicates, near_duplicate_cosine: as in BalDistill.
         student_init: whether a round's student goes on from the last round's weights or begins anew.
         update_epochs: passes over all that is kept so far, in each round.
         held_out: share of the generated examples that the final student is not trained on but judged by.
@@ -185,6 +196,8 @@ class GoldSettings(Settings):
     temperatures: tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]] | None = None
     relabel_votes: int = Field(default=0, ge=0)
     relabel_agreement: float = Field(default=0.5, gt=0, le=1)
+    near_duplicates: Literal["minhash", "embedding"] = "minhash"
+    near_duplicate_cosine: float = Field(default=0.95, gt=0, le=1)
     student_init: Literal["continue", "fresh"] = "continue"
     update_epochs: float = Field(default=1, gt=0)
     held_out: float = Field(default=0.1, ge=0, lt=1)
@@ -200,6 +213,11 @@ class GoldSettings(Settings):
         if self.alphas and not self.held_out:
             raise ValueError("alphas are chosen by held-out accuracy: set held_out above 0")
         return self
+
+    @property
+    def invents(self) -> bool:
+        """Always."""
+        return True
 
     def describe(self) -> str:
         """The method in a line, for a person."""

@@ -5,7 +5,7 @@ Both are masked means of last hidden states, scaled to unit length, so the dot p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -39,17 +39,30 @@ def embed_texts(texts: Sequence[str], *, batch_size: int = 64) -> np.ndarray:
 
     Masked mean of the last hidden states over all tokens, the marks at both ends included, as the encoder was trained. A
     text's vector does not depend on its neighbours but for the last digits. The encoder is loaded by each call: give all
-    texts at once.
+    texts at once, or use `load_minilm`.
 
     Raises:
         ConfigError: the encoder's wheel is not installed; the message has the install command.
+    """
+    return load_minilm(batch_size=batch_size)(texts)
+
+
+def load_minilm(*, batch_size: int = 64) -> Callable[[Sequence[str]], np.ndarray]:
+    """`embed_texts` with an encoder that stays loaded, for texts that come one after another.
+
+    Raises:
+        ConfigError: as `embed_texts`.
     """
     folder, device = find_packaged(MINILM), choose_device()
     with explain_loading(PREFIX + MINILM):
         tokenizer = AutoTokenizer.from_pretrained(folder)
         model = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True).to(device).eval()
-    rows = [list(tokenizer(text, truncation=True, max_length=MINILM_MAX_TOKENS)["input_ids"]) for text in texts]
-    return _embed_rows(model, rows, tokenizer.pad_token_id, device, batch_size, MINILM_WIDTH)
+
+    def embed(texts: Sequence[str]) -> np.ndarray:
+        rows = [list(tokenizer(text, truncation=True, max_length=MINILM_MAX_TOKENS)["input_ids"]) for text in texts]
+        return _embed_rows(model, rows, tokenizer.pad_token_id, device, batch_size, MINILM_WIDTH)
+
+    return embed
 
 
 def embed_examples(student: Student, examples: Sequence[Example], encoder: Encoder, *, batch_size: int) -> np.ndarray:

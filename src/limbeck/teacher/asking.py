@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from limbeck.data.example import Example, Rejected
 from limbeck.data.overlap import DuplicateGuard
+from limbeck.teacher.budget import Spend
 from limbeck.teacher.request import TeacherRequest
 from limbeck.teacher.teacher import Outcome, Teacher
+
+
+@dataclass(frozen=True)
+class Review:
+    """A second look at all examples of a wave that were kept, such as asking the teacher about them.
+
+    Attributes:
+        look: what becomes of the examples, in their order.
+        requests: how many it makes for each of them.
+    """
+
+    look: Callable[[Sequence[Example]], Sequence[Example | Rejected]]
+    requests: int = 0
 
 
 @dataclass
@@ -40,7 +55,7 @@ def ask_until_kept(
     *,
     max_attempts: int,
     is_consuming: Callable[[Rejected], bool] = lambda rejected: False,
-    review: Callable[[Sequence[Example]], Sequence[Example | Rejected]] | None = None,
+    review: Review | None = None,
     hopeless_rejects: int | None = None,
 ) -> Harvest:
     """Ask group by group (a group is a domain, or the whole pool) until each has kept what it wants.
@@ -53,7 +68,8 @@ def ask_until_kept(
         judge: what becomes of an outcome that has a reply.
         max_attempts: a group that wants n asks at most n·max_attempts times.
         is_consuming: rejections that use up a place in the quota (``on_mismatch: consume``).
-        review: a second look at all examples of a wave that `judge` kept, such as asking the teacher about them.
+        review: a second look at what `judge` kept of a wave. Near a cap a wave is only as large as the cap allows together with
+            its review, and the groups take turns in it: else all would be spent on examples that nobody can look at.
         hopeless_rejects: asking ends once so many are rejected and none is kept; before one is kept no more are asked in all.
 
     Returns:
@@ -64,13 +80,16 @@ def ask_until_kept(
     attempts_left = {group: count * max_attempts for group, count in missing.items()}
     kept: dict[str, list[Example]] = {group: [] for group in missing}
     harvest = Harvest()
+    waiting: list[tuple[str, TeacherRequest]] = []
     while True:
         batch: list[tuple[str, TeacherRequest]] = []
         limit = None if hopeless_rejects is None or any(kept.values()) else hopeless_rejects
         if limit is not None and len(harvest.rejected) >= limit:
             break
         for turn, group in enumerate(missing):
-            asked = 0
+            held = [(name, request) for name, request in waiting if name == group]
+            batch += held
+            asked = len(held)
             # While nothing is kept yet, the groups share what may be asked at once.
             free = 0 if limit is None else limit - len(harvest.rejected) - len(batch)
             share = missing[group] if limit is None else -(-free // (len(missing) - turn))
@@ -86,6 +105,7 @@ def ask_until_kept(
                 else:
                     batch.append((group, request))
                     asked += 1
+        batch, waiting = split_payable(teacher, batch, review.requests if review else 0)
         if not batch:
             break
         outcomes = teacher.ask_many([request for _, request in batch])
@@ -98,7 +118,7 @@ def ask_until_kept(
                 attempts_left[group] = 0
                 continue
             judged.append((group, judge(outcome) if outcome.reply else reject(request, "teacher_failed", outcome.detail)))
-        for group, verdict in judged if review is None else review_wave(judged, review):
+        for group, verdict in judged if review is None else review_wave(judged, review.look):
             if isinstance(verdict, Example):
                 kept[group].append(verdict)
                 missing[group] -= 1
@@ -110,6 +130,36 @@ def ask_until_kept(
     return harvest
 
 
+def split_payable(
+    teacher: Teacher, batch: Sequence[tuple[str, TeacherRequest]], review_requests: int
+) -> tuple[list[tuple[str, TeacherRequest]], list[tuple[str, TeacherRequest]]]:
+    """``(requests to ask now, requests that wait)``, both in their order; all are asked now where no review asks anything.
+
+    A request is asked now if the caps allow it and its review beside the others; each request of a review is taken to cost at
+    most what it costs itself. One whose reply is stored is asked in any case, and leaves room for its review, which may not be
+    stored. Groups take turns. If none can be asked, the budget is exhausted.
+    """
+    if not review_requests:
+        return list(batch), []
+    seen: Counter[str] = Counter()
+    turns = []
+    for place, (group, _) in enumerate(batch):
+        turns.append((seen[group], place))
+        seen[group] += 1
+    need, chosen, excess = Spend(), set[int](), None
+    for _, place in sorted(turns):
+        request = batch[place][1]
+        is_stored = teacher.has_reply(request)
+        most = teacher.find_most(request) * (review_requests + (not is_stored))
+        excess = None if is_stored else teacher.budget.find_excess(need, most)
+        if excess is None:
+            need += most
+            chosen.add(place)
+    if batch and not chosen:
+        teacher.budget.exhausted = excess
+    return [batch[place] for place in sorted(chosen)], [pair for place, pair in enumerate(batch) if place not in chosen]
+
+
 def review_wave(
     judged: Sequence[tuple[str, Example | Rejected]], review: Callable[[Sequence[Example]], Sequence[Example | Rejected]]
 ) -> list[tuple[str, Example | Rejected]]:
@@ -118,21 +168,19 @@ def review_wave(
     return [(group, next(reviewed) if isinstance(verdict, Example) else verdict) for group, verdict in judged]
 
 
-def forget_rejected(
-    review: Callable[[Sequence[Example]], Sequence[Example | Rejected]] | None, duplicates: DuplicateGuard
-) -> Callable[[Sequence[Example]], Sequence[Example | Rejected]] | None:
+def forget_rejected(review: Review | None, duplicates: DuplicateGuard) -> Review | None:
     """A review that leaves kept examples alone in the guard, which is all that a later process finds in the run folder."""
     if review is None:
         return None
 
     def look(examples: Sequence[Example]) -> Sequence[Example | Rejected]:
-        verdicts = review(examples)
+        verdicts = review.look(examples)
         for example, verdict in zip(examples, verdicts, strict=True):
             if isinstance(verdict, Rejected):
                 duplicates.forget(example)
         return verdicts
 
-    return look
+    return Review(look, review.requests)
 
 
 def reject(request: TeacherRequest, reason: str, detail: str = "") -> Rejected:

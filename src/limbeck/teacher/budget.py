@@ -51,6 +51,9 @@ class Spend:
     def __add__(self, other: Spend) -> Spend:
         return Spend(self.requests + other.requests, self.tokens + other.tokens, self.cost_usd + other.cost_usd)
 
+    def __mul__(self, times: int) -> Spend:
+        return Spend(self.requests * times, self.tokens * times, self.cost_usd * times)
+
     def __sub__(self, other: Spend) -> Spend:
         return Spend(self.requests - other.requests, self.tokens - other.tokens, self.cost_usd - other.cost_usd)
 
@@ -68,13 +71,9 @@ class Budget:
         self.reserved = Spend()
         self.exhausted: BudgetExhausted | None = None
 
-    def reserve(self, most: Spend) -> None:
-        """Set aside the most that one request can cost.
-
-        Raises:
-            BudgetExhausted: a cap does not allow it; nothing is reserved.
-        """
-        used = self.spent + self.reserved
+    def find_excess(self, before: Spend, most: Spend) -> BudgetExhausted | None:
+        """The cap that does not allow `most` besides what is spent, reserved, or to come `before` it; None where all do."""
+        used = self.spent + self.reserved + before
         caps = (
             ("max_requests", self.settings.max_requests, used.requests, most.requests),
             ("max_tokens", self.settings.max_tokens, used.tokens, most.tokens),
@@ -82,7 +81,17 @@ class Budget:
         )
         for cap, limit, have, need in caps:
             if limit is not None and have + need > limit + 1e-12:
-                raise BudgetExhausted(cap, limit, have, need)
+                return BudgetExhausted(cap, limit, have, need)
+        return None
+
+    def reserve(self, most: Spend) -> None:
+        """Set aside the most that one request can cost.
+
+        Raises:
+            BudgetExhausted: a cap does not allow it; nothing is reserved.
+        """
+        if (excess := self.find_excess(Spend(), most)) is not None:
+            raise excess
         self.reserved += most
 
     def settle(self, most: Spend, real: Spend) -> None:

@@ -17,7 +17,7 @@ from limbeck.data.checks import find_check_fault
 from limbeck.data.example import Example, Provenance, Rejected, hash_text, make_example_id
 from limbeck.data.overlap import DuplicateGuard, LeakGuard, find_ngrams, normalise_question
 from limbeck.data.task import Task
-from limbeck.teacher.asking import Harvest, ask_until_kept, forget_rejected, reject
+from limbeck.teacher.asking import Harvest, Review, ask_until_kept, forget_rejected, reject
 from limbeck.teacher.prompts import AnyTemplate, load_template, render_prompt
 from limbeck.teacher.replies import find_fault, read_synthesis
 from limbeck.teacher.request import About, TeacherRequest
@@ -67,7 +67,7 @@ def generate(
     leaks: LeakGuard,
     temperature: float | None = None,
     find_reason: Callable[[Example], str | None] = lambda example: None,
-    review: Callable[[Sequence[Example]], Sequence[Example | Rejected]] | None = None,
+    review: Review | None = None,
 ) -> Harvest:
     """Have the teacher write new examples until each group has what it wants.
 
@@ -112,7 +112,7 @@ def generate(
             return verdict
         if (leak := leaks.find_leak(verdict.question)) is not None:
             return reject(outcome.request, "leaks_held_out", f"held-out example {leak}")
-        if (known := duplicates.find_duplicate(verdict.question, verdict.answer_type)) is not None:
+        if (known := duplicates.find_duplicate(verdict.question, verdict.answer_type, verdict.domain)) is not None:
             return reject(outcome.request, known[0], f"known example {known[1]}")
         if (reason := find_reason(verdict)) is not None:
             return reject(outcome.request, reason)

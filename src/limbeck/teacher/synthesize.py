@@ -14,7 +14,7 @@ from typing import Any
 from limbeck.data.example import Example, Provenance, Rejected, hash_text, make_example_id
 from limbeck.data.overlap import DuplicateGuard, LeakGuard
 from limbeck.data.task import Task
-from limbeck.teacher.asking import Harvest, ask_until_kept, forget_rejected, reject
+from limbeck.teacher.asking import Harvest, Review, ask_until_kept, forget_rejected, reject
 from limbeck.teacher.prompts import AnyTemplate, load_template, render_prompt
 from limbeck.teacher.replies import drop_closing, find_contradiction, find_fault, mentions_hint, read_synthesis
 from limbeck.teacher.request import About, TeacherRequest
@@ -35,7 +35,7 @@ def synthesize(
     is_domain_answer: bool = False,
     first: Mapping[str, Sequence[Example]] = MappingProxyType({}),
     find_reason: Callable[[Example], str | None] = lambda example: None,
-    review: Callable[[Sequence[Example]], Sequence[Example | Rejected]] | None = None,
+    review: Review | None = None,
 ) -> Harvest:
     """Have the teacher write new examples until each domain has what it wants.
 
@@ -77,7 +77,7 @@ def synthesize(
             return verdict
         if (leak := leaks.find_leak(verdict.question)) is not None:
             return reject(outcome.request, "leaks_held_out", f"held-out example {leak}")
-        if (known := duplicates.find_duplicate(verdict.question, verdict.answer_type)) is not None:
+        if (known := duplicates.find_duplicate(verdict.question, verdict.answer_type, verdict.domain)) is not None:
             return reject(outcome.request, known[0], f"known example {known[1]}")
         if (reason := find_reason(verdict)) is not None:
             return reject(outcome.request, reason)

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from limbeck.errors import BudgetExhausted, TeacherError
-from limbeck.teacher.budget import Budget, check_prices
+from limbeck.teacher.budget import Budget, Spend, check_prices
 from limbeck.teacher.gate import Gate
 from limbeck.teacher.ledger import Ledger
 from limbeck.teacher.patience import Patience
@@ -139,6 +139,14 @@ class Teacher:
                 f"last said: {failed[-1].detail}"
             )
         return outcomes
+
+    def find_most(self, request: TeacherRequest) -> Spend:
+        """The most that an attempt of a request can cost."""
+        return self._sender.find_most(request)
+
+    def has_reply(self, request: TeacherRequest) -> bool:
+        """Whether the reply is in the ledger, so that asking costs nothing."""
+        return self._find_stored(request) is not None
 
     async def _ask_all(self, requests: Sequence[TeacherRequest]) -> list[Outcome]:
         self._sender.recall_models()

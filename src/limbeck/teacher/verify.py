@@ -8,17 +8,15 @@ carried into the answer is visible to ``vote`` alone; an error that the teacher 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 
 from limbeck.data.answers import parse_number
 from limbeck.data.example import Example, Rejected
 from limbeck.data.task import Task
 from limbeck.teacher.answer import ask_answers, measure_agreement
+from limbeck.teacher.asking import Review
 from limbeck.teacher.teacher import Teacher
-
-Review = Callable[[Sequence[Example]], Sequence[Example | Rejected]]
-"""What becomes of the examples of a wave that passed all other checks, in their order."""
 
 _SIGN_OF_RESULT = re.compile(r"[=≈→⇒]")
 _WORD_OF_RESULT = re.compile(r"\b(?:is|are|equals|gives|yields|makes|leaves)\b", re.IGNORECASE)
@@ -46,10 +44,14 @@ def make_review(verify: str, teacher: Teacher, task: Task, *, stage: int, votes:
     if verify == "none":
         return None
     if verify == "answer":
-        return lambda examples: check_answers(examples, stage)
-    return lambda examples: ask_votes(
-        teacher, examples, task, stage=stage, votes=votes, agreement=agreement, reason="unverified", is_reasoned=True
-    )
+        return Review(lambda examples: check_answers(examples, stage))
+
+    def vote(examples: Sequence[Example]) -> list[Example | Rejected]:
+        return ask_votes(
+            teacher, examples, task, stage=stage, votes=votes, agreement=agreement, reason="unverified", is_reasoned=True
+        )
+
+    return Review(vote, votes)
 
 
 def check_answers(examples: Sequence[Example], stage: int) -> list[Example | Rejected]:

@@ -1,0 +1,234 @@
+"""How varied the questions of a domain are, real and synthesized side by side, and whether inventions are only paraphrases.
+
+Distinct-n: Li et al., "A Diversity-Promoting Objective Function", NAACL 2016, arXiv 1510.03055 (there over all words, here over
+all n-grams, so that it is a share). Similarity is `limbeck.data.overlap.measure_similarity`; with vectors also their cosine.
+Pure arithmetic; the same questions give the same numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from limbeck.data.example import Example, hash_text
+from limbeck.data.overlap import NEAR_DUPLICATE_JACCARD, find_shingles, measure_jaccard, normalise_question
+from limbeck.data.vectors import COSINE_DIGITS, Vectors
+
+MOST_TEXTS = 200
+"""Of a larger domain so many real and so many synthesized questions are measured, chosen by the hash of their text."""
+PARAPHRASED_FROM = 4
+"""So few inventions are never called paraphrases, and so few real questions do not say how alike those of a domain are."""
+PARAPHRASED = {"nearest_similarity": (0.35, 0.25), "nearest_cosine": (0.92, 0.10)}
+"""``measure: (at least, and at least so much above the real questions')``; where the figures are from, see docs/methods.md."""
+MOST_NAMED = 5  # domains in a warning
+UNKNOWN_REAL = {"nearest_similarity": 0.30, "nearest_cosine": 0.75}
+"""How alike real questions are taken to be where no domain has enough of them."""
+
+Matrix = Callable[[Sequence[str], Sequence[str]], np.ndarray]
+"""Similarities of texts to texts, shape (first, second), higher = more alike."""
+
+
+def measure_distinct(texts: Sequence[str], n: int) -> float | None:
+    """Different word n-grams over all word n-grams of the texts, 0 to 1; higher = more varied, and lower the more texts there
+    are. None where no text has n words."""
+    found = [ngram for text in texts for ngram in _list_ngrams(normalise_question(text).split(), n)]
+    return len(set(found)) / len(found) if found else None
+
+
+def _list_ngrams(words: Sequence[str], n: int) -> list[tuple[str, ...]]:
+    return [tuple(words[start : start + n]) for start in range(len(words) - n + 1)]
+
+
+def choose_texts(texts: Sequence[str], most: int) -> list[str]:
+    """At most so many of the texts, those with the lowest hashes, in their order."""
+    chosen = set(sorted(range(len(texts)), key=lambda place: (hash_text(texts[place]), place))[:most])
+    return [text for place, text in enumerate(texts) if place in chosen]
+
+
+def compare_shingles(first: Sequence[str], second: Sequence[str]) -> np.ndarray:
+    """Jaccard similarity of the word 3-shingles of texts, shape (first, second), 0 to 1."""
+    rows, columns = ([find_shingles(text) for text in texts] for texts in (first, second))
+    return np.array([[measure_jaccard(a, b) for b in columns] for a in rows]).reshape(len(rows), len(columns))
+
+
+def measure_domain(
+    real: Sequence[str], synthesized: Sequence[str], compare_vectors: Matrix | None = None
+) -> dict[str, dict[str, Any]]:
+    """What is said of one domain.
+
+    Args:
+        real: questions of its real examples.
+        synthesized: questions of its inventions, in the order kept.
+        compare_vectors: cosines of texts, where there are vectors.
+
+    Returns:
+        ``real`` and ``synthesized``, each with
+
+        - ``count``, and ``measured``, which is `MOST_TEXTS` at most;
+        - ``distinct_1`` to ``distinct_3``, of as many real questions as synthesized ones, since they fall with the number;
+        - ``mean_similarity``: mean over all pairs, 0 to 1; with vectors ``mean_cosine``;
+        - ``nearest_similarity``: mean over the questions of the highest similarity, of a real one to any other real one, of an
+          invention to any real one or earlier invention; with vectors ``nearest_cosine``;
+        - ``near_duplicates_of_real``: share of the questions whose similarity to a real one (of a real one: to another) is at
+          least 0.8, whatever their numbers: a template with other numbers counts here, though `DuplicateGuard` keeps it;
+        - of inventions also ``near_duplicates_of_earlier``: the same to an earlier invention.
+
+        What can't be measured is None.
+    """
+    groups = {"real": choose_texts(real, MOST_TEXTS), "synthesized": choose_texts(synthesized, MOST_TEXTS)}
+    size = min(map(len, groups.values())) or MOST_TEXTS
+    found: dict[str, dict[str, Any]] = {}
+    for name, texts in groups.items():
+        found[name] = {"count": len(real if name == "real" else synthesized), "measured": len(texts)}
+        for n in (1, 2, 3):
+            found[name][f"distinct_{n}"] = _round(measure_distinct(choose_texts(texts, size), n))
+    for measure, compare in (("similarity", compare_shingles), ("cosine", compare_vectors)):
+        if compare is None:
+            continue
+        for name, texts in groups.items():
+            known = groups["real"]
+            among = compare(texts, texts) if texts else np.zeros((0, 0))
+            to_real = among if name == "real" else compare(texts, known) if texts and known else np.zeros((len(texts), 0))
+            # A question is not compared with itself, and an invention not with those that came after it.
+            blind = np.eye(len(texts), dtype=bool) if name == "real" else np.triu(np.ones_like(among, dtype=bool))
+            earlier = np.where(blind, -1.0, among)
+            pairs = among[np.tril_indices(len(texts), -1)]
+            found[name][f"mean_{measure}"] = _round(pairs.mean() if pairs.size else None)
+            nearest = np.hstack([earlier, *([to_real] if name == "synthesized" else [])])
+            found[name][f"nearest_{measure}"] = _mean_of_highest(nearest)
+            if measure == "similarity":
+                shares = {"near_duplicates_of_real": earlier if name == "real" else to_real}
+                shares |= {"near_duplicates_of_earlier": earlier} if name == "synthesized" else {}
+                for share, matrix in shares.items():
+                    is_near = matrix.max(axis=1) >= NEAR_DUPLICATE_JACCARD if matrix.size else np.zeros(0)
+                    found[name][share] = _round(is_near.mean() if matrix.size else None)
+    return found
+
+
+def _mean_of_highest(matrix: np.ndarray) -> float | None:
+    """Mean over the rows of the highest value of each; rows that are compared with nothing (all −1) have no part."""
+    highest = matrix.max(axis=1) if matrix.size else np.zeros(0)
+    highest = highest[highest > -1]
+    return _round(highest.mean()) if highest.size else None
+
+
+def _round(value: float | None) -> float | None:
+    return None if value is None else round(float(value), COSINE_DIGITS)
+
+
+def measure_domains(
+    real: Sequence[Example], synthesized: Sequence[Example], vectors: Vectors | None = None
+) -> dict[str, dict[str, Any]]:
+    """`measure_domain` of each domain of real examples and inventions, with ``is_paraphrased``; domains in alphabetical order.
+
+    Vectors are looked up in domains that have inventions only.
+    """
+    groups: dict[str, tuple[list[str], list[str]]] = {}
+    for place, examples in enumerate((real, synthesized)):
+        for example in examples:
+            groups.setdefault(example.domain, ([], []))[place].append(example.question)
+    domains: dict[str, dict[str, Any]] = {}
+    for name, (questions, inventions) in sorted(groups.items()):
+
+        def compare(first: Sequence[str], second: Sequence[str], name: str = name) -> np.ndarray:
+            assert vectors is not None  # noqa: S101 (it is only called where there are some)
+            cosines: np.ndarray = vectors.find(first, name) @ vectors.find(second, name).T
+            return cosines
+
+        domains[name] = measure_domain(questions, inventions, compare if vectors is not None and inventions else None)
+    for name, entry in domains.items():
+        entry["is_paraphrased"] = is_paraphrased(entry, find_real(domains, name))
+    return domains
+
+
+def find_real(domains: Mapping[str, Mapping[str, Any]], name: str) -> dict[str, float]:
+    """How alike the real questions of a domain are, by each measure of `PARAPHRASED`.
+
+    Fewer than `PARAPHRASED_FROM` do not say, so there it is the mean of the domains that have as many (where none has,
+    `UNKNOWN_REAL`), or what those few are if that is more.
+    """
+    found = {}
+    for measure, unknown in UNKNOWN_REAL.items():
+        measured = {each: entry["real"].get(measure) for each, entry in domains.items()}
+        known = {each: value for each, value in measured.items()
+                 if value is not None and domains[each]["real"]["measured"] >= PARAPHRASED_FROM}  # fmt: skip
+        usual = sum(known.values()) / len(known) if known else unknown
+        found[measure] = known.get(name, max(usual, measured[name] or 0.0))
+    return found
+
+
+def is_paraphrased(entry: Mapping[str, Any], real: Mapping[str, float]) -> bool:
+    """Whether the inventions of a domain are little more than paraphrases of what was there before them.
+
+    They are at least `PARAPHRASED_FROM`, and the nearest question is on average too like (`PARAPHRASED`): by its words or,
+    where there are vectors, by its meaning.
+
+    Args:
+        entry: of `measure_domain`.
+        real: of `find_real`.
+    """
+    invented = entry["synthesized"]
+    return invented["measured"] >= PARAPHRASED_FROM and any(
+        invented.get(measure) is not None and invented[measure] >= max(at_least, real[measure] + above)
+        for measure, (at_least, above) in PARAPHRASED.items()
+    )
+
+
+def describe_paraphrased(domains: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """The warning of domains whose inventions are paraphrases, the worst first, with figures and remedies; None of none."""
+    found = [name for name, entry in domains.items() if entry["is_paraphrased"]]
+    if not found:
+        return None
+    found.sort(key=lambda name: (-domains[name]["synthesized"]["nearest_similarity"], name))
+
+    def show(name: str) -> str:
+        invented, real = domains[name]["synthesized"], find_real(domains, name)
+        parts = [
+            f"{what} {invented[measure]:.2f}, of real ones {real[measure]:.2f}"
+            for measure, what in (("nearest_similarity", "3-shingle Jaccard"), ("nearest_cosine", "cosine"))
+            if invented.get(measure) is not None
+        ]
+        return f"{name} ({invented['count']} examples: {'; '.join(parts)})"
+
+    more = f", and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+    named = ", ".join(map(show, found[:MOST_NAMED])) + more
+    return (
+        f"what was synthesized for {len(found)} domain(s) is little more than paraphrases, by the mean similarity to the "
+        f"nearest known question: {named}. Raise teacher.temperature or teacher.seed_examples, set method.feedback or "
+        "method.near_duplicates: embedding, word another teacher.templates.synthesize, or ask for less of these domains"
+    )
+
+
+def summarize(domains: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Means over the domains that have inventions, of both kinds of questions, and the names of those that are paraphrased."""
+    with_inventions = {name: entry for name, entry in domains.items() if entry["synthesized"]["count"]}
+    found: dict[str, Any] = {"domains": len(with_inventions)}
+    for kind in ("real", "synthesized"):
+        names = dict.fromkeys(key for entry in with_inventions.values() for key in entry[kind])
+        found[kind] = {"count": sum(entry[kind]["count"] for entry in with_inventions.values())}
+        for key in names:
+            values = [entry[kind][key] for entry in with_inventions.values() if entry[kind].get(key) is not None]
+            if key not in ("count", "measured"):
+                found[kind][key] = _round(sum(values) / len(values)) if values else None
+    found["paraphrased"] = [name for name, entry in domains.items() if entry["is_paraphrased"]]
+    return found
+
+
+def describe_summary(summary: Mapping[str, Any]) -> str:
+    """A summary in a line, for a person."""
+
+    def show(kind: str, key: str) -> str:
+        value = summary[kind].get(key)
+        return "–" if value is None else f"{value:.2f}"
+
+    invented = summary["synthesized"]
+    return (
+        f"diversity of {invented['count']} synthesized examples in {summary['domains']} domain(s), real ones in brackets: "
+        f"distinct-2 {show('synthesized', 'distinct_2')} ({show('real', 'distinct_2')}), "
+        f"nearest other {show('synthesized', 'nearest_similarity')} ({show('real', 'nearest_similarity')}), "
+        f"near-duplicates of real ones {show('synthesized', 'near_duplicates_of_real')} "
+        f"({show('real', 'near_duplicates_of_real')}); "
+        f"little more than paraphrases: {', '.join(summary['paraphrased']) or 'none'}"
+    )

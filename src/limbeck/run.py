@@ -18,6 +18,7 @@ from limbeck.config import Config
 from limbeck.counting import load_counter
 from limbeck.data.example import Example
 from limbeck.errors import BudgetExhausted, ConfigError, NothingKept
+from limbeck.evaluation.compare import describe_run_gain
 from limbeck.evaluation.evaluate import choose_examples, make_prediction
 from limbeck.evaluation.metrics import Prediction, compute_gain, compute_metrics
 from limbeck.learning import learn_if_there
@@ -310,6 +311,8 @@ def finish(
         if of_teacher.exists():
             metrics["teacher"] = compute_metrics(read_predictions(of_teacher), job.tail, seed=job.seed)
         write_json(folder.path / "metrics.json", metrics)
+        if last is not None and (text := describe_run_gain(metrics["gain"], len(final))):
+            progress.note(text)
     for domain, count in distillation.missing.items():
         progress.note(f"{domain}: {count} wanted example(s) could not be had")
     exhausted = job.teacher.budget.exhausted if distillation.is_cut_short else None

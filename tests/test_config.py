@@ -134,6 +134,22 @@ def test_layers_of_defaults(tmp_path: Path) -> None:
     assert load_config(write(tmp_path, "method:"), preset="zero-shot").method.stages == 0
 
 
+def test_what_a_config_keeps_from_presets(tmp_path: Path) -> None:
+    """`method.keeps` names what the file says and a preset from outside does not change; what the file leaves open it sets."""
+    path = write(tmp_path, "method: {preset: baldistill-a, stages: 2, annotation: none, keeps: [annotation, tail, selection]}")
+    for preset in ("random-label", "duplicate-cot", "active-cot", "baldistill-n"):
+        method = load_config(path, preset=preset).method
+        assert (method.preset, method.annotation) == (preset, "none")
+    assert load_config(path, preset="duplicate-cot").method.tail == "duplicate"
+    assert load_config(path, ["method.tail=none"], preset="duplicate-cot").method.tail == "none"
+    assert load_config(path, preset="baldistill-n").method.stages == 2
+    assert load_config(path, preset="balance-cot").method.stages == 1
+    assert load_config(write(tmp_path, "method: {keeps: null}"), preset="random-label").method.annotation == "none"
+    for wrong, message in (("[anotation]", r"\['anotation'\] can't be kept from presets; known are quota,"), ("tail", "keeps")):
+        with pytest.raises(ConfigError, match=message):
+            load_config(write(tmp_path, f"method: {{keeps: {wrong}}}"), preset="random-label")
+
+
 def test_paper_profile_is_the_released_codes() -> None:
     """The `paper` profile holds the values of the released code that the notes list."""
     config = make_config({"profile": "paper"})

@@ -12,7 +12,15 @@ from typing import Any
 import numpy as np
 
 from limbeck.compare_runs import ArmRun
-from limbeck.evaluation.compare import PARTS, compare_pairs, describe_noise, summarize_seeds
+from limbeck.evaluation.compare import (
+    PARTS,
+    UNTOUCHED,
+    compare_pairs,
+    compare_with_untouched,
+    describe_gain,
+    describe_noise,
+    summarize_seeds,
+)
 from limbeck.evaluation.metrics import aggregate
 from limbeck.run_folder import RunFolder
 from limbeck.status import read_spend
@@ -49,25 +57,26 @@ def collect_results(
     """
     has_prices = prices is not None
     arms = {run.arm: dict[int, Figures]() for run in runs}
-    references: dict[str, dict[int, Figures]] = {"untouched": {}}
+    references: dict[str, dict[int, Figures]] = {UNTOUCHED: {}}
     for run in [*runs, *beside]:
         if not run.is_finished:
             continue
         metrics = read_json(run.folder / "metrics.json")
-        references["untouched"].setdefault(run.seed, read_accuracy(metrics["baseline"], tail))
+        references[UNTOUCHED].setdefault(run.seed, read_accuracy(metrics["baseline"], tail))
         if "teacher" in metrics:
             references.setdefault("teacher", {}).setdefault(run.seed, read_accuracy(metrics["teacher"], tail))
         if run.arm in arms:
             arms[run.arm][run.seed] = read_figures(run, metrics, tail, has_prices=has_prices)
         elif run.arm != "teacher":
             references.setdefault(run.arm, {})[run.seed] = read_figures(run, metrics, tail, has_prices=has_prices)
-    pairs = compare_pairs(arms)
+    pairs, gains = compare_pairs(arms), compare_with_untouched(arms, references[UNTOUCHED])
     warnings = [*_find_missing([*runs, *beside]), *_find_ended([*runs, *beside])]
     if any(run.arm == "teacher" and run.is_finished for run in beside) and "teacher" not in references:
         warnings.append(
             "the teacher's own accuracy is missing: the caps of the budget do not allow its requests on all test rows"
         )
     warnings += _find_unequal(arms) if "examples" in equal else []
+    warnings += [text for pair in gains if (text := describe_gain(pair))]
     warnings += [text for pair in pairs if pair["metric"] == PARTS[0] and (text := describe_noise(pair))]
     return {
         "main_metric": PARTS[0],
@@ -75,6 +84,7 @@ def collect_results(
         "arms": {name: summarize_seeds(by_seed) for name, by_seed in arms.items()},
         "references": {name: summarize_seeds(by_seed) for name, by_seed in references.items() if by_seed},
         "pairs": pairs,
+        "gains": gains,
         "charged": _sum_charged([*runs, *beside], has_prices),
         "really_asked": _count_asked(replies, prices),
         "jobs": jobs,

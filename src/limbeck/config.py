@@ -44,8 +44,8 @@ def load_config(path: Path | None, overrides: Sequence[str] = (), *, preset: str
     Args:
         path: the YAML file; relative paths in it are relative to its folder. None: no file, overrides only.
         overrides: ``a.b=value`` each; relative paths in them are relative to the working folder.
-        preset: a preset's name; its settings win over the file's, where those of a ``method.preset`` in the file yield
-            to the file's others.
+        preset: a preset's name; its settings win over the file's but for those that ``method.keeps`` lists, where those of a
+            ``method.preset`` in the file yield to the file's others.
 
     Raises:
         ConfigError: unreadable file, unknown key (with the nearest known one), wrong value, unset ``${VARIABLE}``.
@@ -61,7 +61,11 @@ def load_config(path: Path | None, overrides: Sequence[str] = (), *, preset: str
     make_absolute(values, from_file, Path(root) if isinstance(root, str) else folder)
     if preset is not None:
         wanted = {"method": {"preset": preset}}
-        values = _merge(_merge(values, wanted), _preset_values(wanted, "--preset"))
+        settings = _preset_values(wanted, "--preset")["method"]
+        values = _merge(values, wanted)
+        keeps = values["method"].get("keeps")
+        kept = keeps if isinstance(keeps, list) else []
+        values = _merge(values, {"method": {key: value for key, value in settings.items() if key not in kept}})
     return make_config(values, str(path or "--set"))
 
 

@@ -15,6 +15,7 @@ from limbeck.card import write_card
 from limbeck.config import Config
 from limbeck.counting import load_counter
 from limbeck.errors import BudgetExhausted, ConfigError, NothingKept
+from limbeck.evaluation.compare import describe_run_gain
 from limbeck.evaluation.metrics import Prediction
 from limbeck.learning import learn_if_there
 from limbeck.methods.baldistill import run_baldistill
@@ -241,6 +242,8 @@ def finish(
     if baseline is not None and final is not None:
         metrics = join_metrics(job, baseline, final)
         write_json(folder.path / "metrics.json", metrics)
+        if last is not None and (text := describe_run_gain(metrics["gain"], len(final))):
+            progress.note(text)
     for domain, count in distillation.missing.items():
         progress.note(f"{domain}: {count} wanted example(s) could not be had")
     diversity = read_diversity(folder.path)

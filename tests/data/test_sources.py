@@ -363,3 +363,54 @@ def test_settings_reject_unknown_keys() -> None:
     """A misspelt key of the data settings is an error."""
     with pytest.raises(ValueError, match="tset"):
         DataSettings(**json.loads('{"tset": "test.jsonl"}'))
+
+
+def test_only_some_domains(read: Read) -> None:
+    """With `domains` the rows of others are passed over, whatever is wrong with their questions and answers."""
+    content = [row(), row(domain="b", answer="no number"), row(domain="c", question="q3"), row(domain="b", question="")]
+    reading = read(content, domains=["c", "a"])
+    assert dict(reading.domains) == {"a": 1, "c": 1}
+    assert reading.digest == read([content[0], content[2]]).digest
+
+
+def test_only_some_answers_as_domains(file: Path, read: Read) -> None:
+    """Where the answer is the domain, labels are collected from the rows that are kept, and others are no fault."""
+    content = [{"question": "q1", "answer": "earn"}, {"question": "q2", "answer": "acq"}, {"question": "q3", "answer": "ship"}]
+    write_rows(file, content)
+    settings = DataSettings(train=str(file), domain="answer", domains=("acq", "earn"))
+    task = collect_labels(Task(answer="label"), settings)
+    assert list(task.labels) == ["acq", "earn"]
+    assert [example.answer for example in read_examples(file, task, settings).examples] == ["earn", "acq"]
+    named = Task(answer="label", labels={"Earn": "profits"})
+    reading = read_examples(file, named, DataSettings(domain="answer", domains=("Earn",)))
+    assert [example.domain for example in reading.examples] == ["Earn"]
+
+
+def test_unknown_domains_to_keep(file: Path, read: Read) -> None:
+    """A domain that no training row has is an error with those there are; a held-out source may lack some, but not all."""
+    message = r"data\.domains names 'z', of which there is no row; known are 'a', 'b'"
+    content = [row(), row(domain="b")]
+    with pytest.raises(DataError, match=message):
+        read(content, domains=["a", "z"])
+    settings = DataSettings(domains=("a", "z"))
+    assert dict(read_examples(file, NUMBER, settings, "test").domains) == {"a": 1}
+    with pytest.raises(DataError, match=message):
+        read_examples(file, NUMBER, DataSettings(domains=("z",)), "test")
+    with pytest.raises(DataError, match=message):
+        collect_labels(Task(answer="label"), DataSettings(train=str(file), domains=("a", "z")))
+    with pytest.raises(DataError, match="known are 'all'"):
+        read_examples(file, NUMBER, DataSettings(domain="none", domains=("a",)))
+
+
+@given(st.lists(st.sampled_from("abc"), min_size=1, max_size=12), st.sets(st.sampled_from("abc"), min_size=1))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+def test_keeping_domains_is_leaving_out_the_others(file: Path, domains: list[str], kept: set[str]) -> None:
+    """What is read with `domains` is what is read of a file without the other rows, ids included."""
+    content = [row(domain=domain, question=f"q{number}") for number, domain in enumerate(domains)]
+    wanted = [each for each in content if each["domain"] in kept]
+    if not wanted:
+        return
+    write_rows(file, content)
+    found = read_examples(file, NUMBER, DataSettings(domains=tuple(kept)), "test")
+    write_rows(file, wanted)
+    assert found == read_examples(file, NUMBER, DataSettings(), "test")

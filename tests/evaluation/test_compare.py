@@ -8,9 +8,12 @@ import pytest
 
 from limbeck.evaluation.compare import (
     compare_pairs,
+    compare_with_untouched,
     compute_paired_test,
     correct_holm,
+    describe_gain,
     describe_noise,
+    describe_run_gain,
     find_t_interval,
     find_t_p,
     find_t_quantile,
@@ -99,3 +102,52 @@ def test_a_summary_has_a_value_a_seed() -> None:
     assert summary["x"]["values"] == [1.0, 3.0]
     assert summary["x"]["ci95"] == pytest.approx([2 - 12.7062, 2 + 12.7062], abs=1e-3)
     assert summary["y"] is None
+
+
+def test_what_is_learnt_is_tested_against_the_untouched_student() -> None:
+    """Arms that train are tested seed by seed against the untouched student, with Holm over these tests; others are not."""
+    untouched = {1: {"accuracy_macro": 0.2}, 2: {"accuracy_macro": 0.3}, 3: {"accuracy_macro": 0.4}}
+    gains = {
+        "clear": (0.3, 0.31, 0.29),
+        "noise": (0.1, -0.1, 0.03),
+        "worse": (-0.1, -0.11, -0.09),
+        "zero-shot": (0.0, 0.0, 0.0),
+    }
+    arms = {
+        name: {
+            seed: {"accuracy_macro": untouched[seed]["accuracy_macro"] + gain, "examples": 0 if name == "zero-shot" else 9}
+            for seed, gain in enumerate(gained, start=1)
+        }
+        for name, gained in gains.items()
+    }
+    clear, noise, worse = compare_with_untouched(arms, untouched)
+    assert (clear["a"], clear["b"], clear["seeds"]) == ("clear", "untouched", [1, 2, 3])
+    assert clear["difference"] == pytest.approx(0.3)
+    # t = 0.3 / (0.01 / √3) = 51.96 with two degrees: p = 0.00037, the smallest of three, so Holm takes it three times.
+    assert clear["p_holm"] == pytest.approx(3 * clear["p"])
+    assert noise["p_holm"] == noise["p"]
+    assert [row["is_resolved"] for row in (clear, noise, worse)] == [True, False, True]
+    assert describe_gain(clear) is None
+    assert describe_gain(noise) == (
+        "noise − untouched: accuracy_macro +0.010 is within noise: its 95% interval [-0.242, +0.262] holds 0. What noise "
+        "teaches this student can't be seen here"
+    )
+    assert describe_gain(worse) == "worse is worse than the untouched student: accuracy_macro -0.100"
+
+
+def test_one_seed_shows_no_gain() -> None:
+    """With one seed nobody can say whether something was learnt, and the sentence says what to do."""
+    (row,) = compare_with_untouched({"a": {1: {"accuracy_macro": 0.9, "examples": 9}}}, {1: {"accuracy_macro": 0.1}})
+    assert "rests on one seed" in str(describe_gain(row))
+
+
+@pytest.mark.parametrize(
+    ("interval", "is_said"), [([-0.01, 0.2], True), ([0.0, 0.2], True), ([0.01, 0.2], False), ([-0.2, -0.1], False)]
+)
+def test_a_run_says_whether_its_gain_can_be_seen(interval: list[float], is_said: bool) -> None:
+    """One run says so where the paired interval of its gain over test rows holds 0, and nothing where it does not."""
+    said = describe_run_gain({"accuracy_macro": 0.05, "accuracy_macro_ci95": interval}, 1200)
+    assert (said is not None) == is_said
+    if said is not None:
+        assert said.startswith("the gain over the untouched student, accuracy_macro +0.050, can't be told from none: its 95% ")
+        assert f"[{interval[0]:+.3f}, +0.200] holds 0 on 1,200 test rows" in said

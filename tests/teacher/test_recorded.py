@@ -163,6 +163,18 @@ def test_records_that_lack_a_column(tmp_path: Path, rows: dict[str, list[dict[st
         make_teacher(tmp_path, **rows)
 
 
+def test_rows_without_a_rationale_are_no_records(tmp_path: Path) -> None:
+    """Of a data set with solutions for a part of its rows only those can be annotated; a column that no row has is an error."""
+    rows = [{"question": "Two and two?"}, {"question": "One and one?", "rationale": "One more.", "teacher_answer": "2"},
+            {"question": "One and two?", "rationale": None}]  # fmt: skip
+    file = str(write_rows(tmp_path / "rows.jsonl", rows))
+    settings = TeacherSettings(backend="recorded", model="gpt", recorded=RecordedSettings(annotations=file))
+    backend = RecordedBackend(settings, NUMBER)
+    examples = [make_example(str(each["question"]), "2") for each in rows]
+    found = [backend.can_answer(About("annotate", 0, "d", (example,))) for example in examples]
+    assert found == [False, True, False]
+
+
 def test_no_files_at_all() -> None:
     """A recorded teacher without a file is an error that names the settings."""
     with pytest.raises(ConfigError, match=r"needs teacher\.recorded\.annotations"):

@@ -13,7 +13,7 @@ from pydantic import Field
 from limbeck.data.answers import ANSWERS, resolve_answer_type
 from limbeck.data.conversation import CONVERSATIONS, flatten_conversation
 from limbeck.data.example import Example, canonical_json, make_example_id
-from limbeck.data.readers import read_rows, update_digest
+from limbeck.data.readers import Rows, read_rows, update_digest
 from limbeck.data.task import Settings, Task
 from limbeck.errors import ConfigError, DataError
 
@@ -40,6 +40,8 @@ class DataSettings(Settings):
             differ: the first that a row has is read. A dotted name, ``meta.equation``, is looked up inside the object in
             column ``meta`` where the row has no column of that very name.
         domain: ``column``; ``answer`` to balance over the answers themselves (classification); or ``none``, one domain for all.
+        domains: the domains to keep, in train, dev and test alike; the rows of others are passed over, and where labels are
+            collected theirs are none. Null keeps all.
         on_leak: what happens to training rows that leak into dev or test: ``drop`` them with a count, or ``error``.
     """
 
@@ -51,6 +53,7 @@ class DataSettings(Settings):
     test: str | None = None
     columns: dict[str, str | Annotated[list[str], Field(min_length=1)]] = Field(default_factory=dict)
     domain: Literal["column", "answer", "none"] = "column"
+    domains: tuple[str, ...] | None = Field(default=None, min_length=1)
     on_leak: Literal["drop", "error"] = "drop"
 
 
@@ -76,13 +79,14 @@ def read_examples(source: str | Path, task: Task, settings: DataSettings, wanted
 
     Raises:
         DataError: a missing file or column, a malformed line, an empty domain, an answer of the wrong type, two answers
-            for one question, or no row at all; the message names file and line.
+            for one question, or no row at all; the message names file and line. One of ``data.domains`` has no row in a
+            training source, or none of them has any in a held-out one; the message names the domains that there are.
     """
     examples: dict[str, Example] = {}
     first_place: dict[str, str] = {}
     repeat_count = 0
     digest = hashlib.sha256()
-    for place, row in read_rows(source, wanted):
+    for place, row in _read_kept_rows(source, task, settings, wanted):
         update_digest(digest, row)
         example = _row_to_example(row, task, settings, place)
         known = examples.setdefault(example.id, example)
@@ -131,10 +135,41 @@ def collect_labels(task: Task, settings: DataSettings, wanted: str = "train") ->
     if source is None:
         raise ConfigError(f"task.answer is label, but neither task.labels nor data.{wanted} is given")
     names = set()
-    for place, row in read_rows(source, wanted):
+    for place, row in _read_kept_rows(source, task, settings, wanted):
         _, said = _read_fields(row, task, settings, place)
         names.add(_read_answer(row, said, task, settings, "label", place)[0])
     return task.model_copy(update={"labels": dict.fromkeys(sorted(names), "")})
+
+
+def _read_kept_rows(source: str | Path, task: Task, settings: DataSettings, wanted: str) -> Rows:
+    """The rows of a source that are of a domain in ``data.domains``; all where that is null."""
+    if settings.domains is None:
+        yield from read_rows(source, wanted)
+        return
+    known = set()
+    for place, row in read_rows(source, wanted):
+        domain = _read_domain(row, task, settings, place)
+        known.add(domain)
+        if domain in settings.domains:
+            yield place, row
+    missing = [name for name in settings.domains if name not in known]
+    if known and missing and (wanted == "train" or len(missing) == len(settings.domains)):
+        raise DataError(
+            f"{source}: data.domains names {', '.join(map(repr, missing))[:300]}, of which there is no row; known are "
+            f"{', '.join(map(repr, sorted(known)))[:1500]}"
+        )
+
+
+def _read_domain(row: dict[str, Any], task: Task, settings: DataSettings, place: str) -> str:
+    """The domain of a row. As the answer, it may be none of the task's labels: those of other domains are none of them."""
+    if settings.domain == "column":
+        return _read_cell(row, _column(row, settings, "domain"), place)
+    if settings.domain == "none":
+        return ALL_DOMAINS
+    answer_type = _read_answer_type(row, task, settings, place)
+    _, said = _read_fields(row, task, settings, place)
+    answer, _ = _read_answer(row, said, task.model_copy(update={"labels": {}}), settings, answer_type, place)
+    return ANSWERS[answer_type].read(answer, tuple(task.labels)) or answer
 
 
 def _line(place: str) -> str:

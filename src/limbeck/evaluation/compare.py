@@ -19,6 +19,9 @@ LEVEL = 0.95
 PARTS = ("accuracy_macro", "accuracy_micro", "accuracy_head", "accuracy_tail", "accuracy_worst")
 """The metrics that arms are tested by, the main one first."""
 
+UNTOUCHED = "untouched"
+"""What the student is called before any training."""
+
 BySeed = Mapping[int, Mapping[str, float | None]]
 """The figures of an arm: seed → name → value, or None where there is none."""
 
@@ -125,6 +128,46 @@ def compare_pairs(arms: Mapping[str, BySeed], metrics: Sequence[str] = PARTS) ->
                  "p": test.p, "p_holm": p_holm, "is_resolved": p_holm is not None and p_holm < 1 - LEVEL}
             )  # fmt: skip
     return rows
+
+
+def compare_with_untouched(arms: Mapping[str, BySeed], untouched: BySeed, metric: str = PARTS[0]) -> list[dict[str, Any]]:
+    """Every arm that trains against the untouched student, in the form of `compare_pairs`, corrected over these tests alone.
+
+    Both answer the same rows for a seed, so a difference that is not resolved says that this student, at this budget and on
+    so many rows and seeds, shows nothing that was learnt.
+    """
+    rows = []
+    for name, by_seed in arms.items():
+        if any(figures["examples"] for figures in by_seed.values()):
+            rows += compare_pairs({name: by_seed, UNTOUCHED: untouched}, (metric,))
+    for row, p_holm in zip(rows, correct_holm([row["p"] for row in rows]), strict=True):
+        row.update(p_holm=p_holm, is_resolved=p_holm is not None and p_holm < 1 - LEVEL)
+    return rows
+
+
+def describe_gain(pair: Mapping[str, Any]) -> str | None:
+    """Why what an arm seems to gain over the untouched student can't be believed, in a sentence; None where it is a gain."""
+    if (noise := describe_noise(pair)) is not None:
+        return f"{noise}. What {pair['a']} teaches this student can't be seen here"
+    if pair["difference"] < 0:
+        return f"{pair['a']} is worse than the untouched student: {pair['metric']} {pair['difference']:+.3f}"
+    return None
+
+
+def describe_run_gain(gain: Mapping[str, Any], row_count: int) -> str | None:
+    """That one run's paired gain over the untouched student can't be told from none, in a sentence; None where it can.
+
+    Args:
+        gain: of `compute_gain`; its intervals are the bootstrap's over test rows, and hold nothing of other seeds.
+        row_count: of test rows.
+    """
+    name, (low, high) = PARTS[0], gain[f"{PARTS[0]}_ci95"]
+    if low > 0 or high < 0:
+        return None
+    return (
+        f"the gain over the untouched student, {name} {gain[name]:+.3f}, can't be told from none: its 95% interval "
+        f"[{low:+.3f}, {high:+.3f}] holds 0 on {row_count:,} test rows. More rows, budget or parameters may show it"
+    )
 
 
 def describe_noise(pair: Mapping[str, Any]) -> str | None:

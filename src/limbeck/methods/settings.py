@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from limbeck.data.task import Settings
 
@@ -17,6 +17,8 @@ class BalDistillSettings(Settings):
 
     Attributes:
         preset: where the other values came from, if from a preset.
+        keeps: settings of the config's method that a preset given by ``--preset`` or ``limbeck compare`` leaves as they are,
+            such as ``[annotation, tail]`` where nobody writes rationales, so that every preset is an arm without them.
         stages: K; 0 trains nothing (``zero-shot``).
         quota: ``none`` (one global pool), ``natural``, ``uniform`` (BalDistill-N), ``adaptive`` (BalDistill-A), ``error``
             (more for domains where the last student errs more: on dev rows, else on candidates not taken yet).
@@ -54,6 +56,7 @@ class BalDistillSettings(Settings):
 
     name: Literal["baldistill"] = "baldistill"
     preset: str | None = None
+    keeps: tuple[str, ...] | None = None
     stages: int = Field(default=5, ge=0)
     quota: Literal["none", "natural", "uniform", "adaptive", "error"] = "adaptive"
     adaptive_offset: Literal[0, 1] = 0
@@ -78,6 +81,15 @@ class BalDistillSettings(Settings):
     max_candidates_per_domain: int | None = Field(default=None, gt=0)
     max_attempts_per_example: int = Field(default=3, gt=0)
     score_max_new_tokens: int = Field(default=200, gt=0)
+
+    @field_validator("keeps")
+    @classmethod
+    def _check_keeps(cls, keeps: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        known = [name for name in cls.model_fields if name not in ("name", "preset", "keeps", "stages")]
+        unknown = [name for name in keeps or () if name not in known]
+        if unknown:
+            raise ValueError(f"{unknown} can't be kept from presets; known are {', '.join(known)}")
+        return keeps
 
     @model_validator(mode="after")
     def _check_pooling(self) -> BalDistillSettings:

@@ -65,7 +65,8 @@ class RecordedSettings(Settings):
     """What the ``recorded`` backend replays.
 
     Attributes:
-        annotations: rows with the task's fields, ``rationale`` and ``teacher_answer``, found by their question.
+        annotations: rows with the task's fields, ``rationale`` and ``teacher_answer``, found by their question; those
+            without a rationale are passed over.
         synthesized: rows with ``domain``, the task's fields, ``rationale`` and ``teacher_answer`` (or ``answer``), given
             by domain in the order of the file, each once.
         columns: ``{our name: column in the files}``.

@@ -1,7 +1,8 @@
 """`recorded`: replays what a teacher wrote earlier, from files. Nothing is sent, yet all is charged as if asked.
 
 Annotations are found by the question; only recorded rows can be annotated. Synthesized rows are given by domain, in the
-order of the file and each once: request number n of a domain in the run gets row n, also when a run is resumed.
+order of the file and each once: request number n of a domain in the run gets row n, also when a run is resumed. A row
+without a rationale annotates nothing, as in data sets of which only a part has solutions.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class RecordedBackend(Backend):
 
     Raises:
         ConfigError: neither file is named.
-        DataError: a file can't be read, or a row lacks its question, domain or rationale.
+        DataError: a file can't be read, a row lacks its question or domain, or no row has a rationale.
     """
 
     def __init__(self, settings: TeacherSettings, task: Task) -> None:
@@ -37,10 +38,16 @@ class RecordedBackend(Backend):
             raise ConfigError("teacher.backend: recorded needs teacher.recorded.annotations or .synthesized, a file of replies")
         self._annotations: dict[str, str] = {}
         digests = {"annotations": hashlib.sha256(), "synthesized": hashlib.sha256()}
+        without = None
         for place, row in _read(recorded.annotations):
             update_digest(digests["annotations"], row)
+            if row.get(self._column("rationale")) is None:
+                without = without or (place, row)
+                continue
             question = normalise_question(task.render_question(self._read_fields(row, place)))
             self._annotations.setdefault(question, self._write_annotation(row, place))
+        if without and not self._annotations:
+            self._read(without[1], "rationale", without[0])  # raises: the column must be called otherwise
         self._synthesized: dict[str, list[str]] = {}
         for place, row in _read(recorded.synthesized):
             update_digest(digests["synthesized"], row)

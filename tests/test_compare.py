@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support import script_rows, write_rows
+from tests.support import make_sums, script_rows, write_rows
 from tests.test_cli import assert_one_line
 
 from limbeck import compare_runs
@@ -25,7 +25,7 @@ from limbeck.config import load_config
 from limbeck.errors import ConfigError
 from limbeck.run_data import read_data
 from limbeck.status import read_status
-from limbeck.storage import read_json
+from limbeck.storage import read_json, read_json_lines
 from limbeck.teacher.backends.shared import count_shared
 from limbeck.teacher.ledger import Ledger
 
@@ -99,6 +99,24 @@ def test_two_presets_and_two_seeds(project: Project, tmp_path: Path) -> None:
     write_rows(path.parent / "test.jsonl", [{"domain": "big", "question": "Calculate 7 + 8.", "answer": "15"}])
     with pytest.raises(ConfigError, match=r"seed_1 was made with other data: data.test changed"):
         compare(Comparison(path, ARMS, (1, 2)), out, lambda text: None)
+
+
+@pytest.mark.slow
+def test_the_teacher_is_measured_on_dev(project: Project, tmp_path: Path) -> None:
+    """Where there are dev rows the teacher answers those, the students the test rows; the same call again runs nothing."""
+    path, out = make_project(project, data__dev="dev.jsonl"), tmp_path / "out"
+    rows = [*make_sums({"big": 2}, start=3000), {"domain": "big", "question": "What is 4999 plus 1?", "answer": "5000"}]
+    write_rows(path.parent / "dev.jsonl", rows)
+    wanted = Comparison(path, ("zero-shot",), (1,), has_all_labels=False, has_teacher=True)
+    facts, code = compare(wanted, out, lambda text: None)
+    assert code == 0
+    assert facts["references"]["teacher"]["accuracy_micro"]["mean"] == pytest.approx(1 / 3)
+    assert len(read_json_lines(out / "teacher" / "seed_1" / "teacher" / "predictions.jsonl")) == 3
+    assert len(read_json_lines(out / "zero-shot" / "seed_1" / "baseline" / "predictions.jsonl")) == 9
+    assert any("dev rows" in note for note in facts["notes"])
+    told: list[str] = []
+    assert compare(wanted, out, told.append)[0]["references"] == facts["references"]
+    assert told == ["2 of 2 runs are finished already"]
 
 
 @pytest.mark.slow

@@ -79,7 +79,8 @@ def compare(
         bool | None, typer.Option("--all-labels/--no-all-labels", help="Beside them a student trained on all real labels.")
     ] = None,
     teacher: Annotated[
-        bool | None, typer.Option("--teacher/--no-teacher", help="Beside them the teacher's own accuracy on the test rows.")
+        bool | None,
+        typer.Option("--teacher/--no-teacher", help="Beside them the teacher's own accuracy, on dev rows if there are any."),
     ] = None,
     sets: Sets = None,
     as_json: AsJson = False,

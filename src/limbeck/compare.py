@@ -83,6 +83,8 @@ def compare(wanted: Comparison, out: Path | None, tell: Tell) -> tuple[dict[str,
     for run in [*runs, *beside]:
         _check_folder(run, data)
     notes += [*_compare_configs(arms), *_explain_sharing(wanted, first)]
+    if any(run.arm == TEACHER and run.config.data.test != first.data.test for run in beside):
+        notes.append("the teacher is measured on the dev rows, the students on the test rows")
     replies = sorted({_replies(wanted, out, seed) for seed in wanted.seeds}) if can_share(first.teacher) else None
     with RunFolder.open(out):
         run_all([*runs, *beside], wanted.jobs, tell)
@@ -171,7 +173,10 @@ def _replies(wanted: Comparison, out: Path, seed: int) -> Path:
 
 
 def _make_references(wanted: Comparison, out: Path, arms: Mapping[str, Config], data: Mapping[str, RunData]) -> list[ArmRun]:
-    """The runs beside the arms: all real labels, for each seed; the teacher, for each choice of test rows."""
+    """The runs beside the arms: all real labels, for each seed; the teacher, for each choice of the rows it is measured on.
+
+    Those are the dev rows where there are some: the test rows are for what is compared.
+    """
     pooled = [name for name, config in arms.items() if isinstance(config.method, BalDistillSettings)]
     if not pooled:
         if wanted.has_all_labels:
@@ -186,9 +191,12 @@ def _make_references(wanted: Comparison, out: Path, arms: Mapping[str, Config], 
     if wanted.has_teacher and not can_answer:
         raise ConfigError(f"--teacher: the {config.teacher.backend} teacher can't answer questions; use --no-teacher")
     if wanted.has_teacher is not False and can_answer:
-        most = config.evaluation.max_examples
-        seeds = wanted.seeds if most is not None and most < len(its.test) else wanted.seeds[:1]
-        runs += [_make_run(wanted, out, TEACHER, "zero-shot", seed, ["evaluation.teacher=true"]) for seed in seeds]
+        most, rows = config.evaluation.max_examples, its.dev or its.test
+        seeds = wanted.seeds if most is not None and most < len(rows) else wanted.seeds[:1]
+        sets = ["evaluation.teacher=true"]
+        if its.dev:
+            sets += [f"data.test={json.dumps(config.data.dev)}", "data.dev=null"]
+        runs += [_make_run(wanted, out, TEACHER, "zero-shot", seed, sets) for seed in seeds]
     return runs
 
 
@@ -204,7 +212,10 @@ def _check_folder(run: ArmRun, data: Mapping[str, RunData]) -> None:
     folder = RunFolder(run.folder)
     if folder.state:
         same = next(each for name, each in data.items() if run.arm == name or run.arm in (ALL_LABELS, TEACHER))
-        check_same_run(run.folder, folder.config, folder.state, run.config, same.hashes)
+        hashes = dict(same.hashes)
+        if run.arm == TEACHER and "dev" in hashes:
+            hashes["test"] = hashes.pop("dev")
+        check_same_run(run.folder, folder.config, folder.state, run.config, hashes)
 
 
 def _compare_configs(arms: Mapping[str, Config]) -> list[str]:

@@ -84,27 +84,36 @@ def measure_domain(
         found[name] = {"count": len(real if name == "real" else synthesized), "measured": len(texts)}
         for n in (1, 2, 3):
             found[name][f"distinct_{n}"] = _round(measure_distinct(choose_texts(texts, size), n))
-    for measure, compare in (("similarity", compare_shingles), ("cosine", compare_vectors)):
-        if compare is None:
-            continue
+    measures = {"similarity": compare_shingles} | ({} if compare_vectors is None else {"cosine": compare_vectors})
+    for measure, compare in measures.items():
         for name, texts in groups.items():
-            known = groups["real"]
-            among = compare(texts, texts) if texts else np.zeros((0, 0))
-            to_real = among if name == "real" else compare(texts, known) if texts and known else np.zeros((len(texts), 0))
-            # A question is not compared with itself, and an invention not with those that came after it.
-            blind = np.eye(len(texts), dtype=bool) if name == "real" else np.triu(np.ones_like(among, dtype=bool))
-            earlier = np.where(blind, -1.0, among)
-            pairs = among[np.tril_indices(len(texts), -1)]
-            found[name][f"mean_{measure}"] = _round(pairs.mean() if pairs.size else None)
-            nearest = np.hstack([earlier, *([to_real] if name == "synthesized" else [])])
-            found[name][f"nearest_{measure}"] = _mean_of_highest(nearest)
-            if measure == "similarity":
-                shares = {"near_duplicates_of_real": earlier if name == "real" else to_real}
-                shares |= {"near_duplicates_of_earlier": earlier} if name == "synthesized" else {}
-                for share, matrix in shares.items():
-                    is_near = matrix.max(axis=1) >= NEAR_DUPLICATE_JACCARD if matrix.size else np.zeros(0)
-                    found[name][share] = _round(is_near.mean() if matrix.size else None)
+            to_real = None if name == "real" else compare(texts, groups["real"])
+            found[name] |= _measure_likeness(measure, compare(texts, texts), to_real)
     return found
+
+
+def _measure_likeness(measure: str, among: np.ndarray, to_real: np.ndarray | None) -> dict[str, float | None]:
+    """Mean, nearest and near-duplicates of questions by one measure, from their similarities to each other and, of inventions,
+    to real ones."""
+    is_real = to_real is None
+    # A question is not compared with itself, and an invention not with those that came after it.
+    blind = np.eye(len(among), dtype=bool) if is_real else np.triu(np.ones_like(among, dtype=bool))
+    others = np.where(blind, -1.0, among)
+    pairs = among[np.tril_indices(len(among), -1)]
+    found = {
+        f"mean_{measure}": _round(pairs.mean() if pairs.size else None),
+        f"nearest_{measure}": _mean_of_highest(others if to_real is None else np.hstack([others, to_real])),
+    }
+    if measure == "similarity":
+        found["near_duplicates_of_real"] = _share_of_near(others if to_real is None else to_real)
+        if not is_real:
+            found["near_duplicates_of_earlier"] = _share_of_near(others)
+    return found
+
+
+def _share_of_near(matrix: np.ndarray) -> float | None:
+    """Share of the rows with a value of at least `NEAR_DUPLICATE_JACCARD`; None where nothing is compared."""
+    return _round((matrix.max(axis=1) >= NEAR_DUPLICATE_JACCARD).mean()) if matrix.size else None
 
 
 def _mean_of_highest(matrix: np.ndarray) -> float | None:
@@ -134,6 +143,8 @@ def measure_domains(
 
         def compare(first: Sequence[str], second: Sequence[str], name: str = name) -> np.ndarray:
             assert vectors is not None  # noqa: S101 (it is only called where there are some)
+            if not first or not second:
+                return np.zeros((len(first), len(second)))
             cosines: np.ndarray = vectors.find(first, name) @ vectors.find(second, name).T
             return cosines
 

@@ -43,7 +43,7 @@ WORK = ROOT / "runs" / "tutor-study"
 CONFIG = ROOT / "examples" / "tutor_study.yaml"
 EXPONENT, STREAM_SEED, TEST_PER_DOMAIN, DEV_PER_DOMAIN = 2.0, 13, 30, 10
 GATE = {"untouched": 0.1, "full": 0.6}
-FULL_DRAWS, FULL_PER_DOMAIN, FULL_EPOCHS = 2000, 200, 5
+FULL_DRAWS, FULL_PER_DOMAIN, FULL_EPOCHS = 4000, 600, 6
 
 PILOT_SEEDS = tuple(range(101, 105))
 MAIN_SEEDS = tuple(range(1, 11))
@@ -72,18 +72,15 @@ PILOT = (
     Sweep("base", "baldistill-a", ()),
     Sweep("offset", "1", ("method.adaptive_offset=1",)),
     Sweep("quota", "error", ("method.quota=error",)),
-    Sweep("verify", "answer", ("method.verify=answer",)),
     Sweep("verify", "vote", ("method.verify=vote",)),
     Sweep("feedback", "error", ("method.feedback=error",)),
     Sweep("feedback", "energy", ("method.feedback=energy",)),
     Sweep("selection", "random", ("method.selection=random",)),
     Sweep("selection", "loss", ("method.selection=loss",)),
-    Sweep("selection", "margin", ("method.selection=margin",)),
     Sweep("guards", "drop", ("method.above_one=drop", "method.truncated=drop")),
     Sweep("diversity", "k_centre", ("method.diversity=k_centre",)),
     Sweep("diversity", "cluster", ("method.diversity=cluster",)),
     Sweep("objective", "separate", ("method.objective=separate",)),
-    Sweep("student_init", "continue", ("method.student_init=continue",)),
 )
 SWEEPS = (
     Sweep("slip_rate", "0", ("teacher.tutor.slip_rate=0",)),

@@ -18,7 +18,7 @@ from limbeck.data.splits import count_shared, describe_overlap, split_leaking
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError, DataError
 from limbeck.evaluation.metrics import choose_rows
-from limbeck.methods.fit import check_selection
+from limbeck.methods.fit import check_objective, check_selection
 from limbeck.methods.settings import BalDistillSettings, GoldSettings
 from limbeck.packaged import find_packaged
 from limbeck.selection.quotas import GLOBAL, find_tail_domains
@@ -178,7 +178,7 @@ def read_pool(config: Config, method: BalDistillSettings) -> RunData:
         raise DataError(f"{train.source}: domain(s) {emptied} are empty once the rows that leak into dev or test are left out")
     if GLOBAL in counts:
         raise DataError(f"{train.source}: a domain is called {GLOBAL!r}, which stands for all domains; rename it")
-    check_objective(config, method)
+    check_objective(method, config.student.kind)
     check_budget(config, method, counts)
     check_prices(config.budget, config.teacher)
     backend = open_backend(config.teacher, task)
@@ -244,19 +244,6 @@ def _hash(path: Path) -> str:
 
 def _examples(reading: Reading | None) -> Sequence[Example]:
     return reading.examples if reading else ()
-
-
-def check_objective(config: Config, method: BalDistillSettings) -> None:
-    """Refuse two objectives for a student that can learn one.
-
-    Raises:
-        ConfigError: ``objective: separate`` with a classifier.
-    """
-    if method.is_separate and config.student.kind == "classifier":
-        raise ConfigError(
-            "method.objective: separate trains a student on rationales too, which student.kind: classifier can't write. Use "
-            "student.kind: causal or seq2seq; or objective: joint with annotation: none, which learns the answers alone."
-        )
 
 
 def check_budget(config: Config, method: BalDistillSettings, counts: Mapping[str, int]) -> None:

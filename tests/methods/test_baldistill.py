@@ -638,7 +638,7 @@ def test_separate_objectives_need_rationales(project: Project) -> None:
 
 def test_a_classifier_has_one_objective(project: Project, teacher: SumTeacher) -> None:
     """A classifier with separate objectives is refused before anything is asked, with what to use."""
-    path = project(method__objective="separate", student__kind="classifier")
+    path = project(method__objective="separate", method__selection="loss", student__kind="classifier")
     with pytest.raises(
         ConfigError, match=r"student\.kind: classifier can't write\. Use student\.kind: causal or seq2seq; or .*none"
     ):

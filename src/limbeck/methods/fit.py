@@ -33,12 +33,25 @@ def check_selection(method: BalDistillSettings, kind: str) -> None:
             raise ConfigError(f"method.diversity_by: minilm: {error}; or use method.diversity_by: student") from error
 
 
+def check_objective(method: BalDistillSettings, kind: str) -> None:
+    """Refuse two objectives for a student that can learn one.
+
+    Raises:
+        ConfigError: ``objective: separate`` with a classifier.
+    """
+    if method.is_separate and kind == "classifier":
+        raise ConfigError(
+            "method.objective: separate trains a student on rationales too, which student.kind: classifier can't write. Use "
+            "student.kind: causal or seq2seq; or objective: joint with annotation: none, which learns the answers alone."
+        )
+
+
 def _find_remedy(method: BalDistillSettings) -> str:
     if method.preset is None:
         return "Use method.selection: loss, energy, entropy or margin"
     return (
-        f"Write method: {{preset: {method.preset}, selection: loss}} (or energy, entropy, margin) in the config and leave out "
-        "--preset, which would win"
+        f"Write method: {{preset: {method.preset}, selection: loss, keeps: [selection]}} (or energy, entropy, margin) in the "
+        "config: a preset from outside leaves what it keeps alone"
     )
 
 

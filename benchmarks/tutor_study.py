@@ -71,12 +71,12 @@ class Sweep:
 PILOT = (
     Sweep("base", "baldistill-a", ()),
     Sweep("offset", "1", ("method.adaptive_offset=1",)),
-    Sweep("quota", "error", ("method.quota=error",)),
+    Sweep("quota", "error", ("method.quota=error", "method.keeps=[quota]")),
     Sweep("verify", "vote", ("method.verify=vote",)),
     Sweep("feedback", "error", ("method.feedback=error",)),
     Sweep("feedback", "energy", ("method.feedback=energy",)),
-    Sweep("selection", "random", ("method.selection=random",)),
-    Sweep("selection", "loss", ("method.selection=loss",)),
+    Sweep("selection", "random", ("method.selection=random", "method.keeps=[selection]")),
+    Sweep("selection", "loss", ("method.selection=loss", "method.keeps=[selection]")),
     Sweep("guards", "drop", ("method.above_one=drop", "method.truncated=drop")),
     Sweep("diversity", "k_centre", ("method.diversity=k_centre",)),
     Sweep("diversity", "cluster", ("method.diversity=cluster",)),
@@ -91,8 +91,8 @@ SWEEPS = (
     Sweep("budget", "80", ("budget.max_examples=80",)),
     Sweep("budget", "320", ("budget.max_examples=320",)),
     Sweep("offset", "1", ("method.adaptive_offset=1",), ("baldistill-a",)),
-    Sweep("selection", "loss", ("method.selection=loss",), ("active-cot", "baldistill-a")),
-    Sweep("selection", "random", ("method.selection=random",), ("baldistill-a",)),
+    Sweep("selection", "loss", ("method.selection=loss", "method.keeps=[selection]"), ("active-cot", "baldistill-a")),
+    Sweep("selection", "random", ("method.selection=random", "method.keeps=[selection]"), ("baldistill-a",)),
 )
 
 

@@ -17,7 +17,7 @@ from tests.support import make_sums, script_rows, write_rows
 from tests.test_cli import assert_one_line
 
 from limbeck import compare_runs
-from limbeck.compare import Comparison, _make_run, compare, parse_list, parse_seeds
+from limbeck.compare import Comparison, _make_run, choose_sets, compare, parse_list, parse_seeds
 from limbeck.compare_budget import equalise, fit_examples
 from limbeck.compare_results import _find_unequal, read_accuracy
 from limbeck.compare_tables import write_markdown
@@ -99,6 +99,21 @@ def test_two_presets_and_two_seeds(project: Project, tmp_path: Path) -> None:
     write_rows(path.parent / "test.jsonl", [{"domain": "big", "question": "Calculate 7 + 8.", "answer": "15"}])
     with pytest.raises(ConfigError, match=r"seed_1 was made with other data: data.test changed"):
         compare(Comparison(path, ARMS, (1, 2)), out, lambda text: None)
+
+
+def test_a_setting_that_would_make_another_arm_is_refused(project: Project) -> None:
+    """A `--set` against a preset's own value is refused with the remedy; with `keeps`, or where none says otherwise, it holds."""
+    path = make_project(project)
+
+    def choose(preset: str, *sets: str) -> list[str]:
+        return choose_sets(Comparison(path, (preset,), (1,), sets), preset)
+
+    with pytest.raises(ConfigError, match=r"preset active-cot is selection: ifd, .* --set 'method.keeps=\[selection\]'"):
+        choose("active-cot", "method.selection=loss")
+    kept = ("method.selection=loss", "method.keeps=[selection]")
+    assert choose("active-cot", *kept) == [*kept]
+    assert choose("active-cot", "method.verify=vote", "method.stages=2") == ["method.verify=vote", "method.stages=2"]
+    assert choose("random-cot", "method.stages=2", "seed=3") == ["seed=3"]
 
 
 @pytest.mark.slow

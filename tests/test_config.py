@@ -134,6 +134,14 @@ def test_layers_of_defaults(tmp_path: Path) -> None:
     assert load_config(write(tmp_path, "method:"), preset="zero-shot").method.stages == 0
 
 
+def test_a_set_value_wins_over_a_preset(tmp_path: Path) -> None:
+    """`--set` is on top of all: of the file, and of a preset from outside."""
+    path = write(tmp_path, "method: {selection: random}")
+    method = load_config(path, ["method.selection=loss"], preset="baldistill-a").method
+    assert (method.selection, method.quota) == ("loss", "adaptive")
+    assert load_config(path, preset="baldistill-a").method.selection == "ifd"
+
+
 def test_what_a_config_keeps_from_presets(tmp_path: Path) -> None:
     """`method.keeps` names what the file says and a preset from outside does not change; what the file leaves open it sets."""
     path = write(tmp_path, "method: {preset: baldistill-a, stages: 2, annotation: none, keeps: [annotation, tail, selection]}")

@@ -21,7 +21,7 @@ from limbeck.config import Config, load_config
 from limbeck.config_changes import find_differences
 from limbeck.errors import ConfigError
 from limbeck.methods.fit import check_selection
-from limbeck.methods.settings import BalDistillSettings
+from limbeck.methods.settings import BalDistillSettings, load_presets
 from limbeck.run_data import RunData, check_budget, check_same_run, read_data
 from limbeck.run_folder import RunFolder
 from limbeck.storage import write_json, write_text
@@ -128,7 +128,27 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 
 
 def _load(wanted: Comparison, preset: str) -> Config:
-    return load_config(wanted.config, wanted.sets, preset=preset)
+    return load_config(wanted.config, choose_sets(wanted, preset), preset=preset)
+
+
+def choose_sets(wanted: Comparison, preset: str) -> list[str]:
+    """The ``--set`` values of an arm. A preset that fixes its stages keeps them: K is for the others.
+
+    Raises:
+        ConfigError: a ``--set`` says otherwise than the preset, which would be another arm under its name.
+    """
+    fixed = load_presets().get(preset, {})
+    chosen = [one for one in wanted.sets if not (one.startswith("method.stages=") and "stages" in fixed)]
+    method = load_config(wanted.config, chosen, preset=preset).method
+    keeps = getattr(method, "keeps", None) or ()
+    for one in chosen:
+        key = one.partition("=")[0].removeprefix("method.")
+        if one.startswith("method.") and key in fixed and key not in keeps and getattr(method, key) != fixed[key]:
+            raise ConfigError(
+                f"--set {one}: preset {preset} is {key}: {fixed[key]}, and would be another arm. Leave it out of --presets, or "
+                f"add --set 'method.keeps=[{key}]', by which all presets take it from the config"
+            )
+    return chosen
 
 
 def _read_all(arms: Mapping[str, Config]) -> dict[str, RunData]:
@@ -162,7 +182,9 @@ def _arm_sets(wanted: Comparison, config: Config, examples: int, max_tokens: int
 
 def _make_run(wanted: Comparison, out: Path, arm: str, preset: str, seed: int, sets: Sequence[str]) -> ArmRun:
     folder = out / arm / f"seed_{seed}"
-    all_sets = [*wanted.sets, *sets, f"seed={seed}", f"teacher.shared_replies={json.dumps(str(_replies(wanted, out, seed)))}"]
+    # What stands beside the arms is no variant of them.
+    own = choose_sets(wanted, preset) if arm == preset else [one for one in wanted.sets if not one.startswith("method.")]
+    all_sets = [*own, *sets, f"seed={seed}", f"teacher.shared_replies={json.dumps(str(_replies(wanted, out, seed)))}"]
     config = load_config(wanted.config, all_sets, preset=preset)
     flags = [part for each in all_sets for part in ("--set", each)]
     return ArmRun(arm, seed, folder, config, (str(wanted.config), "--preset", preset, "--out", str(folder), "--json", *flags))

@@ -44,8 +44,8 @@ def load_config(path: Path | None, overrides: Sequence[str] = (), *, preset: str
     Args:
         path: the YAML file; relative paths in it are relative to its folder. None: no file, overrides only.
         overrides: ``a.b=value`` each; relative paths in them are relative to the working folder.
-        preset: a preset's name; its settings win over the file's but for those that ``method.keeps`` lists, where those of a
-            ``method.preset`` in the file yield to the file's others.
+        preset: a preset's name; its settings win over the file's but for those that ``method.keeps`` lists, and yield to
+            `overrides`; where those of a ``method.preset`` in the file yield to the file's others.
 
     Raises:
         ConfigError: unreadable file, unknown key (with the nearest known one), wrong value, unset ``${VARIABLE}``.
@@ -64,7 +64,7 @@ def load_config(path: Path | None, overrides: Sequence[str] = (), *, preset: str
         settings = _preset_values(wanted, "--preset")["method"]
         values = _merge(values, wanted)
         keeps = values["method"].get("keeps")
-        kept = keeps if isinstance(keeps, list) else []
+        kept = [*(keeps if isinstance(keeps, list) else []), *(key.removeprefix("method.") for key in given)]
         values = _merge(values, {"method": {key: value for key, value in settings.items() if key not in kept}})
     return make_config(values, str(path or "--set"))
 

@@ -68,6 +68,7 @@ class Sweep:
         return f"{self.factor}-{self.level}"
 
 
+UNIFORM = ("method.quota=uniform", "method.keeps=[quota,selection]")
 PILOT = (
     Sweep("base", "baldistill-a", ()),
     Sweep("offset", "1", ("method.adaptive_offset=1",)),
@@ -81,6 +82,17 @@ PILOT = (
     Sweep("diversity", "k_centre", ("method.diversity=k_centre",)),
     Sweep("diversity", "cluster", ("method.diversity=cluster",)),
     Sweep("objective", "separate", ("method.objective=separate",)),
+    # Where more is synthesized, more can be gained by how.
+    Sweep("uniform", "alone", UNIFORM),
+    Sweep("uniform", "vote", (*UNIFORM, "method.verify=vote")),
+    Sweep("uniform", "vote-random", (*UNIFORM, "method.verify=vote", "method.selection=random")),
+    Sweep("uniform", "vote-energy", (*UNIFORM, "method.verify=vote", "method.feedback=energy")),
+    Sweep("uniform", "vote-k_centre", (*UNIFORM, "method.verify=vote", "method.diversity=k_centre")),
+    Sweep(
+        "error",
+        "offset1-vote",
+        ("method.quota=error", "method.keeps=[quota]", "method.adaptive_offset=1", "method.verify=vote"),
+    ),
 )
 SWEEPS = (
     Sweep("slip_rate", "0", ("teacher.tutor.slip_rate=0",)),

@@ -102,7 +102,7 @@ def test_two_presets_and_two_seeds(project: Project, tmp_path: Path) -> None:
 
 
 def test_a_setting_that_would_make_another_arm_is_refused(project: Project) -> None:
-    """A `--set` against a preset's own value is refused with the remedy; with `keeps`, or where none says otherwise, it holds."""
+    """A `--set` against a preset's own value is refused with the remedy; with `keeps`, or if none says otherwise, it holds."""
     path = make_project(project)
 
     def choose(preset: str, *sets: str) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 METRICS = {"accuracy_macro": "macro", "accuracy_head": "head", "accuracy_tail": "tail", "accuracy_worst": "worst"}
 SPEND = ("examples", "requests", "tokens")
-CLAIMS = (("baldistill-a", "random-cot"), ("baldistill-plus", "baldistill-a"), ("baldistill-plus", "random-cot"))
+CLAIMS = (("baldistill-a", "random-cot"), ("baldistill-n", "random-cot"), ("baldistill-a", "balance-cot"))
 
 
 def write_page(result: Mapping[str, Any]) -> str:

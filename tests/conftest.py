@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
-from tests.support import Zygote, make_padding_tokenizer, make_sums, make_tokenizer, script_rows, write_rows
-from transformers import LlamaConfig, LlamaForCausalLM, T5Config, T5ForConditionalGeneration
+from tests.support import Zygote, make_bert_config, make_padding_tokenizer, make_sums, make_tokenizer, script_rows, write_rows
+from transformers import BertModel, LlamaConfig, LlamaForCausalLM, T5Config, T5ForConditionalGeneration
 from transformers.utils import logging as transformers_logging
 
 from limbeck.errors import ConfigError
@@ -59,6 +59,26 @@ def t5_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     T5ForConditionalGeneration(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def bert_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a random two-layer BERT without a head."""
+    folder = tmp_path_factory.mktemp("bert")
+    tokenizer = make_padding_tokenizer()
+    torch.manual_seed(0)
+    BertModel(make_bert_config(tokenizer.pad_token_id, len(tokenizer))).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Threads cost more than they save on models of this size."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

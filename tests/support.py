@@ -10,10 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
+from transformers import BertConfig, PreTrainedTokenizerFast
 
 from limbeck.data.example import Example, make_example_id
+from limbeck.errors import ConfigError
+from limbeck.packaged import find_packaged
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
@@ -133,3 +136,24 @@ class Zygote:
     def close(self) -> None:
         """End the process."""
         self._process.communicate()
+
+
+def make_bert_config(pad: int, size: int, **changes: object) -> BertConfig:
+    """A two-layer BERT without dropout."""
+    return BertConfig(
+        vocab_size=size, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2,
+        max_position_embeddings=96, pad_token_id=pad, initializer_range=0.4, hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0, **changes,
+    )  # fmt: skip
+
+
+def has_packaged(name: str) -> bool:
+    """Whether the wheel of a packaged model is installed."""
+    try:
+        find_packaged(name)
+    except ConfigError:
+        return False
+    return True
+
+
+needs_minilm = pytest.mark.skipif(not has_packaged("minilm-l6"), reason="the wheel of the sentence encoder is not installed")

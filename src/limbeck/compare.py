@@ -15,7 +15,7 @@ from typing import Any
 
 from limbeck.compare_budget import equalise
 from limbeck.compare_results import collect_results
-from limbeck.compare_runs import ArmRun, Tell, run_all
+from limbeck.compare_runs import TEACHER, ArmRun, Tell, run_all
 from limbeck.compare_tables import write_markdown
 from limbeck.config import Config, load_config
 from limbeck.config_changes import find_differences
@@ -28,7 +28,7 @@ from limbeck.storage import write_json, write_text
 from limbeck.teacher.backends import can_share
 from limbeck.teacher.request import About
 
-ALL_LABELS, TEACHER = "all-labels", "teacher"
+ALL_LABELS = "all-labels"
 REPLIES = "replies.sqlite"
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from limbeck.compare_runs import ArmRun
+from limbeck.compare_runs import TEACHER, ArmRun
 from limbeck.evaluation.compare import (
     PARTS,
     UNTOUCHED,
@@ -63,15 +63,15 @@ def collect_results(
             continue
         metrics = read_json(run.folder / "metrics.json")
         references[UNTOUCHED].setdefault(run.seed, read_accuracy(metrics["baseline"], tail))
-        if "teacher" in metrics:
-            references.setdefault("teacher", {}).setdefault(run.seed, read_accuracy(metrics["teacher"], tail))
+        if TEACHER in metrics:
+            references.setdefault(TEACHER, {}).setdefault(run.seed, read_accuracy(metrics[TEACHER], tail))
         if run.arm in arms:
             arms[run.arm][run.seed] = read_figures(run, metrics, tail, has_prices=has_prices)
-        elif run.arm != "teacher":
+        elif run.arm != TEACHER:
             references.setdefault(run.arm, {})[run.seed] = read_figures(run, metrics, tail, has_prices=has_prices)
     pairs, gains = compare_pairs(arms), compare_with_untouched(arms, references[UNTOUCHED])
     warnings = [*_find_missing([*runs, *beside]), *_find_ended([*runs, *beside])]
-    if any(run.arm == "teacher" and run.is_finished for run in beside) and "teacher" not in references:
+    if any(run.arm == TEACHER and run.is_finished for run in beside) and TEACHER not in references:
         warnings.append(
             "the teacher's own accuracy is missing: the caps of the budget do not allow its requests on all test rows"
         )

@@ -20,6 +20,8 @@ from limbeck.config import Config
 from limbeck.run_folder import RunFolder
 from limbeck.storage import explain_storage, read_json, write_json
 
+TEACHER = "teacher"
+"""The arm that measures the teacher itself."""
 POLL_S = 0.1
 STOP_S = 60.0  # how long a run that is told to stop may take to say so
 ASK_AGAIN_S = 5.0

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from rich.console import Console
-from tests.support import Zygote, make_example, script_rows, write_rows
+from tests.support import Zygote, make_example, needs_minilm, script_rows, write_rows
 
 from limbeck import console
 from limbeck.config import load_config
@@ -31,7 +31,6 @@ from limbeck.run_data import read_data
 from limbeck.run_folder import RunFolder
 from limbeck.status import read_status
 from limbeck.storage import read_json, read_json_lines
-from limbeck.student.embed import has_minilm
 from limbeck.student.ifd import Score
 
 Project = Callable[..., Path]
@@ -153,7 +152,7 @@ def test_a_rejected_candidate_is_replaced_by_the_next_unlike_one(project: Projec
     ("diversity", "by"),
     [
         ("k_centre", "student"),
-        pytest.param("cluster", "minilm", marks=pytest.mark.skipif(not has_minilm(), reason="needs the encoder's wheel")),
+        pytest.param("cluster", "minilm", marks=needs_minilm),
     ],
 )
 @pytest.mark.slow

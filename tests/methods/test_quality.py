@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.support import make_example, make_sums, write_rows
+from tests.support import make_example, make_sums, needs_minilm, write_rows
 
 from limbeck import packaged
 from limbeck.config import load_config
@@ -25,7 +25,7 @@ from limbeck.run import RunResult, run
 from limbeck.run_data import prepare
 from limbeck.status import read_status
 from limbeck.storage import read_json, read_json_lines
-from limbeck.student.embed import embed_texts, has_minilm
+from limbeck.student.embed import embed_texts
 from limbeck.teacher import backends
 from limbeck.teacher.backends.scripted import ScriptedBackend
 from limbeck.teacher.request import TeacherRequest
@@ -178,7 +178,7 @@ def test_a_missing_encoder_is_said_before_anything_is_asked(
     prepare(load_config(path, ["method.tail=none"]), path.parent / "run")
 
 
-@pytest.mark.skipif(not has_minilm(), reason="the wheel of the sentence encoder is not installed")
+@needs_minilm
 def test_minilm_finds_a_paraphrase_and_leaves_another_problem() -> None:
     """The real encoder puts a reworded question above the default cosine, which shares too few words to be seen otherwise."""
     known = make_example("What is the capital city of France?")

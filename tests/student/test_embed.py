@@ -2,65 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from tests.support import make_example, make_tokenizer
-from transformers import BertConfig, BertModel, T5Config, T5ForConditionalGeneration
+from tests.support import make_example, needs_minilm
 
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError
 from limbeck.student import embed
-from limbeck.student.embed import embed_examples, embed_texts, has_minilm
+from limbeck.student.embed import embed_examples, embed_texts
 from limbeck.student.encode import make_encoder
 from limbeck.student.model import Student, load_student
 from limbeck.student.settings import StudentSettings
 
 QUESTIONS = ["1 + 1", "Calculate 12 + 7, and then take away 3 of it.", "7", "What is the sum of 4 and 5?", "2 - 9 + 44"]
-needs_minilm = pytest.mark.skipif(not has_minilm(), reason="the wheel of the sentence encoder is not installed")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Threads cost more than they save on models of this size."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Folders of a random T5 and a random BERT, by kind of student."""
-    tokenizer = make_tokenizer("none")
-    tokenizer.add_special_tokens({"pad_token": "<pad>"})
-    pad, end = tokenizer.pad_token_id, tokenizer.eos_token_id
-    torch.manual_seed(0)
-    models = {
-        "seq2seq": T5ForConditionalGeneration(T5Config(
-            vocab_size=len(tokenizer), d_model=16, d_kv=8, d_ff=24, num_layers=2, num_heads=2, pad_token_id=pad,
-            eos_token_id=end, decoder_start_token_id=pad, initializer_factor=3.0,
-        )),
-        "classifier": BertModel(BertConfig(
-            vocab_size=len(tokenizer), hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2,
-            max_position_embeddings=96, pad_token_id=pad, initializer_range=0.4,
-        )),
-    }  # fmt: skip
-    made = {}
-    for kind, model in models.items():
-        made[kind] = tmp_path_factory.mktemp(kind)
-        model.save_pretrained(made[kind])
-        tokenizer.save_pretrained(made[kind])
-    return made
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize("kind", ["causal", "seq2seq", "classifier"])
-def test_vectors_of_examples_are_means_over_the_prompt(kind: str, tiny_folder: Path, folders: dict[str, Path]) -> None:
+def test_vectors_of_examples_are_means_over_the_prompt(
+    kind: str, tiny_folder: Path, t5_folder: Path, bert_folder: Path
+) -> None:
     """For every kind of student a vector is the mean hidden state of its prompt alone, at unit length, in any batch."""
-    settings = StudentSettings(model=str({**folders, "causal": tiny_folder}[kind]), kind=kind, dtype="float64")
+    folder = {"causal": tiny_folder, "seq2seq": t5_folder, "classifier": bert_folder}[kind]
+    settings = StudentSettings(model=str(folder), kind=kind, dtype="float64")
     student = load_student(settings, labels=("no", "yes"))
     encoder = make_encoder(settings, student.tokenizer, Task(answer="number"), has_rationale=True)
     examples = [make_example(question) for question in QUESTIONS]
@@ -109,12 +78,11 @@ def test_sentences_of_one_meaning_are_closest() -> None:
 
 
 def test_a_missing_encoder_names_its_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the wheel `has_minilm` is False, and embedding is a config error that has the install command."""
+    """Without the wheel embedding is a config error that has the install command."""
 
     def find_nothing(name: str) -> Path:
         raise ConfigError(f"{name} is not installed: pip install it")
 
     monkeypatch.setattr(embed, "find_packaged", find_nothing)
-    assert not has_minilm()
     with pytest.raises(ConfigError, match="pip install"):
         embed_texts(["text"])

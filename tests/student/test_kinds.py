@@ -5,18 +5,16 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support import make_example, make_padding_tokenizer
+from tests.support import make_bert_config, make_example, make_padding_tokenizer
 from transformers import (
-    BertConfig,
     BertForSequenceClassification,
-    BertModel,
 )
 
 from limbeck.data.example import Example
@@ -39,34 +37,7 @@ TEXTS = ["Fine.", "A dull film that never ends, not even when it is over.", "So 
 QUESTIONS = ["1 + 1", "Calculate 12 + 7, and then take away 3 of it.", "7", "What is the sum of 4 and 5?"]
 LORA = LoraSettings(rank=2, alpha=4, dropout=0.0)
 relaxed = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Threads cost more than they save on models of this size."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def bert_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a random two-layer BERT without a head."""
-    folder = tmp_path_factory.mktemp("bert")
-    tokenizer = make_padding_tokenizer()
-    torch.manual_seed(0)
-    BertModel(make_bert_config(tokenizer.pad_token_id, len(tokenizer))).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
-def make_bert_config(pad: int, size: int, **changes: object) -> BertConfig:
-    return BertConfig(
-        vocab_size=size, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2,
-        max_position_embeddings=96, pad_token_id=pad, initializer_range=0.4, hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0, **changes,
-    )  # fmt: skip
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture

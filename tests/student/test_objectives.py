@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,15 +27,7 @@ STEP = TrainingSettings(epochs=1, batch_size=2, gradient_accumulation=2, learnin
                         warmup_ratio=0.0)  # fmt: skip
 TRAINERS = {"causal": "CompletionTrainer", "seq2seq": "SumLossTrainer"}
 Load = Callable[..., tuple[Student, list[Encoded]]]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Threads cost more than they save on models of this size."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture

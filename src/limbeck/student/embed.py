@@ -13,7 +13,6 @@ from torch import nn
 from transformers import AutoModel, AutoTokenizer
 
 from limbeck.data.example import Example
-from limbeck.errors import ConfigError
 from limbeck.packaged import PREFIX, find_packaged
 from limbeck.student.encode import Encoder
 from limbeck.student.forward import pad_right, to_scores_dtype, unwrap
@@ -23,15 +22,6 @@ MINILM = "minilm-l6"
 MINILM_WIDTH = 384
 MINILM_MAX_TOKENS = 256
 """Word pieces of a text that are read, as the encoder was published; the rest of a longer text has no part."""
-
-
-def has_minilm() -> bool:
-    """Whether the wheel of the sentence encoder is installed."""
-    try:
-        find_packaged(MINILM)
-    except ConfigError:
-        return False
-    return True
 
 
 def embed_texts(texts: Sequence[str], *, batch_size: int = 64) -> np.ndarray:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from limbeck.data.example import Example, Rejected
-from limbeck.data.overlap import DuplicateGuard
+from limbeck.data.overlap import DuplicateGuard, LeakGuard
 from limbeck.teacher.budget import Spend
 from limbeck.teacher.request import TeacherRequest
 from limbeck.teacher.teacher import Outcome, Teacher
@@ -76,58 +76,108 @@ def ask_until_kept(
         Kept and rejected examples in the order asked, never in the order answered. Once a cap is spent nothing is
         asked any more, and examples that are complete already are still kept.
     """
-    missing = {group: count for group, count in wanted.items() if count > 0}
-    attempts_left = {group: count * max_attempts for group, count in missing.items()}
-    kept: dict[str, list[Example]] = {group: [] for group in missing}
+    groups = {name: _Group(name, count, count * max_attempts) for name, count in wanted.items() if count > 0}
     harvest = Harvest()
     waiting: list[tuple[str, TeacherRequest]] = []
     while True:
-        batch: list[tuple[str, TeacherRequest]] = []
-        limit = None if hopeless_rejects is None or any(kept.values()) else hopeless_rejects
+        limit = None if hopeless_rejects is None or any(group.kept for group in groups.values()) else hopeless_rejects
         if limit is not None and len(harvest.rejected) >= limit:
             break
-        for turn, group in enumerate(missing):
-            held = [(name, request) for name, request in waiting if name == group]
-            batch += held
-            asked = len(held)
+        batch: list[tuple[str, TeacherRequest]] = []
+        for turn, group in enumerate(groups.values()):
+            held = [request for name, request in waiting if name == group.name]
             # While nothing is kept yet, the groups share what may be asked at once.
-            free = 0 if limit is None else limit - len(harvest.rejected) - len(batch)
-            share = missing[group] if limit is None else -(-free // (len(missing) - turn))
-            while asked < min(missing[group], attempts_left[group], share):
-                request = make_request(group)
-                if isinstance(request, Example):
-                    kept[group].append(request)
-                    missing[group] -= 1
-                elif isinstance(request, Rejected):
-                    harvest.rejected.append(request)
-                elif request is None or teacher.budget.exhausted is not None:
-                    attempts_left[group] = asked
-                else:
-                    batch.append((group, request))
-                    asked += 1
+            free = 0 if limit is None else limit - len(harvest.rejected) - len(batch) - len(held)
+            share = group.missing if limit is None else -(-free // (len(groups) - turn))
+            fresh = group.draw(make_request, len(held), share, harvest.rejected, teacher)
+            batch += [(group.name, request) for request in (*held, *fresh)]
         batch, waiting = split_payable(teacher, batch, review.requests if review else 0)
         if not batch:
             break
-        outcomes = teacher.ask_many([request for _, request in batch])
         judged: list[tuple[str, Example | Rejected]] = []
-        for (group, request), outcome in zip(batch, outcomes, strict=True):
-            attempts_left[group] -= 1
-            if outcome.reason == "budget":
-                continue
-            if outcome.reason == "unavailable":  # nor will the group's next one be: what it lacks is reported as missing
-                attempts_left[group] = 0
-                continue
-            judged.append((group, judge(outcome) if outcome.reply else reject(request, "teacher_failed", outcome.detail)))
-        for group, verdict in judged if review is None else review_wave(judged, review.look):
+        for (name, request), outcome in zip(batch, teacher.ask_many([request for _, request in batch]), strict=True):
+            if groups[name].count(outcome):
+                failed = None if outcome.reply else reject(request, "teacher_failed", outcome.detail)
+                judged.append((name, failed or judge(outcome)))
+        for name, verdict in judged if review is None else review_wave(judged, review.look):
             if isinstance(verdict, Example):
-                kept[group].append(verdict)
-                missing[group] -= 1
+                groups[name].keep(verdict)
             else:
                 harvest.rejected.append(verdict)
-                missing[group] -= is_consuming(verdict)
-    harvest.kept = [example for examples in kept.values() for example in examples]
-    harvest.missing = {group: count for group, count in missing.items() if count}
+                groups[name].missing -= is_consuming(verdict)
+    harvest.kept = [example for group in groups.values() for example in group.kept]
+    harvest.missing = {name: group.missing for name, group in groups.items() if group.missing}
     return harvest
+
+
+@dataclass
+class _Group:
+    """What a group still wants, how often it may still ask for that, and what it has."""
+
+    name: str
+    missing: int
+    attempts_left: int
+    kept: list[Example] = field(default_factory=list)
+
+    def keep(self, example: Example) -> None:
+        self.kept.append(example)
+        self.missing -= 1
+
+    def draw(
+        self,
+        make_request: Callable[[str], TeacherRequest | Example | Rejected | None],
+        held: int,
+        share: int,
+        rejected: list[Rejected],
+        teacher: Teacher,
+    ) -> list[TeacherRequest]:
+        """Its next requests beside the `held` ones of an earlier wave, `share` at most in all; none once a cap is spent."""
+        requests: list[TeacherRequest] = []
+        while held + len(requests) < min(self.missing, self.attempts_left, share):
+            request = make_request(self.name)
+            if isinstance(request, Example):
+                self.keep(request)
+            elif isinstance(request, Rejected):
+                rejected.append(request)
+            elif request is None or teacher.budget.exhausted is not None:
+                self.attempts_left = held + len(requests)
+            else:
+                requests.append(request)
+        return requests
+
+    def count(self, outcome: Outcome) -> bool:
+        """Count an attempt; False where the teacher was not asked."""
+        self.attempts_left -= 1
+        if outcome.reason == "unavailable":  # nor will the group's next one be: what it lacks is reported as missing
+            self.attempts_left = 0
+        return outcome.reason not in ("budget", "unavailable")
+
+
+def check_new(
+    verdict: Example | Rejected,
+    request: TeacherRequest,
+    duplicates: DuplicateGuard,
+    leaks: LeakGuard,
+    find_reason: Callable[[Example], str | None],
+) -> Example | Rejected:
+    """What becomes of an example that the teacher invented; one that passes is known to `duplicates` from now on.
+
+    Args:
+        verdict: the example as it was read, or why it can't be used.
+        request: what it answers.
+        duplicates, leaks: what is known already, and what is held out.
+        find_reason: a last check; a reason rejects it.
+    """
+    if isinstance(verdict, Rejected):
+        return verdict
+    if (leak := leaks.find_leak(verdict.question)) is not None:
+        return reject(request, "leaks_held_out", f"held-out example {leak}")
+    if (known := duplicates.find_duplicate(verdict.question, verdict.answer_type, verdict.domain)) is not None:
+        return reject(request, known[0], f"known example {known[1]}")
+    if (reason := find_reason(verdict)) is not None:
+        return reject(request, reason)
+    duplicates.add(verdict)
+    return verdict
 
 
 def split_payable(

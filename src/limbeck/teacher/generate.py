@@ -17,7 +17,7 @@ from limbeck.data.checks import find_check_fault
 from limbeck.data.example import Example, Provenance, Rejected, hash_text, make_example_id
 from limbeck.data.overlap import DuplicateGuard, LeakGuard, find_ngrams, normalise_question
 from limbeck.data.task import Task
-from limbeck.teacher.asking import Harvest, Review, ask_until_kept, forget_rejected, reject
+from limbeck.teacher.asking import Harvest, Review, ask_until_kept, check_new, forget_rejected, reject
 from limbeck.teacher.prompts import AnyTemplate, load_template, render_prompt
 from limbeck.teacher.replies import find_fault, read_synthesis
 from limbeck.teacher.request import About, TeacherRequest
@@ -107,17 +107,7 @@ def generate(
         )
 
     def judge(outcome: Outcome) -> Example | Rejected:
-        verdict = read_generated(outcome, asked)
-        if isinstance(verdict, Rejected):
-            return verdict
-        if (leak := leaks.find_leak(verdict.question)) is not None:
-            return reject(outcome.request, "leaks_held_out", f"held-out example {leak}")
-        if (known := duplicates.find_duplicate(verdict.question, verdict.answer_type, verdict.domain)) is not None:
-            return reject(outcome.request, known[0], f"known example {known[1]}")
-        if (reason := find_reason(verdict)) is not None:
-            return reject(outcome.request, reason)
-        duplicates.add(verdict)
-        return verdict
+        return check_new(read_generated(outcome, asked), outcome.request, duplicates, leaks, find_reason)
 
     counts = {key: wanted[group] for key, group in keys.items()}
     harvest = ask_until_kept(

@@ -14,7 +14,7 @@ from typing import Any
 from limbeck.data.example import Example, Provenance, Rejected, hash_text, make_example_id
 from limbeck.data.overlap import DuplicateGuard, LeakGuard
 from limbeck.data.task import Task
-from limbeck.teacher.asking import Harvest, Review, ask_until_kept, forget_rejected, reject
+from limbeck.teacher.asking import Harvest, Review, ask_until_kept, check_new, forget_rejected, reject
 from limbeck.teacher.prompts import AnyTemplate, load_template, render_prompt
 from limbeck.teacher.replies import drop_closing, find_contradiction, find_fault, mentions_hint, read_synthesis
 from limbeck.teacher.request import About, TeacherRequest
@@ -72,17 +72,9 @@ def synthesize(
         return teacher.make_request(prompt, about, sample=sample, schema=make_schema(task, shown[0].answer_type))
 
     def judge(outcome: Outcome) -> Example | Rejected:
-        verdict = read_new_example(outcome, task, is_domain_answer=is_domain_answer)
-        if isinstance(verdict, Rejected):
-            return verdict
-        if (leak := leaks.find_leak(verdict.question)) is not None:
-            return reject(outcome.request, "leaks_held_out", f"held-out example {leak}")
-        if (known := duplicates.find_duplicate(verdict.question, verdict.answer_type, verdict.domain)) is not None:
-            return reject(outcome.request, known[0], f"known example {known[1]}")
-        if (reason := find_reason(verdict)) is not None:
-            return reject(outcome.request, reason)
-        duplicates.add(verdict)
-        return verdict
+        return check_new(
+            read_new_example(outcome, task, is_domain_answer=is_domain_answer), outcome.request, duplicates, leaks, find_reason
+        )
 
     return ask_until_kept(
         teacher, wanted, make_request, judge, max_attempts=max_attempts, review=forget_rejected(review, duplicates)

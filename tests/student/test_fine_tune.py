@@ -196,3 +196,30 @@ def test_the_loss_of_the_settings_is_trained(tmp_path: Path, tiny_folder: Path) 
     other = read_weights(train(tmp_path / "other", tiny_folder, 0, TRAINING.model_copy(update={**symmetric, "beta": 1.0})))
     torch.testing.assert_close(same, plain, atol=1e-5, rtol=1e-4)
     assert max(float((other[name] - plain[name]).abs().max()) for name in plain) > 1e-3
+
+
+@pytest.mark.parametrize(("longest", "written_out"), [(512, {"eager"}), (8, {"sdpa"})])
+def test_attention_is_written_out_for_short_rows_on_a_cpu(
+    monkeypatch: pytest.MonkeyPatch, tiny_folder: Path, longest: int, written_out: set[str]
+) -> None:
+    """Rows within the limit are trained with attention written out, longer ones with the fused kernel, which is back after."""
+    monkeypatch.setattr(fine_tune_module, "WRITTEN_OUT_MAX_TOKENS", longest)
+    student = load_for_training(StudentSettings(model=str(tiny_folder), dtype="float32"), TRAINING)
+    config = student.model.config
+    seen = set()
+    trained = fine_tune(
+        student, encode_sums(student, 0), TRAINING, seed=3, on_step=lambda *_: seen.add(config._attn_implementation)
+    )
+    assert seen == written_out
+    assert trained.model.config._attn_implementation == "sdpa"
+
+
+def test_attention_written_out_trains_the_same_weights(
+    tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fused or written out, the trained weights agree to 1e-5 in float32."""
+    written_out = read_weights(train(tmp_path / "eager", tiny_folder, 0))
+    monkeypatch.setattr(fine_tune_module, "WRITTEN_OUT_MAX_BYTES", 0)
+    fused = read_weights(train(tmp_path / "sdpa", tiny_folder, 0))
+    for name, weights in fused.items():
+        torch.testing.assert_close(written_out[name], weights, rtol=0, atol=1e-5)

@@ -6,7 +6,8 @@ The loss is computed once and at labelled positions only.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -70,6 +71,8 @@ class _Progress(TrainerCallback):
         self._on_step(state.global_step, state.max_steps)
 
 
+WRITTEN_OUT_MAX_TOKENS = 512
+WRITTEN_OUT_MAX_BYTES = 4 * 2**30
 TASK_TYPES = {"causal": "CAUSAL_LM", "seq2seq": "SEQ_2_SEQ_LM", "classifier": "SEQ_CLS"}
 
 
@@ -161,12 +164,37 @@ def fine_tune(
         trainer.kind = student.settings.kind
         trainer.sum_loss = LOSSES[settings.loss](settings)
         trainer.rationale_weight = settings.rationale_weight
-        trainer.train()
+        with _attend(student, data["length"], settings.batch_size):
+            trainer.train()
         transformers_logging.set_verbosity(verbosity)
     model = trainer.accelerator.unwrap_model(trainer.model)
     if best is not None:
         best.restore(model)
     return Student(model.eval(), student.tokenizer, student.settings)
+
+
+@contextmanager
+def _attend(student: Student, lengths: Sequence[int], batch_size: int) -> Iterator[None]:
+    """Within this context attention is written out instead of fused where that trains faster: short rows on a CPU.
+
+    The two compute the same. torch's fused kernel for CPUs is slow in the backward pass: written out, a LoRA step of a
+    135M student is 2.1 times as fast at 75 tokens a row, 1.1 times at 512 and 0.6 times at 1,024 (one thread, bfloat16).
+    """
+    model = unwrap(student.model)
+    config = model.config.get_text_config()
+    fused = config._attn_implementation
+    is_slow = student.settings.kind == "causal" and student.device.type == "cpu" and fused == "sdpa"
+    if not is_slow or max(lengths) > WRITTEN_OUT_MAX_TOKENS:
+        yield
+        return
+    # Kept for the backward pass: the scores of each head in bfloat16 twice and in float32 once.
+    kept = 8 * batch_size * max(lengths) ** 2 * config.num_attention_heads * config.num_hidden_layers
+    if kept <= WRITTEN_OUT_MAX_BYTES:
+        model.set_attn_implementation("eager")
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(fused)
 
 
 def _choose_arguments(student: Student, count: int, settings: TrainingSettings, seed: int, scratch: str) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""Training: `compute_loss` with the vocabulary projected at labelled positions, against TRL's own loss on the same rows."""
+"""Training on the same rows: `compute_loss` with the vocabulary projected at labelled positions against TRL's own loss, and
+attention written out against torch's fused kernel."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import platform
 import statistics
 import time
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 from trl import SFTTrainer
@@ -33,10 +35,12 @@ def main() -> None:
     """Time both sides alternately and write ``benchmarks/results/training.json``."""
     quiet_libraries()
     settings = TrainingSettings(epochs=1, batch_size=4)
-    ours, theirs = [], []
+    ours, theirs, fused = [], [], []
     for _ in range(REPEATS):
         ours.append(time_training(settings, module.CompletionTrainer))
         theirs.append(time_training(settings, LibraryTrainer))
+        with patch.object(module, "WRITTEN_OUT_MAX_TOKENS", 0):
+            fused.append(time_training(settings, module.CompletionTrainer))
     rows = make_rows(module.load_for_training(StudentSettings(), settings).tokenizer)
     tokens = sum(len(row.ids) for row in rows)
     result = {
@@ -49,6 +53,8 @@ def main() -> None:
         "alternative_s": theirs,
         "limbeck_tokens_per_s": tokens / statistics.median(ours),
         "ratio": statistics.median(theirs) / statistics.median(ours),
+        "fused_attention_s": fused,
+        "ratio_to_fused_attention": statistics.median(fused) / statistics.median(ours),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "machine": platform.machine(),
@@ -78,14 +84,10 @@ def time_training(settings: TrainingSettings, trainer: type[SFTTrainer]) -> floa
     """Seconds of `fine_tune` with this trainer class, loading left out."""
     student = module.load_for_training(StudentSettings(), settings)
     rows = make_rows(student.tokenizer)
-    original = module.CompletionTrainer
-    module.CompletionTrainer = trainer  # type: ignore[misc]
-    try:
+    with patch.object(module, "CompletionTrainer", trainer):
         start = time.perf_counter()
         module.fine_tune(student, rows, settings, seed=1)
         return time.perf_counter() - start
-    finally:
-        module.CompletionTrainer = original  # type: ignore[misc]
 
 
 if __name__ == "__main__":

@@ -187,11 +187,13 @@ def take_sample(examples: Sequence[Example]) -> Sequence[Example]:
     return examples[:: max(1, len(examples) // SAMPLE)][:SAMPLE]
 
 
-def measure_question(data: RunData) -> float:
-    """Mean tokens of a student's prompt."""
+def measure_question(config: Config, data: RunData) -> float:
+    """Mean tokens of a student's prompt; a classifier reads the question alone."""
     sample = data.train[:: max(1, len(data.train) // 200)]
+    if config.student.kind == "classifier":
+        return sum(estimate_tokens(e.question) for e in sample) / len(sample)
     prompt = sum(estimate_tokens(e.question + data.task.instruction) for e in sample) / len(sample) + CHAT_TOKENS
-    return prompt + (estimate_tokens(data.task.describe_labels()) if data.task.labels else 0)
+    return prompt + (estimate_tokens(data.task.describe_labels()) if data.task.labels and config.student.lists_labels else 0)
 
 
 def count_measured(config: Config, rows: Sequence[Example]) -> int:

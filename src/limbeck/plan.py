@@ -97,7 +97,7 @@ def foresee_student_seconds(
     config: Config, method: BalDistillSettings, data: RunData, stages: Sequence[Mapping[str, Share]]
 ) -> Range:
     """Seconds of training, scoring and measuring: tokens over speed, a third to three times of it; very rough."""
-    prompt = measure_question(data)
+    prompt = measure_question(config, data)
     longest = config.evaluation.max_new_tokens
     rationale = min(REPLY_SHARE[1] * config.teacher.max_tokens, longest)
     written = rationale if method.has_rationale else BARE_ANSWER

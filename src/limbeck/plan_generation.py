@@ -133,10 +133,11 @@ def make_generation_plan(estimator: Estimator, method: GoldSettings, data: RunDa
     left = config.budget.max_examples - wanted
     rows = plan_rounds(estimator, method, data, asked, rounds)
     waiting = sum((row.seconds for row in rows), NOTHING)
+    training = foresee_student_seconds(config, method, data.test, measure_question(config, data) + 4, stages)
     totals: dict[str, Any] = {
         "examples": wanted, "real": 0, "synthesize": wanted, "duplicate": 0, "missing": left,
         **sum_requests(rows, config),
-        "seconds": asdict(waiting + foresee_student_seconds(config, method, data.test, measure_question(data) + 4, stages)),
+        "seconds": asdict(waiting + training),
     }  # fmt: skip
     warnings = [*find_cap_warnings(config, totals), *estimator.learned.warnings]
     if left:

@@ -12,7 +12,8 @@ from tokenizers.processors import TemplateProcessing
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError
 from limbeck.storage import write_jsonl
-from limbeck.student.encode import IGNORED, Encoder
+from limbeck.student.encode import IGNORED, Encoder, make_encoder
+from limbeck.student.settings import StudentSettings
 
 EXAMPLE = make_example("Calculate 2 + 3.", "5", rationale="2 + 3 = 5.")
 TASK = Task(instruction="Solve the problem.", answer="number")
@@ -89,6 +90,13 @@ def test_labels_are_shown_for_label_rows_only() -> None:
     encoder = Encoder(make_tokenizer(), task)
     assert "- earn: quarterly results\n- acq: a take-over" in encoder.make_messages("q", "label")[0]["content"]
     assert "quarterly" not in encoder.make_messages("q", "number")[0]["content"]
+
+
+def test_labels_can_be_left_out_of_prompts() -> None:
+    """With `lists_labels: false` the prompt is instruction and question."""
+    task = Task(instruction="Name it.", answer="label", labels={"earn": "quarterly results", "acq": "a take-over"})
+    encoder = make_encoder(StudentSettings(lists_labels=False), make_tokenizer(), task, has_rationale=False)
+    assert encoder.make_messages("q", "label")[0]["content"] == "Name it.\n\nq"
 
 
 def test_system_message_is_the_setting() -> None:

@@ -79,6 +79,7 @@ class Encoder:
         system: system message, or None for what the template does without one.
         is_separate: whether rationales are learnt apart from answers, by `reasoner`; `has_rationale` is False then, and in the
             reasoner alone True.
+        lists_labels: whether the prompt lists the task's labels.
     """
 
     tokenizer: PreTrainedTokenizerBase
@@ -86,6 +87,7 @@ class Encoder:
     has_rationale: bool = True
     system: str | None = None
     is_separate: bool = False
+    lists_labels: bool = True
 
     @cached_property
     def reasoner(self) -> Encoder:
@@ -94,7 +96,7 @@ class Encoder:
 
     def make_messages(self, question: str, answer_type: str) -> list[dict[str, str]]:
         """The conversation before the completion."""
-        labels = self.task.describe_labels() if answer_type == "label" else ""
+        labels = self.task.describe_labels() if answer_type == "label" and self.lists_labels else ""
         parts = [self.task.instruction, f"Possible answers:\n{labels}" if labels else "", question]
         content = "\n\n".join(part for part in parts if part) + (f"\n{THINK}" if self.has_rationale else "")
         messages = [{"role": "user", "content": content}]
@@ -255,4 +257,6 @@ def make_encoder(
 ) -> Encoder:
     """The encoder of a student; a classifier has no rationale to write."""
     is_writer = settings.kind != "classifier"
-    return ENCODERS[settings.kind](tokenizer, task, has_rationale and is_writer, settings.system, is_separate and is_writer)
+    return ENCODERS[settings.kind](
+        tokenizer, task, has_rationale and is_writer, settings.system, is_separate and is_writer, settings.lists_labels
+    )

@@ -18,12 +18,15 @@ class StudentSettings(Settings):
             (a model with a head over the task's labels, which answers with a label and writes no text).
         dtype: of the weights when scoring and generating; ``auto`` is bfloat16 on a GPU that has it, else float32.
         system: system message of every prompt; None leaves it to the chat template.
+        lists_labels: whether prompts list the task's labels. A student that is trained learns them anyway, and where there
+            are many, prompts without them cost a fraction; untouched it has nothing to choose from. Teachers always see them.
     """
 
     model: str = "packaged:smollm2-135m-instruct"
     kind: Literal["causal", "seq2seq", "classifier"] = "causal"
     dtype: Literal["auto", "float32", "bfloat16", "float64"] = "auto"
     system: str | None = None
+    lists_labels: bool = True
 
 
 class LoraSettings(Settings):

@@ -94,19 +94,14 @@ SWEEPS = (
     Sweep("slip_rate", "0.3", ("teacher.tutor.slip_rate=0.3",)),
     Sweep("slip_rate", "0.3, not verified", ("teacher.tutor.slip_rate=0.3", *UNVERIFIED), ("baldistill-plus",)),
     Sweep("verify", "none", UNVERIFIED, ("baldistill-plus",)),
-    Sweep("verify", "answer", ("method.verify=answer", "method.keeps=[verify]"), ("baldistill-n", "baldistill-plus")),
+    Sweep("verify", "answer", ("method.verify=answer",), ("baldistill-n",)),
     Sweep("verify", "vote", ("method.verify=vote",), ("baldistill-n",)),
     Sweep("budget", "80", ("budget.max_examples=80",)),
     Sweep("budget", "320", ("budget.max_examples=320",)),
     Sweep("offset", "1", ("method.adaptive_offset=1",), ("baldistill-a",)),
     Sweep("selection", "ifd", ("method.selection=ifd", "method.keeps=[selection]"), ("baldistill-plus",)),
-    Sweep("selection", "loss", ("method.selection=loss", "method.keeps=[selection]"), ("baldistill-n", "baldistill-a")),
-    Sweep(
-        "selection",
-        "random",
-        ("method.selection=random", "method.keeps=[selection]"),
-        ("baldistill-n", "baldistill-a", "baldistill-plus"),
-    ),
+    Sweep("selection", "loss", ("method.selection=loss", "method.keeps=[selection]"), ("baldistill-a",)),
+    Sweep("selection", "random", ("method.selection=random", "method.keeps=[selection]"), ("baldistill-a", "baldistill-plus")),
 )
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from transformers import DynamicCache, GenerationConfig
 
-from limbeck.student.forward import pad_right, silent, to_scores_dtype
+from limbeck.student.forward import pad_right, project_only, silent, to_scores_dtype
 from limbeck.student.model import Student
 
 
@@ -78,10 +78,13 @@ def _generate_batch(
     cache = DynamicCache(config=student.model.config)
     active = list(results)
     for _ in range(max_new_tokens):
-        logits = student.model(
-            input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True,
-            logits_to_keep=1,
-        ).logits[:, -1]  # fmt: skip
+        is_last = torch.zeros_like(ids, dtype=torch.bool)
+        is_last[:, -1] = True
+        # The model's own `logits_to_keep` projects a strided slice; torch then copies the vocabulary's matrix for each row.
+        with project_only(student.model, is_last):
+            logits = student.model(
+                input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
+            ).logits[0]
         logits = to_scores_dtype(logits)
         best, chosen = logits.max(dim=-1)
         nll = torch.logsumexp(logits, dim=-1) - best

@@ -1,0 +1,68 @@
+"""A table of `docs/reproduction.md` from the folder of a `limbeck compare`, beside the numbers of the BalDistill paper.
+
+``python benchmarks/reproduction.py NAME FOLDER`` keeps what ``compare.json`` there says, without the single runs, as
+``benchmarks/results/repro_NAME.json`` and prints the table. ``--paper R52`` puts macro and micro F1 of the paper's Table 2
+(Llama-3-8B, the smaller budget) beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tutor_report import make_table, show, show_interval, show_p
+
+from limbeck.storage import read_json, write_json
+
+RESULTS = Path(__file__).parent / "results"
+METRICS = {"f1_macro": "F1 macro", "f1_micro": "F1 micro", "accuracy_macro": "accuracy macro", "accuracy_tail": "tail"}
+# Macro and micro F1 of arms with rationales but for random-label (Table 2; balance-cot and active-cot Table 3, macro alone).
+PAPER = {
+    "R52": {
+        "untouched": "0.9 / 2.3", "random-label": "46.0 / 91.4", "random-cot": "59.7 / 89.5", "duplicate-cot": "46.6 / 71.8",
+        "balance-cot": "51.5 / –", "active-cot": "59.5 / –", "baldistill-n": "59.6 / 82.5", "baldistill-a": "58.9 / 87.5",
+    }
+}  # fmt: skip
+
+
+def main() -> None:
+    """Keep the result and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--paper", choices=sorted(PAPER))
+    arguments = parser.parse_args()
+    facts = read_json(arguments.folder / "compare.json")
+    write_json(RESULTS / f"repro_{arguments.name}.json", {key: value for key, value in facts.items() if key != "runs"})
+    print(show_arms(facts, PAPER.get(arguments.paper, {})), show_pairs(facts), sep="\n\n")
+    print(*(f"- {line}" for line in (*facts["warnings"], *facts["notes"])), sep="\n")
+
+
+def show_arms(facts: Mapping[str, Any], paper: Mapping[str, str]) -> str:
+    """Each arm, and what stands beside it, in %."""
+    arms = {**facts["arms"], **facts["references"]}
+    metrics = [metric for metric in METRICS if any(arm.get(metric) for arm in arms.values())]
+    rows = []
+    for name, arm in arms.items():
+        seconds = f"{arm['seconds']['mean']:.0f}" if arm.get("seconds") else "–"
+        row = [f"`{name}`", *(show(arm.get(metric)) for metric in metrics), seconds]
+        rows.append([*row, paper.get(name, "–")] if paper else row)
+    head = ["arm", *(METRICS[metric] for metric in metrics), "seconds a run"]
+    return make_table([*head, "paper, F1 macro / micro"] if paper else head, rows)
+
+
+def show_pairs(facts: Mapping[str, Any]) -> str:
+    """The paired differences of the first metric, in points."""
+    metric = facts["main_metric"]
+    rows = []
+    for pair in facts["pairs"]:
+        if pair["metric"] == metric:
+            rows.append([f"`{pair['a']}` − `{pair['b']}`", f"{100 * pair['difference']:+.1f}", show_interval(pair["ci95"]),
+                         show_p(pair["p_holm"])])  # fmt: skip
+    return make_table([f"a − b, {metric}", "points", "95% interval", "p (Holm)"], rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -174,7 +174,7 @@ have the quotas of `baldistill-n`. `baldistill-plus` was made from this table be
 
 {arms}
 
-`(all-labels)` learnt the bare answers of the whole pool, `(teacher)` is the tutor itself on the test problems.
+`(all-labels)` learnt the bare answers of the whole pool, `(teacher)` is the tutor itself on the dev problems.
 
 Paired differences over seeds in points, p-values by Holm over all pairs of one metric:
 

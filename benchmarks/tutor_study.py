@@ -195,7 +195,7 @@ def measure_gate() -> dict[str, Any]:
 def run_compare(
     out: Path, presets: Sequence[str], seeds: Sequence[int], sets: Sequence[str], jobs: int, *, has_references: bool
 ) -> dict[str, Any]:
-    """What ``compare.json`` of one folder holds; a run that is done is not run again."""
+    """What ``compare.json`` of one folder holds, without its single runs; a run that is done is not run again."""
     wanted = Comparison(
         CONFIG, tuple(presets), tuple(seeds), sets=(f"student.model={FOLDER}", *sets), jobs=jobs,
         has_all_labels=has_references, has_teacher=has_references,
@@ -203,7 +203,7 @@ def run_compare(
     facts, code = compare(wanted, out, lambda text: print(f"{out.name}: {text}", flush=True))
     if code:
         raise SystemExit(code)
-    return facts
+    return {key: value for key, value in facts.items() if key != "runs"}
 
 
 def summarise_pilot(pilot: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -235,6 +235,7 @@ def test_every_preset_runs(project: Project, teacher: SumTeacher, preset: str) -
         "balance-cot": ({"real": 10, "synthesized": 2}, {"annotate": 10, "synthesize": 2}),
         "active-cot": ({"real": 12}, {"annotate": 12}),
         "baldistill-n": ({"real": 10, "synthesized": 2}, {"annotate": 10, "synthesize": 2}),
+        "baldistill-plus": ({"real": 10, "synthesized": 2}, {"annotate": 10, "synthesize": 2, "verify": 6}),
     }
     if preset == "baldistill-a":
         assert sum(kinds.values()) == sum(purposes.values()) == 12

@@ -36,8 +36,8 @@ def main() -> None:
     arguments = parser.parse_args()
     facts = read_json(arguments.folder / "compare.json")
     write_json(RESULTS / f"repro_{arguments.name}.json", {key: value for key, value in facts.items() if key != "runs"})
-    print(show_arms(facts, PAPER.get(arguments.paper, {})), show_pairs(facts), sep="\n\n")
-    print(*(f"- {line}" for line in (*facts["warnings"], *facts["notes"])), sep="\n")
+    said = "\n".join(f"- {line}" for line in (*facts["warnings"], *facts["notes"]))
+    print(show_arms(facts, PAPER.get(arguments.paper, {})), show_pairs(facts), said, sep="\n\n")
 
 
 def show_arms(facts: Mapping[str, Any], paper: Mapping[str, str]) -> str:

@@ -270,7 +270,7 @@ def test_ifd_of_other_students_is_refused_before_anything(project: Project, kind
     said = str(caught.value)
     assert said.startswith("preset baldistill-a: method.selection: ifd needs")
     assert "Write method: {preset: baldistill-a, selection: loss, keeps: [selection]}" in said
-    assert said.endswith("fits: zero-shot, random-label, random-cot, duplicate-cot, balance-cot")
+    assert said.endswith("fits: zero-shot, random-label, random-cot, duplicate-cot, balance-cot, baldistill-plus")
     fit.check_selection(load_config(path, preset="random-cot").method, kind)
     fit.check_selection(load_config(path, ["method.selection=energy"]).method, kind)
 

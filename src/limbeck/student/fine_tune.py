@@ -178,7 +178,8 @@ def _attend(student: Student, lengths: Sequence[int], batch_size: int) -> Iterat
     """Within this context attention is written out instead of fused where that trains faster: short rows on a CPU.
 
     The two compute the same. torch's fused kernel for CPUs is slow in the backward pass: written out, a LoRA step of a
-    135M student is 2.1 times as fast at 75 tokens a row, 1.1 times at 512 and 0.6 times at 1,024 (one thread, bfloat16).
+    135M student is 2.1 times as fast at 75 tokens a row, 1.1 times at 512 and 0.6 times at 1,024 (one thread, bfloat16, batches
+    of about 1,200 to 2,000 tokens); `benchmarks/training.py` has the ratio for two threads and small batches.
     """
     model = unwrap(student.model)
     config = model.config.get_text_config()

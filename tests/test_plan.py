@@ -14,7 +14,7 @@ from tests.support import write_rows
 
 from limbeck.config import load_config
 from limbeck.errors import ConfigError
-from limbeck.estimate import guess_billions
+from limbeck.estimate import guess_billions, measure_question
 from limbeck.plan import compare_with_plan, make_plan
 from limbeck.run_data import read_data
 
@@ -316,3 +316,17 @@ def test_the_command(project: Callable[..., Path]) -> None:
     shown = subprocess.run([sys.executable, "-m", "limbeck", "plan", str(path)], capture_output=True, text=True, check=False)
     assert shown.returncode == 0
     assert "9 examples: 8 real, 1 to be synthesized" in shown.stdout
+
+
+def test_a_plan_counts_what_the_student_reads(tmp_path: Path) -> None:
+    """Labels count where prompts list them; a classifier reads the question alone."""
+    path = write_pool(tmp_path, {"a": 4, "b": 4}, task={"answer": "label"})
+    listed, bare, alone = (
+        measure_question(config, read_data(config))
+        for config in (
+            load_config(path, ["student.lists_labels=true"]),
+            load_config(path, ["student.lists_labels=false"]),
+            load_config(path, ["student.kind=classifier", "method.selection=loss"]),
+        )
+    )
+    assert listed > bare > alone > 0

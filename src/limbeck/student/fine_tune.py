@@ -184,18 +184,17 @@ def _attend(student: Student, lengths: Sequence[int], batch_size: int) -> Iterat
     model = unwrap(student.model)
     config = model.config.get_text_config()
     fused = config._attn_implementation
-    is_slow = student.settings.kind == "causal" and student.device.type == "cpu" and fused == "sdpa"
-    if not is_slow or max(lengths) > WRITTEN_OUT_MAX_TOKENS:
-        yield
-        return
+    longest = max(lengths)
     # Kept for the backward pass: the scores of each head in bfloat16 twice and in float32 once.
-    kept = 8 * batch_size * max(lengths) ** 2 * config.num_attention_heads * config.num_hidden_layers
-    if kept <= WRITTEN_OUT_MAX_BYTES:
+    kept = 8 * batch_size * longest**2 * config.num_attention_heads * config.num_hidden_layers
+    is_fused_slow = student.settings.kind == "causal" and student.device.type == "cpu" and fused == "sdpa"
+    if is_fused_slow and longest <= WRITTEN_OUT_MAX_TOKENS and kept <= WRITTEN_OUT_MAX_BYTES:
         model.set_attn_implementation("eager")
     try:
         yield
     finally:
-        model.set_attn_implementation(fused)
+        if config._attn_implementation != fused:
+            model.set_attn_implementation(fused)
 
 
 def _choose_arguments(student: Student, count: int, settings: TrainingSettings, seed: int, scratch: str) -> dict[str, Any]:

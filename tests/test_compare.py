@@ -23,6 +23,8 @@ from limbeck.compare_results import _find_unequal, read_accuracy
 from limbeck.compare_tables import write_markdown
 from limbeck.config import load_config
 from limbeck.errors import ConfigError
+from limbeck.methods.job import Job
+from limbeck.run import run
 from limbeck.run_data import read_data
 from limbeck.status import read_status
 from limbeck.storage import read_json, read_json_lines
@@ -84,6 +86,8 @@ def test_two_presets_and_two_seeds(project: Project, tmp_path: Path) -> None:
     charged, different = count_keys([*(out / arm / f"seed_{s}" for arm in ARMS for s in (1, 2)), out / "teacher" / "seed_1"])
     assert charged == facts["charged"]["requests"] == 4 * 9 + 9
     assert different == facts["really_asked"]["requests"] == facts["really_asked"]["replies"] < charged
+    # One for the prompts that ask for rationales, one for those of all-labels; seeds share them, since all test rows are taken.
+    assert len(list(out.glob("baselines/*/predictions.jsonl"))) == 2
 
     assert "| random-cot | 2 |" in (out / "compare.md").read_text()
     before = {file: file.stat().st_mtime_ns for file in out.glob("*/*/run.json")}
@@ -114,6 +118,27 @@ def test_a_setting_that_would_make_another_arm_is_refused(project: Project) -> N
     assert choose("active-cot", *kept) == [*kept]
     assert choose("active-cot", "method.verify=vote", "method.stages=2") == ["method.verify=vote", "method.stages=2"]
     assert choose("random-cot", "method.stages=2", "seed=3") == ["seed=3"]
+
+
+def test_the_untouched_student_is_measured_once(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs that share it have the predictions of a run alone without measuring; with another limit they measure again."""
+    path, loads = make_project(project), list[Job]()
+    load = Job.load_untouched
+    monkeypatch.setattr(Job, "load_untouched", lambda job: (loads.append(job), load(job))[1])
+
+    def measure(name: str, *sets: str) -> bytes:
+        folder = tmp_path / name
+        run(load_config(path, sets, preset="zero-shot"), folder)
+        assert read_json(folder / "run.json")["baseline_s"] > 0
+        return (folder / "baseline" / "predictions.jsonl").read_bytes()
+
+    shared = f"evaluation.shared_baseline={tmp_path / 'shared'}"
+    alone = measure("alone")
+    assert len(loads) == 1
+    assert measure("first", shared) == measure("second", shared) == alone
+    assert len(loads) == 2
+    assert measure("longer", shared, "evaluation.max_new_tokens=9") != alone
+    assert len(loads) == 3
 
 
 @pytest.mark.slow

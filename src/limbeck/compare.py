@@ -1,7 +1,8 @@
 """`limbeck compare`: presets and seeds on the same data, student and budget; one table, paired tests. Imports no torch.
 
 Each run is a run folder of its own, ``DIR/PRESET/seed_S``, made by `limbeck run` and resumed like any other. Replies of the
-teacher are shared through ``DIR/replies.sqlite``: the teacher is asked once, and each run is charged as if it were alone.
+teacher are shared through ``DIR/replies.sqlite``: the teacher is asked once, and each run is charged as if it were alone. What
+the untouched student answers is shared through ``DIR/baselines`` and no part of a run's seconds.
 Beside the arms stand, where they make sense, a student trained on *all* real labels (``all-labels``) and the teacher itself.
 """
 
@@ -30,6 +31,7 @@ from limbeck.teacher.request import About
 
 ALL_LABELS = "all-labels"
 REPLIES = "replies.sqlite"
+BASELINES = "baselines"
 
 
 @dataclass(frozen=True)
@@ -184,7 +186,8 @@ def _make_run(wanted: Comparison, out: Path, arm: str, preset: str, seed: int, s
     folder = out / arm / f"seed_{seed}"
     # What stands beside the arms is no variant of them.
     own = choose_sets(wanted, preset) if arm == preset else [one for one in wanted.sets if not one.startswith("method.")]
-    all_sets = [*own, *sets, f"seed={seed}", f"teacher.shared_replies={json.dumps(str(_replies(wanted, out, seed)))}"]
+    shared = {"teacher.shared_replies": _replies(wanted, out, seed), "evaluation.shared_baseline": out / BASELINES}
+    all_sets = [*own, *sets, f"seed={seed}", *(f"{key}={json.dumps(str(path))}" for key, path in shared.items())]
     config = load_config(wanted.config, all_sets, preset=preset)
     flags = [part for each in all_sets for part in ("--set", each)]
     return ArmRun(arm, seed, folder, config, (str(wanted.config), "--preset", preset, "--out", str(folder), "--json", *flags))

@@ -111,13 +111,15 @@ def read_figures(run: ArmRun, metrics: Mapping[str, Any], tail: AbstractSet[str]
     """Metrics, training examples, spend and time of one finished run."""
     state = RunFolder(run.folder).state
     spent, seconds = read_spend(run.folder / "ledger.sqlite"), run.read_record()["seconds"]
+    if seconds is None:
+        seconds = state["finished_at"] - state["started_at"]
     return {
         **read_accuracy(metrics, tail),
         "examples": state["examples"],
         "requests": spent.requests,
         "tokens": spent.tokens,
         "cost_usd": spent.cost_usd if has_prices else None,
-        "seconds": state["finished_at"] - state["started_at"] if seconds is None else seconds,
+        "seconds": seconds - state.get("baseline_s", 0.0),  # only the first run of those that share it measures it
     }
 
 

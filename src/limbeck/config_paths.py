@@ -20,7 +20,7 @@ DATA_KEYS = (
 )
 PATH_KEYS = ("data.root", "teacher.path", "teacher.shared_replies", "teacher.templates.annotate",
               "teacher.templates.synthesize", "teacher.templates.generate", "teacher.templates.answer",
-              "teacher.tokenizer", "teacher.api_key_file", "teacher.model")  # fmt: skip
+              "teacher.tokenizer", "teacher.api_key_file", "teacher.model", "evaluation.shared_baseline")  # fmt: skip
 
 
 def make_absolute(values: dict[str, Any], keys: Sequence[str], folder: Path) -> None:

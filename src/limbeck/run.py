@@ -27,7 +27,7 @@ from limbeck.probe import is_free
 from limbeck.progress import Progress
 from limbeck.run_data import RunData, check_same_run, prepare
 from limbeck.run_folder import RunFolder
-from limbeck.run_measure import join_metrics, measure_once, measure_teacher_once
+from limbeck.run_measure import join_metrics, measure_once, measure_teacher_once, measure_untouched_once
 from limbeck.selection.quotas import GLOBAL
 from limbeck.status import read_diversity
 from limbeck.storage import read_json, write_json, write_jsonl, write_text
@@ -163,7 +163,7 @@ def _distil(
         student=config.student, training=config.training, evaluation=config.evaluation, encoder=encoder, folder=folder,
         say=reporter.say, begin_stage=reporter.begin_stage, note=progress.note,
     )  # fmt: skip
-    baseline = measure_once(job, folder.path / "baseline", data.test, job.load_untouched, "measuring the untouched student")
+    baseline = measure_untouched_once(job, folder.path / "baseline", data.test)
     if isinstance(config.method, GoldSettings):
         distillation = run_gold(job, config.method)
     else:

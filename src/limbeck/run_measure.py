@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from limbeck.data.example import Example
+from limbeck.data.example import Example, canonical_json, hash_text
 from limbeck.evaluation.evaluate import make_prediction
 from limbeck.evaluation.metrics import Prediction, choose_examples, compute_gain, compute_metrics
 from limbeck.methods.job import Job
-from limbeck.storage import read_records, write_jsonl
+from limbeck.storage import lock, read_records, write_jsonl
 from limbeck.student.model import Student
 from limbeck.teacher.answer import ask_answers
 
@@ -28,6 +30,35 @@ def measure_once(
     predictions = job.measure(load(), chosen, f"{what} on {len(chosen)} test rows")
     write_jsonl(path, predictions)
     return predictions
+
+
+def measure_untouched_once(job: Job, folder: Path, examples: Sequence[Example]) -> list[Prediction] | None:
+    """`measure_once` for the student before training. Runs that share a folder measure the same prompts once, not at once.
+
+    The time it takes, waiting for another run included, is in ``run.json`` as ``baseline_s``.
+    """
+    if not examples or (folder / "predictions.jsonl").exists():
+        return measure_once(job, folder, examples, job.load_untouched, "")
+    began, shared = time.monotonic(), job.evaluation.shared_baseline
+    place = folder if shared is None else shared / _identify_baseline(job, examples)
+    with nullcontext() if shared is None else lock(place.with_suffix(".lock")):
+        predictions = measure_once(job, place, examples, job.load_untouched, "measuring the untouched student")
+    if place != folder and predictions is not None:
+        write_jsonl(folder / "predictions.jsonl", predictions)
+    job.folder.update_state(baseline_s=time.monotonic() - began)
+    return predictions
+
+
+def _identify_baseline(job: Job, examples: Sequence[Example]) -> str:
+    """A hash of all that the untouched student's predictions depend on: student, prompts, limits, and what is right."""
+    chosen = choose_examples(examples, job.evaluation.max_examples, job.seed)
+    prompts = [job.encoder.encode_prompt(example.question, example.answer_type) for example in chosen]
+    parts = {
+        "student": job.student.model_dump(mode="json"), "task": job.task.model_dump(mode="json"), "prompts": prompts,
+        "stop": sorted(job.encoder.find_stop_ids()), "max_new_tokens": job.evaluation.max_new_tokens,
+        "rows": [example.to_json() for example in chosen],
+    }  # fmt: skip
+    return hash_text(canonical_json(parts))
 
 
 def read_predictions(path: Path) -> list[Prediction]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
+from itertools import combinations, pairwise
 
 import pytest
 import torch
@@ -15,7 +17,7 @@ from tests.support import make_example
 from limbeck.data.task import Task
 from limbeck.student.encode import Encoded, Encoder
 from limbeck.student.forward import compute_token_scores, score_logits
-from limbeck.student.generate import generate
+from limbeck.student.generate import cut_batches, generate
 from limbeck.student.ifd import score_by_ifd
 from limbeck.student.model import Student
 from limbeck.student.scores import SCORES
@@ -49,6 +51,40 @@ def test_generation_equals_the_reference(tiny: Student, order: list[int], batch_
         assert output.ids == expected
         assert output.is_truncated == (len(expected) == 9)
         assert output.nll == pytest.approx(slow_nll(tiny, prompt + expected, len(prompt)), abs=1e-9)
+
+
+def test_batches_are_cut_where_padding_costs_more() -> None:
+    """A batch ends early where the padded tokens it saves outweigh what another batch costs; the limit holds always."""
+    lengths = [100, 90, 20, 10, 10]
+    # All five: 5·100. Cut after two: 2·100 + 3·20 = 260 and an overhead more.
+    assert cut_batches(lengths, 5, 239) == [2, 5]
+    assert cut_batches(lengths, 5, 241) == [5]
+    # Cut after three too: 200 + 20 + 20 = 240, worth a third overhead below 20.
+    assert cut_batches(lengths, 5, 19) == [2, 3, 5]
+    # At most two a batch: three batches at least, of which these have 240 tokens, [2, 4, 5] 250 and [1, 3, 5] 300.
+    assert cut_batches(lengths, 2, 1000) == [2, 3, 5]
+    assert cut_batches(lengths, 2, None) == [2, 4, 5]
+    assert cut_batches([], 2, None) == cut_batches([], 2, 7) == []
+
+
+@relaxed
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=7), st.integers(1, 7), st.integers(0, 99))
+def test_no_other_cut_is_cheaper(lengths: list[int], batch_size: int, overhead: int) -> None:
+    """Of all ways to cut sorted prompts into batches none has fewer padded tokens and overheads together."""
+    lengths.sort(reverse=True)
+
+    def price(ends: Sequence[int]) -> int:
+        return sum((end - start) * lengths[start] + overhead for start, end in pairwise([0, *ends]))
+
+    everywhere = [
+        [*inner, len(lengths)]
+        for count in range(len(lengths))
+        for inner in combinations(range(1, len(lengths)), count)
+        if all(end - start <= batch_size for start, end in pairwise([0, *inner, len(lengths)]))
+    ]
+    ends = cut_batches(lengths, batch_size, overhead)
+    assert ends in everywhere
+    assert price(ends) == min(map(price, everywhere))
 
 
 @relaxed

@@ -16,6 +16,10 @@ from transformers import DynamicCache, GenerationConfig
 from limbeck.student.forward import pad_right, project_only, silent, to_scores_dtype
 from limbeck.student.model import Student
 
+# What a step of decoding costs on a CPU beside its own tokens (all weights are read once), in prompt tokens of the same time.
+# Elsewhere prompt tokens cost next to nothing beside a step.
+_STEP_TOKENS = 32
+
 
 @dataclass
 class Generation:
@@ -50,17 +54,49 @@ def generate(
         prompts: ids of each prompt, at least one token.
         stop_ids: ids that end an output.
         max_new_tokens: the most tokens of an output.
-        batch_size: prompts a batch; sorted by length, so that little is padded.
+        batch_size: the most prompts a batch; they are sorted by length, so that little is padded (`cut_batches`).
         on_batch: told ``(prompts done, prompts in all)``.
     """
     order = sorted(range(len(prompts)), key=lambda index: (-len(prompts[index]), index))
     results = [Generation() for _ in prompts]
     write = _WRITERS[student.settings.kind]
-    for start in range(0, len(order), batch_size):
-        chosen = order[start : start + batch_size]
+    overhead = _STEP_TOKENS * max_new_tokens if student.device.type == "cpu" else None
+    start = 0
+    for end in cut_batches([len(prompts[i]) for i in order], batch_size, overhead):
+        chosen = order[start:end]
         write(student, [prompts[i] for i in chosen], [results[i] for i in chosen], stop_ids, max_new_tokens)
-        on_batch(min(start + batch_size, len(order)), len(order))
+        on_batch(end, len(order))
+        start = end
     return results
+
+
+def cut_batches(lengths: Sequence[int], batch_size: int, overhead: int | None) -> list[int]:
+    """Where batches of sorted prompts end: the cuts of least cost, each batch costing its padded tokens and an overhead.
+
+    Among long prompts of all lengths padding costs more than another batch does.
+
+    Args:
+        lengths: of the prompts in tokens, the longest first.
+        batch_size: the most prompts a batch.
+        overhead: of a batch, in prompt tokens; None stands for so much that all batches but the last are full.
+
+    Returns:
+        The index after the last prompt of each batch.
+    """
+    if overhead is None:
+        return [*range(batch_size, len(lengths), batch_size), len(lengths)] if lengths else []
+    costs, starts = [0], [0]
+    for end in range(1, len(lengths) + 1):
+        cost, start = min(
+            (costs[start] + (end - start) * lengths[start] + overhead, start) for start in range(max(0, end - batch_size), end)
+        )
+        costs.append(cost)
+        starts.append(start)
+    ends, end = [], len(lengths)
+    while end > 0:
+        ends.append(end)
+        end = starts[end]
+    return ends[::-1]
 
 
 def _generate_batch(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import warnings
@@ -28,7 +27,7 @@ from transformers.utils import logging as transformers_logging
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError
 from limbeck.packaged import find_packaged
-from limbeck.storage import explain_storage, write_folder
+from limbeck.storage import lock, write_folder
 from limbeck.student.settings import StudentSettings
 
 # A model that brings Python code of its own is refused; otherwise transformers asks in a terminal whether to run it.
@@ -95,7 +94,7 @@ def resolve_model(name: str) -> str:
     if gguf.is_dir():
         return str(gguf)
     folder = find_cache() / f"{gguf.stem}-{gguf.stat().st_size}"
-    with _lock(folder.with_suffix(".lock")):
+    with lock(folder.with_suffix(".lock")):
         if not folder.exists():
             write_folder(folder, lambda temporary: _dequantize(gguf, temporary))
     return str(folder)
@@ -110,16 +109,6 @@ def _dequantize(gguf: Path, folder: Path) -> None:
     del model.config.quantization_config
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    with explain_storage(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("w")
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def choose_device() -> torch.device:

@@ -14,6 +14,7 @@ from limbeck.config import Config, load_config, make_config
 from limbeck.config_changes import find_differences
 from limbeck.config_defaults import PROFILES
 from limbeck.errors import ConfigError
+from limbeck.run_data import check_same_run
 
 CONTRACT = """
 name: math-longtail
@@ -183,6 +184,20 @@ def test_profiles_are_valid_on_their_own(profile: str) -> None:
     config = make_config({"profile": profile})
     again = Config.model_validate(json.loads(json.dumps(config.model_dump(mode="json"))))
     assert again == config
+
+
+def test_a_folder_older_than_a_key_has_its_default(tmp_path: Path) -> None:
+    """A run folder from before a setting existed goes on where that has its default, and is refused where it has not."""
+    config = make_config({})
+    before = config.model_dump(mode="json")
+    del before["student"]["lists_labels"], before["evaluation"]
+    check_same_run(tmp_path, before, {}, config, {})
+    other = make_config({"student": {"lists_labels": False}})
+    with pytest.raises(ConfigError, match=r"another config: student\.lists_labels differ"):
+        check_same_run(tmp_path, before, {}, other, {})
+    with pytest.raises(ConfigError, match=r"another config: student\.gone differ"):
+        check_same_run(tmp_path, {**config.model_dump(mode="json"), "student": {**config.student.model_dump(), "gone": 1}}, {},
+                       config, {})  # fmt: skip
 
 
 def test_differences_name_keys_but_not_changeable_ones() -> None:

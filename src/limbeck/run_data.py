@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from limbeck.config import Config
 from limbeck.config_changes import find_differences
 from limbeck.data.example import Example, Rejected, hash_text
@@ -271,7 +273,7 @@ def check_same_run(
 
     Args:
         path: the folder.
-        before: its ``config.yaml``.
+        before: its ``config.yaml``; keys that limbeck has learnt since have their defaults.
         state: its ``run.json``.
         config: what is to be run there now.
         hashes: of the files it names.
@@ -279,7 +281,11 @@ def check_same_run(
     Raises:
         ConfigError: the message names the keys.
     """
-    different = find_differences(before, config.model_dump(mode="json"))
+    try:
+        known_config = Config.model_validate(dict(before)).model_dump(mode="json")
+    except ValidationError:  # it has keys that are gone, which the differences name
+        known_config = dict(before)
+    different = find_differences(known_config, config.model_dump(mode="json"))
     if different:
         raise ConfigError(
             f"{path} was made by another config: {', '.join(different)} differ(s). Choose another --out, or "

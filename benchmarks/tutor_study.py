@@ -100,7 +100,8 @@ SWEEPS = (
     Sweep("budget", "320", ("budget.max_examples=320",)),
     Sweep("offset", "1", ("method.adaptive_offset=1",), ("baldistill-a",)),
     Sweep("selection", "ifd", ("method.selection=ifd", "method.keeps=[selection]"), ("baldistill-plus",)),
-    Sweep("selection", "random", ("method.selection=random", "method.keeps=[selection]"), ("baldistill-plus",)),
+    Sweep("selection", "loss", ("method.selection=loss", "method.keeps=[selection]"), ("baldistill-a",)),
+    Sweep("selection", "random", ("method.selection=random", "method.keeps=[selection]"), ("baldistill-a", "baldistill-plus")),
 )
 
 

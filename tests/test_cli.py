@@ -16,6 +16,8 @@ import pytest
 from tests.loopback import Loopback, Reaction, chat, refuse
 from tests.support import Zygote, make_sums, write_rows
 
+from limbeck.interrupts import interruptible
+
 Project = Callable[..., Path]
 
 
@@ -311,6 +313,28 @@ def test_two_processes_on_one_folder(limbeck: Run, project: Project) -> None:
         first.communicate()
 
 
+def test_ignored_signals_stay_ignored() -> None:
+    """What `nohup` ignores interrupts nothing; what it doesn't does what Ctrl-C does, and afterwards what it did before."""
+    heard: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)}
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))
+        with interruptible():
+            signal.raise_signal(signal.SIGHUP)
+            assert not heard
+            signal.raise_signal(signal.SIGTERM)
+            assert heard == [signal.SIGINT]
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGTERM)
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def wait_for(path: Path, seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not path.exists():
@@ -318,22 +342,28 @@ def wait_for(path: Path, seconds: float = 60) -> None:
         time.sleep(0.01)
 
 
-def start(path: Path, run: Path) -> subprocess.Popen[bytes]:
+def start(path: Path, run: Path, *, is_foreground: bool = True) -> subprocess.Popen[bytes]:
+    # A shell starts background jobs with SIGINT ignored, among them perhaps these tests.
+    sigint = signal.SIG_DFL if is_foreground else signal.SIG_IGN
     return subprocess.Popen(
         [sys.executable, "-m", "limbeck", "run", str(path), "--out", str(run)],
         stderr=subprocess.PIPE,
-        # A shell that runs the tests in the background ignores SIGINT, and its children would too.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, sigint),
     )
 
 
-def test_interruption_exits_with_130_and_goes_on(limbeck: Run, project: Project) -> None:
-    """Ctrl-C ends a run with 130, says so in its state, and the same command finishes it."""
+@pytest.mark.parametrize(
+    ("number", "is_foreground"), [(signal.SIGINT, True), (signal.SIGTERM, True), (signal.SIGTERM, False), (signal.SIGHUP, True)]
+)
+def test_interruption_exits_with_130_and_goes_on(
+    limbeck: Run, project: Project, number: signal.Signals, is_foreground: bool
+) -> None:
+    """Ctrl-C, `kill` and a closed terminal end a run with 130, which says so in its state, and the same command finishes it."""
     path = project(training__epochs=20)
     run = path.parent / "run"
-    process = start(path, run)
+    process = start(path, run, is_foreground=is_foreground)
     wait_for(run / "stage_0" / "examples.jsonl")
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     process.communicate(timeout=60)
     assert process.returncode == 130
     assert json.loads((run / "run.json").read_text())["status"] == "interrupted"

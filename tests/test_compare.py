@@ -179,13 +179,13 @@ def test_a_run_that_fails_stops_no_other(project: Project, tmp_path: Path) -> No
 
 @pytest.mark.slow
 def test_an_interruption_reaches_the_runs(project: Project, tmp_path: Path) -> None:
-    """SIGTERM stops the runs too, each of which says that it was interrupted; the command exits with 130."""
+    """SIGTERM stops the runs too, in the background as well; each says so in its folder, and the command exits with 130."""
     path, out = make_project(project), tmp_path / "out"
     process = subprocess.Popen(
         [sys.executable, "-m", "limbeck", "compare", str(path), "--presets", "baldistill-n", "--seeds", "1", "--out", str(out),
          "--set", "training.epochs=2000", "--no-teacher", "--no-all-labels"],
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background process may be one that ignores it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # as a shell starts what is to be in the background
     )  # fmt: skip
     state = out / "baldistill-n" / "seed_1" / "run.json"
     deadline = time.monotonic() + 120
@@ -202,8 +202,8 @@ def test_a_swallowed_interruption_is_repeated(monkeypatch: pytest.MonkeyPatch) -
     """A run in which the first interruption is lost is interrupted again; one that never listens is killed."""
     monkeypatch.setattr(compare_runs, "ASK_AGAIN_S", 0.3)
     monkeypatch.setattr(compare_runs, "STOP_S", 1.5)
-    once = "import signal, time, sys\nsignal.signal(2, lambda *a: signal.signal(2, lambda *a: sys.exit(130)))\n"
-    never = "import signal, time\nsignal.signal(2, signal.SIG_IGN)\n"
+    once = "import signal, time, sys\nsignal.signal(15, lambda *a: signal.signal(15, lambda *a: sys.exit(130)))\n"
+    never = "import signal, time\nsignal.signal(15, signal.SIG_IGN)\n"
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", code + "print(flush=True)\nwhile True: time.sleep(0.05)"], stdout=subprocess.PIPE

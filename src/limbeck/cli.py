@@ -13,6 +13,7 @@ from limbeck.cli_run import doctor, ledger, plan, run, status
 from limbeck.cli_student import compare, evaluate, predict
 from limbeck.cli_teacher import fake_teacher
 from limbeck.errors import LimbeckError
+from limbeck.interrupts import interruptible
 from limbeck.printing import make_printable
 
 # In the order in which `limbeck --help` names them.
@@ -43,7 +44,8 @@ def main() -> None:
     """Entry point: an error that carries a message is one line on stderr and its exit code; a bug is a traceback."""
     os.environ.setdefault("TQDM_DISABLE", "1")  # the libraries' bars; a command has a progress of its own
     try:
-        app()
+        with interruptible():
+            app()
     except LimbeckError as error:
         message = " ".join(str(error).split())
         print(f"limbeck: error: {make_printable(message)}", file=sys.stderr)

@@ -7,16 +7,14 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from limbeck.config import Config
+from limbeck.interrupts import interruptible
 from limbeck.run_folder import RunFolder
 from limbeck.storage import explain_storage, read_json, write_json
 
@@ -86,7 +84,7 @@ def run_all(runs: Sequence[ArmRun], jobs: int, tell: Tell) -> None:
         tell(f"{len(runs) - len(waiting)} of {len(runs)} runs are finished already")
     going: dict[int, tuple[ArmRun, subprocess.Popen[bytes], float]] = {}
     try:
-        with _signals_as_interrupts():
+        with interruptible():  # runs that go on would ask a teacher that costs money
             while waiting or going:
                 while waiting and len(going) < jobs:
                     run = waiting.pop(0)
@@ -113,7 +111,7 @@ def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
         if now - asked >= ASK_AGAIN_S:
             asked = now
             for process in going:
-                process.send_signal(signal.SIGINT) if now - began < STOP_S else process.kill()
+                process.terminate() if now - began < STOP_S else process.kill()
         time.sleep(POLL_S)
 
 
@@ -136,7 +134,7 @@ def _write_record(run: ArmRun, code: int, seconds: float) -> None:
     last = next((" ".join(line.split())[:500] for line in reversed(lines) if line.strip()), "")
     if code < 0:
         last = f"ended by signal {-code}; before that: {last}"
-    exit_code = code if code >= 0 else 130 if code == -signal.SIGINT else 1
+    exit_code = code if code >= 0 else 130 if code == -signal.SIGTERM else 1
     write_json(run.record, {"exit_code": exit_code, "seconds": before + seconds, "last_line": last})
 
 
@@ -147,21 +145,3 @@ def _describe_end(run: ArmRun) -> str:
             f"{record['seconds']:.0f} s"
         )
     return f"{run.name}: failed with exit code {record['exit_code']}: {record['last_line']}"
-
-
-@contextmanager
-def _signals_as_interrupts() -> Iterator[None]:
-    """SIGTERM and SIGHUP stop the runs too, which would else go on and ask a teacher that costs money."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -361,7 +361,7 @@ paper's own results are not reproduced.
 Domain: `leg_counting` ("How many legs do 2 sheeps, 3 crabs have in total?"); difficulty is the length of the worked solution.
 The student is a BERT of two layers with 113 classes, which has learnt to add and multiply small numbers in another wording and
 knows no animal. Each arm trains on {budget} generated examples, probes included, and begins with 3 human examples of median
-difficulty (other ones for each seed, the same for each arm). All are measured on the same {tests} natural test problems, none
+difficulty (different for each seed, the same for each arm). All are measured on the same {tests} natural test problems, none
 of which is in a training set. {count} seeds; ± is the 95% interval of the mean over seeds (Student's t), and differences are
 paired by seed. The intervals are not corrected for their number. The final loss is plain cross-entropy, not the paper's
 symmetric one, and the last epoch is kept, so the study is about which data is generated, and not about noise or early stopping.

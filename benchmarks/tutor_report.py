@@ -26,6 +26,7 @@ def write_page(result: Mapping[str, Any]) -> str:
         untouched=gate["untouched"]["macro"], full=gate["full"]["macro"], full_examples=gate["full_examples"],
         passed="passed" if gate["is_passed"] else "**not passed: the study can resolve nothing**",
         domains=make_table(["", *domains], by_domain),
+        by_domain=show_domains(result["domains"]),
         arms=make_table(["arm", *METRICS.values(), *SPEND], [show_arm(name, arm) for name, arm in arms.items()]),
         pairs=make_table(["a − b", "macro", "95% interval", "p (Holm)", "tail", "p (Holm)"], show_pairs(main)),
         claims="\n".join(judge(main, *claim) for claim in CLAIMS),
@@ -134,6 +135,15 @@ def show_pilot(pilot: Mapping[str, Any]) -> str:
     return make_table(["variant", "macro", "head", "tail", "requests", "macro, change", "95% interval"], rows)
 
 
+def show_domains(described: Mapping[str, Any]) -> str:
+    """Examples and accuracy in % of each arm, by domain."""
+    rows = []
+    for preset, one in described.items():
+        cells = [f"{count:.0f}, {100 * one['accuracy'][name]:.0f}%" for name, count in one["examples"].items()]
+        rows.append([f"`{preset}`", *cells, f"{one['synthesized']:.0f}"])
+    return make_table(["arm", *next(iter(described.values()))["examples"], "synthesized"], rows)
+
+
 def mean_of_first(arm: Mapping[str, Any], metric: str, seeds: Sequence[int]) -> str:
     """The mean over those seeds of the main design that the sweeps have."""
     values = [value for seed, value in zip(arm["seeds"], arm[metric]["values"], strict=True) if seed in seeds]
@@ -166,7 +176,8 @@ balanced problems with solutions free of errors {full:.1%} (at least 60% is want
 ## Pilot, %
 
 Four seeds that no other part uses, each variant changed from `baldistill-a`; what is not named is as there. `uniform` variants
-have the quotas of `baldistill-n`. `baldistill-plus` was made from this table before the main design was run with it.
+have the quotas of `baldistill-n`; `separate` is the objective, `energy` the feedback, `k_centre` the diversity, `random` and
+`loss` the selection. `baldistill-plus` was made from this table before the main design was run with it.
 
 {pilot}
 
@@ -175,6 +186,10 @@ have the quotas of `baldistill-n`. `baldistill-plus` was made from this table be
 {arms}
 
 `(all-labels)` learnt the bare answers of the whole pool, `(teacher)` is the tutor itself on the dev problems.
+
+Examples and accuracy by domain, the largest domain of the pool first; means over seeds:
+
+{by_domain}
 
 Paired differences over seeds in points, p-values by Holm over all pairs of one metric:
 

@@ -17,6 +17,7 @@ from transformers import BertConfig, PreTrainedTokenizerFast
 from limbeck.data.example import Example, make_example_id
 from limbeck.errors import ConfigError
 from limbeck.packaged import find_packaged
+from limbeck.progress import Progress
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
@@ -157,3 +158,13 @@ def has_packaged(name: str) -> bool:
 
 
 needs_minilm = pytest.mark.skipif(not has_packaged("minilm-l6"), reason="the wheel of the sentence encoder is not installed")
+
+
+class Heard(Progress):
+    """Remembers the notes of a run."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)

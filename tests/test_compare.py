@@ -16,16 +16,19 @@ import pytest
 from tests.support import make_sums, script_rows, write_rows
 from tests.test_cli import assert_one_line
 
+from limbeck import compare as compare_module
 from limbeck import compare_runs
 from limbeck.compare import Comparison, _make_run, choose_sets, compare, parse_list, parse_seeds
 from limbeck.compare_budget import equalise, fit_examples
-from limbeck.compare_results import _find_unequal, read_accuracy
+from limbeck.compare_results import _find_unequal, name_untouched, read_accuracy
+from limbeck.compare_runs import ArmRun
 from limbeck.compare_tables import write_markdown
 from limbeck.config import load_config
 from limbeck.errors import ConfigError
 from limbeck.methods.job import Job
-from limbeck.run import run
+from limbeck.run import claim_folder, run
 from limbeck.run_data import read_data
+from limbeck.run_folder import RunFolder
 from limbeck.status import read_status
 from limbeck.storage import read_json, read_json_lines
 from limbeck.teacher.backends.shared import count_shared
@@ -129,7 +132,9 @@ def test_the_untouched_student_is_measured_once(project: Project, tmp_path: Path
     def measure(name: str, *sets: str) -> bytes:
         folder = tmp_path / name
         run(load_config(path, sets, preset="zero-shot"), folder)
-        assert read_json(folder / "run.json")["baseline_s"] > 0
+        state = read_json(folder / "run.json")
+        assert state["baseline_s"] > 0
+        assert state["seconds"] > 0
         return (folder / "baseline" / "predictions.jsonl").read_bytes()
 
     shared = f"evaluation.shared_baseline={tmp_path / 'shared'}"
@@ -139,6 +144,45 @@ def test_the_untouched_student_is_measured_once(project: Project, tmp_path: Path
     assert len(loads) == 2
     assert measure("longer", shared, "evaluation.max_new_tokens=9") != alone
     assert len(loads) == 3
+
+
+def test_what_stands_beside_is_no_variant_of_an_arm(project: Project, tmp_path: Path) -> None:
+    """Settings that the config keeps from presets hold for the arms; all-labels learns bare labels and asks nobody."""
+    path = make_project(project, method__keeps=["annotation", "quota"], method__annotation="blind")
+    wanted = Comparison(path, ARMS, (1,))
+    arm = _make_run(wanted, tmp_path / "\N{GRINNING FACE}", "random-cot", "random-cot", 1, []).config
+    assert (arm.method.annotation, arm.teacher.shared_replies) == ("blind", tmp_path / "\N{GRINNING FACE}" / "replies.sqlite")
+    method = _make_run(wanted, tmp_path, "all-labels", "random-label", 1, []).config.method
+    assert (method.annotation, method.quota, method.asks_teacher) == ("none", "none", False)
+
+
+def test_each_arm_gains_over_its_own_prompts(project: Project, tmp_path: Path) -> None:
+    """The student before training is a reference for prompts with and without rationales, whatever the order of the arms."""
+    path = make_project(project)
+    runs = [_make_run(Comparison(path, ARMS, (1,)), tmp_path, arm, arm, 1, []) for arm in ("random-label", "random-cot")]
+    bare, steps = {1: {"accuracy_macro": 0.1}}, {1: {"accuracy_macro": 0.4}}
+    for order in (runs, runs[::-1]):
+        named = name_untouched(order, {"random-label": bare, "random-cot": steps})
+        assert named == {"untouched": steps, "untouched-label": bare}
+    assert name_untouched(runs, {"random-label": bare, "random-cot": bare}) == {"untouched": bare}
+    assert name_untouched(runs[:1], {"random-label": bare}) == {"untouched": bare}
+
+
+def test_a_gold_arm_may_come_first(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A comparison goes on in its folder: what stands beside the arms has their pool, not the first arm's human examples."""
+    path = make_project(project, data__human="human.jsonl", data__domain="column")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "method": {}}))
+    write_rows(path.parent / "human.jsonl", make_sums({"big": 2, "mid": 2}, start=7000))
+
+    def claim(runs: list[ArmRun], jobs: int, tell: Callable[[str], None]) -> None:
+        for one in runs:
+            one.folder.mkdir(parents=True, exist_ok=True)
+            claim_folder(RunFolder(one.folder), one.config, read_data(one.config))
+
+    monkeypatch.setattr(compare_module, "run_all", claim)
+    for _ in range(2):
+        compare(Comparison(path, ("zerogen", "random-label"), (1,)), tmp_path / "out", print)
+    assert (tmp_path / "out" / "all-labels" / "seed_1" / "run.json").exists()
 
 
 @pytest.mark.slow

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import fcntl
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -98,6 +100,17 @@ def test_the_lock_holds_and_ends_with_its_holder(tmp_path: Path) -> None:
         pass
     with RunFolder.open(tmp_path / "run"):
         pass
+
+
+def test_a_look_at_the_lock_refuses_nobody(tmp_path: Path) -> None:
+    """A folder can be opened while another process looks for a moment whether it is held."""
+    with RunFolder.open(tmp_path / "run"):
+        pass
+    look = (tmp_path / "run" / "lock").open()
+    fcntl.flock(look, fcntl.LOCK_SH)
+    threading.Timer(0.03, look.close).start()
+    with RunFolder.open(tmp_path / "run") as folder:
+        assert folder.is_held
 
 
 def test_lines_end_at_newlines_only(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from tests.loopback import Loopback, Reaction, chat, refuse
 from tests.support import make_sums, write_rows
 
+from limbeck.compare import _read_all
 from limbeck.config import load_config
 from limbeck.data.example import Example
 from limbeck.errors import ConfigError, DataError, TeacherError
@@ -42,6 +43,18 @@ def test_records_have_no_votes(project: Project, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"method\.verify: vote .* teacher\.backend: recorded can't"):
         run_recorded(path, "method.verify=vote")
     assert run_recorded(path, "method.verify=answer").student is not None
+
+
+def test_arms_are_fitted_to_the_teacher_in_any_order(project: Project, tmp_path: Path) -> None:
+    """What the teacher can annotate decides an arm that asks for it, not the first arm; votes are refused in any place."""
+    path = project(teacher=write_records(tmp_path, annotated=4), method__stages=1)
+    for presets in (("random-label", "random-cot"), ("random-cot", "random-label")):
+        data = _read_all({preset: load_config(path, preset=preset) for preset in presets})
+        assert len(data["random-cot"].unavailable) == 8 + 2
+        assert not data["random-label"].unavailable
+        plus = {preset: load_config(path, preset=preset) for preset in (*presets, "baldistill-plus")}
+        with pytest.raises(ConfigError, match=r"method\.verify: vote"):
+            _read_all(plus)
 
 
 def count_kinds(result: RunResult) -> Counter[tuple[str, str]]:

@@ -12,7 +12,7 @@ from limbeck.printing import make_printable, print_json
 
 
 def longtail(
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Rows with a column of domains, or tutor:quickstart.")],
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Rows with domains, or tutor:quickstart, tutor:study.")],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for train, dev and test JSONL.")],
     exponent: Annotated[float, typer.Option(min=0.0, help="Zipf exponent of the training sizes.")] = 1.1,
     seed: Annotated[int, typer.Option(help="Seed of the splits.")] = 13,

@@ -20,10 +20,11 @@ from limbeck.compare_runs import TEACHER, ArmRun, Tell, run_all
 from limbeck.compare_tables import write_markdown
 from limbeck.config import Config, load_config
 from limbeck.config_changes import find_differences
+from limbeck.data.readers import name_split
 from limbeck.errors import ConfigError
 from limbeck.methods.fit import check_selection
 from limbeck.methods.settings import BalDistillSettings, load_presets
-from limbeck.run_data import RunData, check_budget, check_same_run, read_data
+from limbeck.run_data import RunData, check_same_run, fit_to_method, read_data
 from limbeck.run_folder import RunFolder
 from limbeck.storage import write_json, write_text
 from limbeck.teacher.backends import can_share
@@ -82,8 +83,9 @@ def compare(wanted: Comparison, out: Path | None, tell: Tell) -> tuple[dict[str,
         for seed in wanted.seeds
     ]
     beside = _make_references(wanted, out, arms, data)
+    pooled = [data[name] for name, config in arms.items() if isinstance(config.method, BalDistillSettings)]
     for run in [*runs, *beside]:
-        _check_folder(run, data)
+        _check_folder(run, data[run.arm] if run.arm in data else pooled[0])
     notes += [*_compare_configs(arms), *_explain_sharing(wanted, first)]
     if any(run.arm == TEACHER and run.config.data.test != first.data.test for run in beside):
         notes.append("the teacher is measured on the dev rows, the students on the test rows")
@@ -163,10 +165,9 @@ def _read_all(arms: Mapping[str, Config]) -> dict[str, RunData]:
     for name, config in arms.items():
         if config.method.name not in by_method:
             by_method[config.method.name] = read_data(config)
-        data = by_method[config.method.name]
+        found[name] = by_method[config.method.name]
         if isinstance(config.method, BalDistillSettings):
-            check_budget(config, config.method, data.counts)
-        found[name] = data
+            found[name] = fit_to_method(found[name], config, config.method)
     return found
 
 
@@ -185,12 +186,18 @@ def _arm_sets(wanted: Comparison, config: Config, examples: int, max_tokens: int
 def _make_run(wanted: Comparison, out: Path, arm: str, preset: str, seed: int, sets: Sequence[str]) -> ArmRun:
     folder = out / arm / f"seed_{seed}"
     # What stands beside the arms is no variant of them.
-    own = choose_sets(wanted, preset) if arm == preset else [one for one in wanted.sets if not one.startswith("method.")]
+    beside = [*(one for one in wanted.sets if not one.startswith("method.")), "method.keeps=null"]
+    own = choose_sets(wanted, preset) if arm == preset else beside
     shared = {"teacher.shared_replies": _replies(wanted, out, seed), "evaluation.shared_baseline": out / BASELINES}
-    all_sets = [*own, *sets, f"seed={seed}", *(f"{key}={json.dumps(str(path))}" for key, path in shared.items())]
+    all_sets = [*own, *sets, f"seed={seed}", *(f"{key}={_quote(path)}" for key, path in shared.items())]
     config = load_config(wanted.config, all_sets, preset=preset)
     flags = [part for each in all_sets for part in ("--set", each)]
     return ArmRun(arm, seed, folder, config, (str(wanted.config), "--preset", preset, "--out", str(folder), "--json", *flags))
+
+
+def _quote(text: object) -> str:
+    """A text as a YAML value on one line."""
+    return json.dumps(str(text), ensure_ascii=False)
 
 
 def _replies(wanted: Comparison, out: Path, seed: int) -> Path:
@@ -220,7 +227,7 @@ def _make_references(wanted: Comparison, out: Path, arms: Mapping[str, Config], 
         seeds = wanted.seeds if most is not None and most < len(rows) else wanted.seeds[:1]
         sets = ["evaluation.teacher=true"]
         if its.dev:
-            sets += [f"data.test={json.dumps(config.data.dev)}", "data.dev=null"]
+            sets += [f"data.test={_quote(name_split(str(config.data.dev), 'dev'))}", "data.dev=null"]
         runs += [_make_run(wanted, out, TEACHER, "zero-shot", seed, sets) for seed in seeds]
     return runs
 
@@ -232,12 +239,11 @@ def _find_tail(arms: Mapping[str, Config], data: Mapping[str, RunData]) -> froze
     )
 
 
-def _check_folder(run: ArmRun, data: Mapping[str, RunData]) -> None:
+def _check_folder(run: ArmRun, data: RunData) -> None:
     """Refuse a folder that holds another run before anything is begun: one that is finished would not be looked at again."""
     folder = RunFolder(run.folder)
     if folder.state:
-        same = next(each for name, each in data.items() if run.arm == name or run.arm in (ALL_LABELS, TEACHER))
-        hashes = dict(same.hashes)
+        hashes = dict(data.hashes)
         if run.arm == TEACHER and "dev" in hashes:
             hashes["test"] = hashes.pop("dev")
         check_same_run(run.folder, folder.config, folder.state, run.config, hashes)

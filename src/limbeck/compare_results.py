@@ -57,19 +57,21 @@ def collect_results(
     """
     has_prices = prices is not None
     arms = {run.arm: dict[int, Figures]() for run in runs}
-    references: dict[str, dict[int, Figures]] = {UNTOUCHED: {}}
+    untouched = {arm: dict[int, Figures]() for arm in arms}
+    references: dict[str, dict[int, Figures]] = {}
     for run in [*runs, *beside]:
         if not run.is_finished:
             continue
         metrics = read_json(run.folder / "metrics.json")
-        references[UNTOUCHED].setdefault(run.seed, read_accuracy(metrics["baseline"], tail))
         if TEACHER in metrics:
             references.setdefault(TEACHER, {}).setdefault(run.seed, read_accuracy(metrics[TEACHER], tail))
         if run.arm in arms:
             arms[run.arm][run.seed] = read_figures(run, metrics, tail, has_prices=has_prices)
+            untouched[run.arm][run.seed] = read_accuracy(metrics["baseline"], tail)
         elif run.arm != TEACHER:
             references.setdefault(run.arm, {})[run.seed] = read_figures(run, metrics, tail, has_prices=has_prices)
-    pairs, gains = compare_pairs(arms), compare_with_untouched(arms, references[UNTOUCHED])
+    references = {**name_untouched(runs, untouched), **references}
+    pairs, gains = compare_pairs(arms), compare_with_untouched(arms, untouched)
     warnings = [*_find_missing([*runs, *beside]), *_find_ended([*runs, *beside])]
     if any(run.arm == TEACHER and run.is_finished for run in beside) and TEACHER not in references:
         warnings.append(
@@ -94,6 +96,21 @@ def collect_results(
     }
 
 
+def name_untouched(runs: Sequence[ArmRun], untouched: Mapping[str, Mapping[int, Figures]]) -> dict[str, dict[int, Figures]]:
+    """The student before training as a reference: ``untouched``, and where some arms alone write rationales, whose prompts ask
+    for them, ``untouched-label`` for the others."""
+    named: dict[str, dict[int, Figures]] = {}
+    has_rationale = {run.arm: run.config.method.has_rationale for run in runs}
+    are_mixed = len(set(has_rationale.values())) > 1
+    for arm, by_seed in untouched.items():
+        name = f"{UNTOUCHED}-label" if are_mixed and not has_rationale[arm] else UNTOUCHED
+        named[name] = {**by_seed, **named.get(name, {})}
+    both = list(named.values())
+    if len(both) > 1 and both[0] == both[1]:  # as of a classifier, whose prompts are the questions
+        return {UNTOUCHED: both[0]}
+    return named
+
+
 def read_accuracy(metrics: Mapping[str, Any], tail: AbstractSet[str]) -> Figures:
     """The metrics that have an interval, with head and tail by the given domains: a run's own depend on its budget."""
     found: Figures = {name: value for name, value in metrics.items() if f"{name}_ci95" in metrics}
@@ -110,16 +127,14 @@ def read_accuracy(metrics: Mapping[str, Any], tail: AbstractSet[str]) -> Figures
 def read_figures(run: ArmRun, metrics: Mapping[str, Any], tail: AbstractSet[str], *, has_prices: bool) -> Figures:
     """Metrics, training examples, spend and time of one finished run."""
     state = RunFolder(run.folder).state
-    spent, seconds = read_spend(run.folder / "ledger.sqlite"), run.read_record()["seconds"]
-    if seconds is None:
-        seconds = state["finished_at"] - state["started_at"]
+    spent = read_spend(run.folder / "ledger.sqlite")
     return {
         **read_accuracy(metrics, tail),
         "examples": state["examples"],
         "requests": spent.requests,
         "tokens": spent.tokens,
         "cost_usd": spent.cost_usd if has_prices else None,
-        "seconds": seconds - state.get("baseline_s", 0.0),  # only the first run of those that share it measures it
+        "seconds": state.get("seconds", run.read_record()["seconds"]),  # a run of an older limbeck has the record alone
     }
 
 

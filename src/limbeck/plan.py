@@ -80,6 +80,7 @@ def make_pool_plan(estimator: Estimator, method: BalDistillSettings, data: RunDa
     }  # fmt: skip
     guess = "rationales of the data" if any(example.rationale for example in data.train) else "a share of max_tokens"
     return {
+        "method": method.name,
         "domains": {domain: pool.counts[domain] for domain in pool.domains},
         "stages": [{"stage": index, "domains": {name: asdict(share) for name, share in shares.items()}}
                    for index, shares in enumerate(stages)],

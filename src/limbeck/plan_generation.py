@@ -146,6 +146,7 @@ def make_generation_plan(estimator: Estimator, method: GoldSettings, data: RunDa
             "more; raise method.rounds or method.batches_per_round"
         )
     return {
+        "method": method.name,
         "domains": {name: data.counts.get(name, 0) for name in asked.groups},
         "stages": [{"stage": index, "domains": {name: asdict(share) for name, share in shares.items()}}
                    for index, shares in enumerate(stages)],

@@ -15,9 +15,10 @@ def print_plan(plan: dict[str, Any]) -> None:
     """Quotas by domain and stage, then requests, tokens, money and time as low, likely and high."""
     console = make_console()
     stages, totals = plan["stages"], plan["totals"]
-    title = "quota by stage; T tail, + to be synthesized, = repeated, ? missing"
+    step = "stage" if plan["method"] == "baldistill" else "round"
+    title = f"quota by {step}; T tail, + to be synthesized, = repeated, ? missing"
     table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in ("domain", "pool", *(f"stage {entry['stage'] + 1}" for entry in stages)):
+    for name in ("domain", "pool", *(f"{step} {entry['stage'] + 1}" for entry in stages)):
         table.add_column(name, justify="left" if name == "domain" else "right")
     for domain in stages[0]["domains"] if stages else plan["domains"]:
         size = plan["domains"].get(domain, sum(plan["domains"].values()))

@@ -32,7 +32,7 @@ from limbeck.selection.quotas import GLOBAL
 from limbeck.status import read_diversity
 from limbeck.storage import read_json, write_json, write_jsonl, write_text
 from limbeck.student.encode import make_encoder
-from limbeck.student.model import load_tokenizer, save_student
+from limbeck.student.model import check_places, load_tokenizer, save_student
 from limbeck.teacher.budget import Budget
 from limbeck.teacher.ledger import Ledger
 from limbeck.teacher.request import TeacherRequest
@@ -72,12 +72,14 @@ def run(config: Config, out: Path, progress: Progress | None = None, data: RunDa
         DataError, TeacherError, NothingKept, StorageError: see `limbeck.errors`.
     """
     progress = progress or Progress()
+    check_places(config.student, config.training.max_length)
     data = data or prepare(config, out)
     for note in data.notes:
         progress.note(note)
     with RunFolder.open(out) as folder:
         claim_folder(folder, config, data)
-        ledger = Ledger(folder.path / "ledger.sqlite")
+        ledger, began = Ledger(folder.path / "ledger.sqlite"), time.monotonic()
+        before = folder.state
         try:
             unknown = ledger.mark_unknown()
             if unknown:
@@ -94,6 +96,13 @@ def run(config: Config, out: Path, progress: Progress | None = None, data: RunDa
             raise
         finally:
             ledger.close()
+            _add_seconds(folder, before, time.monotonic() - began)
+
+
+def _add_seconds(folder: RunFolder, before: Mapping[str, Any], seconds: float) -> None:
+    """Add what this process took to ``run.json``'s ``seconds``, but for measuring the untouched student."""
+    baseline_s = folder.state.get("baseline_s", 0.0) - before.get("baseline_s", 0.0)
+    folder.update_state(seconds=before.get("seconds", 0.0) + seconds - baseline_s)
 
 
 class _Reporter:

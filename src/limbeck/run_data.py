@@ -16,7 +16,7 @@ from limbeck.config_changes import find_differences
 from limbeck.data.example import Example, Rejected, hash_text
 from limbeck.data.overlap import LeakGuard
 from limbeck.data.sources import Reading, collect_labels, read_examples
-from limbeck.data.splits import count_shared, describe_overlap, split_leaking
+from limbeck.data.splits import count_shared, describe_overlap, read_held_out, split_leaking
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError, DataError
 from limbeck.evaluation.metrics import choose_rows
@@ -118,7 +118,7 @@ def read_human(config: Config, method: GoldSettings) -> RunData:
         raise ConfigError(f"method.alphas has no effect on training.loss: {config.training.loss}; use symmetric_cross_entropy")
     task = collect_labels(config.task, config.data, "human")
     human = read_examples(config.data.human, task, config.data, "train")
-    dev, test, leaks = _read_held_out(config, [])
+    dev, test, leaks = read_held_out(config.data, config.task, [])
     clean, left_out = split_leaking(human.examples, leaks)
     shared = count_shared(_examples(dev), _examples(test), [])
     notes, overlap = describe_overlap({"human": human, "dev": dev, "test": test}, left_out, shared)
@@ -161,7 +161,7 @@ def read_pool(config: Config, method: BalDistillSettings) -> RunData:
     check_selection(method, config.student.kind)
     task = collect_labels(config.task, config.data)
     train = read_examples(config.data.train, task, config.data, "train")
-    dev, test, leaks = _read_held_out(config, [e.question for e in train.examples])
+    dev, test, leaks = read_held_out(config.data, config.task, [e.question for e in train.examples])
     held_out = [example for reading in (dev, test) if reading for example in reading.examples]
     kept, left_out = split_leaking(train.examples, leaks)
     shared = count_shared(_examples(dev), _examples(test), [e.question for e in train.examples])
@@ -180,11 +180,9 @@ def read_pool(config: Config, method: BalDistillSettings) -> RunData:
         raise DataError(f"{train.source}: domain(s) {emptied} are empty once the rows that leak into dev or test are left out")
     if GLOBAL in counts:
         raise DataError(f"{train.source}: a domain is called {GLOBAL!r}, which stands for all domains; rename it")
-    check_objective(method, config.student.kind)
-    check_budget(config, method, counts)
     check_prices(config.budget, config.teacher)
     backend = open_backend(config.teacher, task)
-    check_voter(method, backend, kept)
+    check_method(config, method, backend, kept, counts)
     unavailable = frozenset(find_unavailable(method, backend, kept))
     if unavailable:
         text = f"{len(unavailable)} of {len(kept)} training rows can't be annotated by the {config.teacher.backend} teacher"
@@ -192,23 +190,34 @@ def read_pool(config: Config, method: BalDistillSettings) -> RunData:
             raise DataError(f"{train.source}: {text}; do its questions stand in the teacher's files as they do here?")
         notes.append(f"{text}; they count in the quotas and are never chosen")
     hashes = _hash_files(config, {"train": train, "dev": dev, "test": test}, backend)
-    unseen = {example.domain for example in held_out} - set(counts)  # n_d = 0 of them in the pool
-    tail = frozenset(find_tail_domains(counts, config.budget.max_examples) | unseen)
+    tail = find_tail_domains(counts, config.budget.max_examples, [example.domain for example in held_out])
     return RunData(
         task, kept, unavailable, _examples(dev), _examples(test), leaks, counts, tail, hashes, notes, overlap, left_out,
         backend,
     )  # fmt: skip
 
 
-def _read_held_out(config: Config, train: Sequence[str]) -> tuple[Reading | None, Reading | None, LeakGuard]:
-    """The dev and test rows, and the guard against leaks into them, given the questions of the training rows."""
-    # Labels that were collected are those of the pool; a held-out row with another one is read, and can't be got right.
-    dev, test = (
-        read_examples(source, config.task, config.data, wanted) if source else None
-        for source, wanted in ((config.data.dev, "dev"), (config.data.test, "test"))
-    )
-    held_out = [example for reading in (dev, test) if reading for example in reading.examples]
-    return dev, test, LeakGuard(((e.id, e.question) for e in held_out), train)
+def check_method(
+    config: Config, method: BalDistillSettings, backend: Backend, pool: Sequence[Example], counts: Mapping[str, int]
+) -> None:
+    """Refuse a method that the student, the budget or the teacher can't carry out.
+
+    Raises:
+        ConfigError: the message has the key and the remedy.
+    """
+    check_objective(method, config.student.kind)
+    check_budget(config, method, counts)
+    check_voter(method, backend, pool)
+
+
+def fit_to_method(data: RunData, config: Config, method: BalDistillSettings) -> RunData:
+    """The data of one BalDistill method for another: the same rows, of which the teacher may have no way to annotate others.
+
+    Raises:
+        ConfigError: as `check_method`.
+    """
+    check_method(config, method, data.backend, data.train, data.counts)
+    return replace(data, unavailable=frozenset(find_unavailable(method, data.backend, data.train)))
 
 
 def _hash_files(config: Config, readings: Mapping[str, Reading | None], backend: Backend) -> dict[str, str]:

@@ -6,17 +6,20 @@ import fcntl
 import os
 import shutil
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import yaml
 
 from limbeck.data.example import Example
 from limbeck.errors import ConfigError, DataError
 from limbeck.storage import explain_storage, read_json, read_json_lines, write_json, write_text
+
+TAKE_TRIES, TAKE_PAUSE_S = 10, 0.02
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,18 @@ class StageFolder:
         (self.path / "quotas.json").unlink()
 
 
+def _take(lock: IO[str]) -> bool:
+    """Whether this process has the lock now. Tried for a moment, since `RunFolder.is_held` takes it to see whether it can."""
+    for _ in range(TAKE_TRIES):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(TAKE_PAUSE_S)
+        else:
+            return True
+    return False
+
+
 class RunFolder:
     """One run's folder. `open` locks it for this process; readers need no lock."""
 
@@ -89,12 +104,10 @@ class RunFolder:
             path.mkdir(parents=True, exist_ok=True)
             lock = (path / "lock").open("a+", encoding="utf-8")
         with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
+            if not _take(lock):
                 lock.seek(0)
                 holder = lock.read().strip() or "another process"
-                raise ConfigError(f"{path} is in use by {holder}; wait for it to end, or choose another --out") from error
+                raise ConfigError(f"{path} is in use by {holder}; wait for it to end, or choose another --out")
             with explain_storage(path):
                 lock.truncate(0)
                 lock.write(f"pid {os.getpid()} on {socket.gethostname()}")

@@ -35,17 +35,19 @@ def measure_once(
 def measure_untouched_once(job: Job, folder: Path, examples: Sequence[Example]) -> list[Prediction] | None:
     """`measure_once` for the student before training. Runs that share a folder measure the same prompts once, not at once.
 
-    The time it takes, waiting for another run included, is in ``run.json`` as ``baseline_s``.
+    The time it takes, waiting for another run included, is in ``run.json`` as ``baseline_s`` and no part of ``seconds``.
     """
     if not examples or (folder / "predictions.jsonl").exists():
         return measure_once(job, folder, examples, job.load_untouched, "")
     began, shared = time.monotonic(), job.evaluation.shared_baseline
     place = folder if shared is None else shared / _identify_baseline(job, examples)
-    with nullcontext() if shared is None else lock(place.with_suffix(".lock")):
-        predictions = measure_once(job, place, examples, job.load_untouched, "measuring the untouched student")
-    if place != folder and predictions is not None:
-        write_jsonl(folder / "predictions.jsonl", predictions)
-    job.folder.update_state(baseline_s=time.monotonic() - began)
+    try:
+        with nullcontext() if shared is None else lock(place.with_suffix(".lock")):
+            predictions = measure_once(job, place, examples, job.load_untouched, "measuring the untouched student")
+        if place != folder and predictions is not None:
+            write_jsonl(folder / "predictions.jsonl", predictions)
+    finally:
+        job.folder.update_state(baseline_s=job.folder.state.get("baseline_s", 0.0) + time.monotonic() - began)
     return predictions
 
 

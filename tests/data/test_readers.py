@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support import write_rows
 
-from limbeck.data.readers import find_hub_id, is_there, read_rows
+from limbeck.data.readers import find_hub_id, is_there, name_split, read_rows
 from limbeck.data.sources import DataSettings, collect_labels, read_examples
 from limbeck.data.task import Task
 from limbeck.errors import DataError
@@ -154,6 +154,18 @@ def test_splits_of_a_saved_data_set(tmp_path: Path) -> None:
     assert is_there(f"{tmp_path}/saved:extra")
     with pytest.raises(DataError, match=r"no split nothing; it has train, validation, test, extra"):
         rows_of(f"{tmp_path}/saved:nothing")
+
+
+def test_a_source_with_its_split_written_out(tmp_path: Path) -> None:
+    """A folder with splits gets the name of the one that is wanted; files, single data sets and given splits stay."""
+    splits = {name: Dataset.from_list([{"domain": name}]) for name in ("train", "validation")}
+    DatasetDict(splits).save_to_disk(tmp_path / "saved")
+    splits["train"].save_to_disk(tmp_path / "single")
+    named = name_split(f"{tmp_path}/saved", "dev")
+    assert named == f"{tmp_path}/saved:validation"
+    assert rows_of(named, "test") == rows_of(tmp_path / "saved", "dev")
+    for source in (named, f"{tmp_path}/single", f"{tmp_path}/dev.jsonl", "org/name:extra"):
+        assert name_split(source, "dev") == source
 
 
 def test_hub_data_set_while_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

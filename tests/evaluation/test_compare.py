@@ -81,6 +81,15 @@ def test_pairs_use_the_seeds_that_both_have() -> None:
     assert not any(row["is_resolved"] for row in rows)
 
 
+def test_an_arm_without_runs_makes_no_other_look_better() -> None:
+    """Pairs that could not be tested since an arm has no seed count in Holm's correction as those of one that has."""
+    arms = {name: {seed: {"accuracy_macro": value} for seed, value in enumerate(values)}
+            for name, values in (("a", (0.5, 0.6, 0.7)), ("b", (0.4, 0.52, 0.58)), ("c", ()))}  # fmt: skip
+    (row,) = compare_pairs(arms)
+    assert (row["a"], row["b"]) == ("a", "b")
+    assert row["p_holm"] == pytest.approx(min(1, 3 * row["p"]))
+
+
 def test_noise_is_said() -> None:
     """A difference whose interval holds 0, that rests on one seed, or that Holm does not let pass has a warning."""
     pair = {"a": "x", "b": "y", "metric": "accuracy_macro", "seeds": [1, 2, 3], "difference": 0.1, "ci95": [-0.1, 0.3],
@@ -120,7 +129,7 @@ def test_what_is_learnt_is_tested_against_the_untouched_student() -> None:
         }
         for name, gained in gains.items()
     }
-    clear, noise, worse = compare_with_untouched(arms, untouched)
+    clear, noise, worse = compare_with_untouched(arms, dict.fromkeys(arms, untouched))
     assert (clear["a"], clear["b"], clear["seeds"]) == ("clear", "untouched", [1, 2, 3])
     assert clear["difference"] == pytest.approx(0.3)
     # t = 0.3 / (0.01 / √3) = 51.96 with two degrees: p = 0.00037, the smallest of three, so Holm takes it three times.
@@ -137,7 +146,7 @@ def test_what_is_learnt_is_tested_against_the_untouched_student() -> None:
 
 def test_one_seed_shows_no_gain() -> None:
     """With one seed nobody can say whether something was learnt, and the sentence says what to do."""
-    (row,) = compare_with_untouched({"a": {1: {"accuracy_macro": 0.9, "examples": 9}}}, {1: {"accuracy_macro": 0.1}})
+    (row,) = compare_with_untouched({"a": {1: {"accuracy_macro": 0.9, "examples": 9}}}, {"a": {1: {"accuracy_macro": 0.1}}})
     assert "rests on one seed" in str(describe_gain(row))
 
 

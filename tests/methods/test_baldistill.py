@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from datasets import load_dataset
-from tests.support import write_rows
+from tests.support import Heard, write_rows
 
 from limbeck.config import load_config
 from limbeck.data.example import Example
@@ -21,6 +21,7 @@ from limbeck.evaluation.measure import measure_file, predict_file
 from limbeck.methods import baldistill, guide
 from limbeck.methods.settings import load_presets
 from limbeck.run import RunResult, run
+from limbeck.selection.quotas import GLOBAL
 from limbeck.storage import read_json, read_json_lines
 from limbeck.student import ifd
 from limbeck.student.encode import THINK
@@ -198,6 +199,18 @@ def test_a_stage_that_keeps_nothing_ends_the_run(project: Project, teacher: SumT
     assert caught.value.exit_code == 5
     assert len(read_json_lines(path.parent / "run" / "stage_0" / "rejected.jsonl")) == 6
     assert not (path.parent / "run" / "student").exists()
+
+
+def test_a_later_stage_without_candidates_ends_no_run(project: Project, teacher: SumTeacher) -> None:
+    """When a pool runs dry the run goes on with what it has, says which stage got nothing, and counts it as missing."""
+    path = project({"big": 4}, budget__max_examples=8, method={"preset": "active-cot", "stages": 4, "score_max_new_tokens": 4})
+    heard = Heard()
+    result = run(load_config(path), path.parent / "run", heard)
+    assert [len(read_stage(result, stage)) for stage in range(4)] == [2, 2, 0, 0]
+    assert result.metrics is not None
+    assert len(read_json_lines(result.folder / "train.jsonl")) == 4
+    assert read_json(result.folder / "run.json")["missing"] == {GLOBAL: 4}
+    assert any("stage 2 kept none of 2 wanted examples" in note and "no candidate was left" in note for note in heard.notes)
 
 
 def test_too_long_examples_are_rejected_not_cut(project: Project, teacher: SumTeacher) -> None:

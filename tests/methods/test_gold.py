@@ -344,7 +344,7 @@ def test_a_spent_cap_trains_on_what_there_is_and_goes_on_when_raised(critic: Cri
     keys = [request.key for request in critic.asked]
     assert len(keys) == len(set(keys))
     undisturbed = run_config(path, "undisturbed")
-    for name in ("train.jsonl", "metrics.json"):
+    for name in ("train.jsonl", "metrics.json", "diversity.json"):
         assert (undisturbed.folder / name).read_bytes() == (whole.folder / name).read_bytes()
 
 

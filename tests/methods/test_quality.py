@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.support import make_example, make_sums, needs_minilm, write_rows
+from tests.support import Heard, make_example, make_sums, needs_minilm, write_rows
 
 from limbeck import packaged
 from limbeck.config import load_config
@@ -20,7 +20,6 @@ from limbeck.data.vectors import Vectors
 from limbeck.errors import ConfigError
 from limbeck.methods import quality
 from limbeck.methods.settings import BalDistillSettings
-from limbeck.progress import Progress
 from limbeck.run import RunResult, run
 from limbeck.run_data import prepare
 from limbeck.status import read_status
@@ -32,16 +31,6 @@ from limbeck.teacher.request import TeacherRequest
 
 Project = Callable[..., Path]
 WORDS = [f"{first}{second}" for first in "bdfgklmnprstvz" for second in ("atu", "ebo", "imi", "ona", "uru")]
-
-
-class Heard(Progress):
-    """Remembers the notes."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
 
 
 class Author(ScriptedBackend):

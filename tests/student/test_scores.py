@@ -12,19 +12,34 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.student.reference import slow_greedy, slow_ifd, slow_nll
-from tests.support import make_example
+from tests.support import make_example, make_tokenizer
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from limbeck.data.task import Task
+from limbeck.errors import ConfigError
 from limbeck.student.encode import Encoded, Encoder
 from limbeck.student.forward import compute_token_scores, score_logits
 from limbeck.student.generate import cut_batches, generate
 from limbeck.student.ifd import score_by_ifd
-from limbeck.student.model import Student
+from limbeck.student.model import Student, check_places, load_student
 from limbeck.student.scores import SCORES
+from limbeck.student.settings import StudentSettings
 
 TASK = Task(answer="number")
 QUESTIONS = ["1 + 1", "Calculate 12 + 7, and then take away 3 of it.", "7", "What is the sum of 4 and 5?", "2 - 9 + 44"]
 relaxed = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture(scope="module")
+def gpt2(tmp_path_factory: pytest.TempPathFactory) -> Student:
+    """A random two-layer GPT-2 with sixteen places."""
+    folder, tokenizer = tmp_path_factory.mktemp("gpt2"), make_tokenizer()
+    torch.manual_seed(0)
+    GPT2LMHeadModel(
+        GPT2Config(vocab_size=len(tokenizer), n_positions=16, n_embd=16, n_layer=2, n_head=2, initializer_range=0.3)
+    ).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return load_student(StudentSettings(model=str(folder), dtype="float64"))
 
 
 @relaxed
@@ -51,6 +66,21 @@ def test_generation_equals_the_reference(tiny: Student, order: list[int], batch_
         assert output.ids == expected
         assert output.is_truncated == (len(expected) == 9)
         assert output.nll == pytest.approx(slow_nll(tiny, prompt + expected, len(prompt)), abs=1e-9)
+
+
+def test_learned_positions_end_the_output(gpt2: Student) -> None:
+    """A student with sixteen learned positions writes no further, says so, and writes nothing to a longer prompt."""
+    assert gpt2.places == 16
+    prompts = [list(range(1, 11)), list(range(1, 15)), list(range(1, 17)), list(range(1, 40))]
+    outputs = generate(gpt2, prompts, stop_ids=frozenset(), max_new_tokens=4)
+    assert [len(output.ids) for output in outputs] == [4, 2, 0, 0]
+    assert all(output.is_truncated for output in outputs)
+    assert outputs[1].ids == slow_greedy(gpt2, prompts[1], frozenset(), 2)
+    check_places(gpt2.settings, 16)
+    with pytest.raises(
+        ConfigError, match=r"training\.max_length = 17 is above the 16 places of student .* set it to 16 or less"
+    ):
+        check_places(gpt2.settings, 17)
 
 
 def test_batches_are_cut_where_padding_costs_more() -> None:

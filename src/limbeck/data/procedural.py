@@ -132,7 +132,7 @@ def _load_stream(domain: str, seed: int) -> Any:  # noqa: ANN401 (reasoning-gym 
         import reasoning_gym
     except ImportError as error:
         raise ConfigError(
-            "the tutor's problems come from reasoning-gym: pip install 'limbeck[tutor]' (its pycosat dependency needs a "
+            "the tutor's problems come from reasoning-gym: pip install -e '.[tutor]' (its pycosat dependency needs a "
             "C compiler)"
         ) from error
     config = dict(DOMAINS[domain].config)

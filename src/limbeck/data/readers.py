@@ -7,6 +7,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date, time
 from decimal import Decimal
 from pathlib import Path
@@ -55,6 +56,21 @@ def read_rows(source: str | Path, wanted: str = "train") -> Rows:
         f"{text}: {'a file of no known format' if _exists(text) else 'no such file or folder'}; read are "
         f"{', '.join(FORMATS)} files, folders saved by `datasets`, and Hub ids ORG/NAME"
     )
+
+
+def name_split(source: str, wanted: str) -> str:
+    """The source that `read_rows` reads the same rows of, whatever is wanted: with its split, where it has splits.
+
+    Raises:
+        DataError: as `read_rows`, but for rows.
+    """
+    if _exists(source) and Path(source).is_dir():
+        found = _load_saved(Path(source))
+        return f"{source}:{_choose_split(list(found), '', wanted, source)}" if isinstance(found, dict) else source
+    hub = None if _exists(source) or _exists(source.partition(":")[0]) else find_hub_id(source)
+    if hub is None or hub["split"]:
+        return source
+    return f"{source}:{_choose_split(_list_splits(hub), '', wanted, source)}"
 
 
 def is_there(source: str) -> bool:
@@ -210,36 +226,51 @@ def _name_labels(row: Row, names: Mapping[str, list[str]]) -> Row:
 
 def _read_saved(folder: Path, split: str, wanted: str) -> Rows:
     """The rows of a folder written by ``Dataset.save_to_disk`` or ``DatasetDict.save_to_disk``."""
-    from datasets import DatasetDict, load_from_disk
-
-    try:
-        found = load_from_disk(str(folder))
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(
-            f"{folder}: no data set that `datasets` saved (save_to_disk) is in this folder; give a file in it, or its "
-            f"folder: {error}"
-        ) from error
-    if isinstance(found, DatasetDict):
+    found = _load_saved(folder)
+    if isinstance(found, dict):
         found = found[_choose_split(list(found), split, wanted, str(folder))]
     elif split and str(found.split or "") != split:
         raise DataError(f"{folder}: no split {split}; the data set saved here has none. Give the folder alone")
     return _read_dataset(found, str(folder))
 
 
-def _read_hub(hub: re.Match[str], wanted: str) -> Rows:
-    from datasets import get_dataset_split_names, load_dataset
+def _load_saved(folder: Path) -> Any:  # noqa: ANN401 (a `datasets.Dataset`, or a `DatasetDict`, which is a dict)
+    from datasets import load_from_disk
 
-    name, config = hub["name"], hub["config"]
     try:
-        splits = get_dataset_split_names(name, config)
-        split = _choose_split(splits, hub["split"] or "", wanted, name)
-        found = load_dataset(name, config, split=split)
+        return load_from_disk(str(folder))
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(
+            f"{folder}: no data set that `datasets` saved (save_to_disk) is in this folder; give a file in it, or its "
+            f"folder: {error}"
+        ) from error
+
+
+def _read_hub(hub: re.Match[str], wanted: str) -> Rows:
+    from datasets import load_dataset
+
+    split = _choose_split(_list_splits(hub), hub["split"] or "", wanted, hub["name"])
+    with _explain_hub(hub):
+        found = load_dataset(hub["name"], hub["config"], split=split)
+    return _read_dataset(found, hub.string)
+
+
+def _list_splits(hub: re.Match[str]) -> list[str]:
+    from datasets import get_dataset_split_names
+
+    with _explain_hub(hub):
+        return list(get_dataset_split_names(hub["name"], hub["config"]))
+
+
+@contextmanager
+def _explain_hub(hub: re.Match[str]) -> Iterator[None]:
+    try:
+        yield
     except (OSError, ValueError) as error:
         raise DataError(
             f"{hub.string}: no such file or folder here, and no data set of this name could be had from the Hub: {error}. "
             "Without a network, save it elsewhere with save_to_disk and give the folder."
         ) from error
-    return _read_dataset(found, hub.string)
 
 
 def _choose_split(splits: list[str], split: str, wanted: str, place: str) -> str:

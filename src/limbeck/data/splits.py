@@ -8,7 +8,27 @@ from typing import Any
 
 from limbeck.data.example import Example, Rejected
 from limbeck.data.overlap import LeakGuard
-from limbeck.data.sources import Reading
+from limbeck.data.sources import DataSettings, Reading, read_examples
+from limbeck.data.task import Task
+
+
+def read_held_out(settings: DataSettings, task: Task, train: Sequence[str]) -> tuple[Reading | None, Reading | None, LeakGuard]:
+    """The dev and test rows, where there are some, and the guard against leaks into them.
+
+    Args:
+        settings: the sources.
+        task: of the config; a held-out row whose label the pool lacks is read, and can't be got right.
+        train: the questions of the training rows, which say what is template text.
+
+    Raises:
+        DataError: as `read_examples`.
+    """
+    dev, test = (
+        read_examples(source, task, settings, wanted) if source else None
+        for source, wanted in ((settings.dev, "dev"), (settings.test, "test"))
+    )
+    held_out = [example for reading in (dev, test) if reading for example in reading.examples]
+    return dev, test, LeakGuard(((e.id, e.question) for e in held_out), train)
 
 
 def split_leaking(examples: Sequence[Example], leaks: LeakGuard) -> tuple[list[Example], list[Rejected]]:

@@ -109,20 +109,24 @@ def correct_holm(p_values: Sequence[float | None]) -> list[float | None]:
 def compare_pairs(arms: Mapping[str, BySeed], metrics: Sequence[str] = PARTS) -> list[dict[str, Any]]:
     """Every pair of arms by every metric that both have, over the seeds that both have, corrected within each metric.
 
+    Arms without a seed in common count as a test of every metric, though none can be made.
+
     Returns:
         ``{a, b, metric, seeds, difference, ci95, p, p_holm, is_resolved}`` each, `difference` being a − b; `is_resolved` is
         whether `p_holm` is below 0.05.
     """
     rows = []
     for metric in metrics:
-        tests = []
+        tests, strangers = [], 0
         for a, b in combinations(arms, 2):
             both = [seed for seed in sorted(arms[a]) if seed in arms[b]]
+            strangers += not both
             pairs = [(arms[a][seed].get(metric), arms[b][seed].get(metric)) for seed in both]
             whole = [(x, y) for x, y in pairs if x is not None and y is not None]
             if whole and len(whole) == len(pairs):
                 tests.append((a, b, both, compute_paired_test([x for x, _ in whole], [y for _, y in whole])))
-        for (a, b, both, test), p_holm in zip(tests, correct_holm([test.p for *_, test in tests]), strict=True):
+        corrected = correct_holm([*(test.p for *_, test in tests), *[None] * strangers])
+        for (a, b, both, test), p_holm in zip(tests, corrected[: len(tests)], strict=True):
             rows.append(
                 {"a": a, "b": b, "metric": metric, "seeds": both, "difference": test.difference, "ci95": test.ci95,
                  "p": test.p, "p_holm": p_holm, "is_resolved": p_holm is not None and p_holm < 1 - LEVEL}
@@ -130,16 +134,23 @@ def compare_pairs(arms: Mapping[str, BySeed], metrics: Sequence[str] = PARTS) ->
     return rows
 
 
-def compare_with_untouched(arms: Mapping[str, BySeed], untouched: BySeed, metric: str = PARTS[0]) -> list[dict[str, Any]]:
+def compare_with_untouched(
+    arms: Mapping[str, BySeed], untouched: Mapping[str, BySeed], metric: str = PARTS[0]
+) -> list[dict[str, Any]]:
     """Every arm that trains against the untouched student, in the form of `compare_pairs`, corrected over these tests alone.
 
-    Both answer the same rows for a seed, so a difference that is not resolved says that this student, at this budget and on
-    so many rows and seeds, shows nothing that was learnt.
+    Both answer the same prompts for a seed, so a difference that is not resolved says that this student, at this budget and
+    on so many rows and seeds, shows nothing that was learnt.
+
+    Args:
+        arms: the figures of each arm.
+        untouched: those of the student before training, by arm: one that writes no rationale has other prompts.
+        metric: that is tested.
     """
     rows = []
     for name, by_seed in arms.items():
         if any(figures["examples"] for figures in by_seed.values()):
-            rows += compare_pairs({name: by_seed, UNTOUCHED: untouched}, (metric,))
+            rows += compare_pairs({name: by_seed, UNTOUCHED: untouched[name]}, (metric,))
     for row, p_holm in zip(rows, correct_holm([row["p"] for row in rows]), strict=True):
         row.update(p_holm=p_holm, is_resolved=p_holm is not None and p_holm < 1 - LEVEL)
     return rows

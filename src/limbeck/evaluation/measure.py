@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limbeck.data.readers import is_there
 from limbeck.data.sources import collect_labels, read_examples, read_questions
+from limbeck.data.splits import read_held_out, split_leaking
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError
 from limbeck.evaluation.evaluate import evaluate, predict
@@ -74,8 +76,13 @@ def _read_task(config: Config) -> tuple[Task, frozenset[str]]:
         # Without a pool there is no head and tail, and the labels are those of the test file.
         return collect_labels(config.task, data, "test"), frozenset()
     task = collect_labels(config.task, data)
-    counts = read_examples(data.train, task, data).domains
-    return task, frozenset(find_tail_domains(counts, config.budget.max_examples))
+    pool = read_examples(data.train, task, data).examples
+    if data.dev is not None and not is_there(data.dev):
+        data = data.model_copy(update={"dev": None})
+    dev, test, leaks = read_held_out(data, config.task, [example.question for example in pool])
+    counts = Counter(example.domain for example in split_leaking(pool, leaks)[0])
+    held_out = [example.domain for reading in (dev, test) if reading for example in reading.examples]
+    return task, find_tail_domains(counts, config.budget.max_examples, held_out)
 
 
 def _load(student: str, config: Config, task: Task) -> tuple[Task, Any, bool]:

@@ -35,8 +35,10 @@ def collect(
 ) -> Harvest:
     """Fill the quotas: real examples first, then whatever `tail` says completes a domain.
 
+    Where nothing can be had later on, as in a pool of which nothing is left, the run goes on with what it has, and says so.
+
     Raises:
-        NothingKept: nothing was kept although something was wanted.
+        NothingKept: nothing was kept although something was wanted, and nothing before.
     """
     job.say(f"annotating up to {sum(quotas.values())} examples", 0, 0)
     harvest = annotate_queues(job, settings, queues, quotas, stage)
@@ -53,11 +55,14 @@ def collect(
     wanted = sum(quotas.values())
     if wanted and not harvest.kept and job.teacher.budget.exhausted is None:
         write_jsonl(job.folder.stage(stage).path / "rejected.jsonl", harvest.rejected)
-        raise NothingKept(
+        why = (
             f"stage {stage} kept none of {wanted} wanted examples, so no student is trained: "
             f"{len(harvest.rejected)} rejected ({explain_rejects(harvest.rejected) or 'no candidate was left to choose'}). "
             f"The rejected replies are in {job.folder.stage(stage).path / 'rejected.jsonl'}."
         )
+        if not training_set:
+            raise NothingKept(why)
+        job.note(f"warning: {why}")
     return harvest
 
 

@@ -31,7 +31,7 @@ def watch_diversity(job: Job, known: DuplicateGuard, folder: StageFolder, kept: 
     """Measure how varied all inventions so far are, and warn of domains where they are little more than paraphrases.
 
     Written to the stage's ``diversity.json``, which is there when all this is done, and to that of the run folder; the warning
-    also to ``run.json``. Nothing happens where nothing was invented, or where it was done already.
+    also to ``run.json``. Nothing happens where nothing was invented, or where the stage was done already.
 
     Args:
         job: its examples are the real ones.
@@ -40,7 +40,7 @@ def watch_diversity(job: Job, known: DuplicateGuard, folder: StageFolder, kept: 
         kept: all examples kept so far, of all stages.
     """
     invented = [e for e in kept if e.provenance.kind == "synthesized" and not e.provenance.copy]
-    if not invented or (folder.path / DIVERSITY).exists():
+    if not invented or (folder.is_done and (folder.path / DIVERSITY).exists()):
         return
     job.say(f"comparing {len(invented)} synthesized examples", 0, 0)
     domains = measure_domains(job.examples, invented, known.vectors)

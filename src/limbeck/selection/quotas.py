@@ -7,7 +7,7 @@ the largest remainders decide, ties by domain name, so all quotas of all stages 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
@@ -205,6 +205,13 @@ def foresee_stages(
     return foreseen
 
 
-def find_tail_domains(counts: Mapping[str, int], budget: int) -> set[str]:
-    """The tail of the metrics: domains with n_d < B / l in the original pool, the same for every arm."""
-    return {domain for domain, count in counts.items() if count * len(counts) < budget}
+def find_tail_domains(counts: Mapping[str, int], budget: int, held_out: Iterable[str] = ()) -> frozenset[str]:
+    """The tail of the metrics: domains with n_d < B / l in the original pool, the same for every arm.
+
+    Args:
+        counts: n_d of the l domains of the pool.
+        budget: B.
+        held_out: domains of held-out rows; of one that the pool lacks n_d is 0.
+    """
+    rare = {domain for domain, count in counts.items() if count * len(counts) < budget}
+    return frozenset(rare | (set(held_out) - set(counts)))

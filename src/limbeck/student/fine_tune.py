@@ -115,7 +115,7 @@ def load_for_training(
     try:
         import bitsandbytes  # noqa: F401
     except ImportError as error:
-        raise ConfigError("training.quantize: 4bit needs bitsandbytes: pip install 'limbeck[qlora]'") from error
+        raise ConfigError("training.quantize: 4bit needs bitsandbytes: pip install -e '.[qlora]'") from error
     from transformers import BitsAndBytesConfig
 
     quantization = BitsAndBytesConfig(

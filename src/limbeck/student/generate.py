@@ -49,6 +49,9 @@ def generate(
 ) -> list[Generation]:
     """The greedy output of each prompt, in the order given.
 
+    A causal student that has a limited number of places stops there; to a prompt that fills them all it writes nothing, which
+    is truncated.
+
     Args:
         student: the model. A classifier's output is the one id of its most probable class.
         prompts: ids of each prompt, at least one token.
@@ -57,7 +60,8 @@ def generate(
         batch_size: the most prompts a batch; they are sorted by length, so that little is padded (`cut_batches`).
         on_batch: told ``(prompts done, prompts in all)``.
     """
-    order = sorted(range(len(prompts)), key=lambda index: (-len(prompts[index]), index))
+    readable = (index for index, prompt in enumerate(prompts) if student.places is None or len(prompt) < student.places)
+    order = sorted(readable, key=lambda index: (-len(prompts[index]), index))
     results = [Generation() for _ in prompts]
     write = _WRITERS[student.settings.kind]
     overhead = _STEP_TOKENS * max_new_tokens if student.device.type == "cpu" else None
@@ -112,8 +116,9 @@ def _generate_batch(
     mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in prompts], device=student.device)
     positions = (mask.cumsum(1) - 1).clamp(min=0)
     cache = DynamicCache(config=student.model.config)
-    active = list(results)
-    for _ in range(max_new_tokens):
+    room = [max_new_tokens if student.places is None else min(max_new_tokens, student.places - len(row)) for row in prompts]
+    active = list(zip(results, room, strict=True))
+    while True:
         is_last = torch.zeros_like(ids, dtype=torch.bool)
         is_last[:, -1] = True
         # The model's own `logits_to_keep` projects a strided slice; torch then copies the vocabulary's matrix for each row.
@@ -125,12 +130,13 @@ def _generate_batch(
         best, chosen = logits.max(dim=-1)
         nll = torch.logsumexp(logits, dim=-1) - best
         going = []
-        for row, (result, token, cost) in enumerate(zip(active, chosen.tolist(), nll.tolist(), strict=True)):
+        for row, ((result, most), token, cost) in enumerate(zip(active, chosen.tolist(), nll.tolist(), strict=True)):
             if token in stop_ids:
                 result.is_truncated = False
-            else:
-                result.ids.append(token)
-                result.nll.append(cost)
+                continue
+            result.ids.append(token)
+            result.nll.append(cost)
+            if len(result.ids) < most:
                 going.append(row)
         if not going:
             return

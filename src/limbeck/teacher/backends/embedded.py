@@ -41,7 +41,7 @@ class EmbeddedBackend(OpenAIBackend):
     def __init__(self, settings: TeacherSettings) -> None:
         self.path = find_gguf(settings.model)
         if find_spec("xllamacpp") is None:
-            raise ConfigError("teacher.backend: embedded needs the xllamacpp wheel: pip install 'limbeck[embedded]'")
+            raise ConfigError("teacher.backend: embedded needs the xllamacpp wheel: pip install -e '.[embedded]'")
         self._secret = secrets.token_urlsafe(24)
         super().__init__(settings.model_copy(update={"base_url": "http://127.0.0.1:9/v1"}))  # replaced once it listens
         self._key = self._secret

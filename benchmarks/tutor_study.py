@@ -72,6 +72,8 @@ class Sweep:
 
 UNIFORM = ("method.quota=uniform", "method.keeps=[quota,selection]")
 VOTE = (*UNIFORM, "method.verify=vote")
+BALDISTILLS = ("baldistill-n", "baldistill-a", "baldistill-plus")
+KEPT = ("method.keeps=[selection]",)
 UNVERIFIED = ("method.verify=none", "method.keeps=[verify]")
 PILOT = (
     Sweep("base", "baldistill-a", ()),
@@ -95,14 +97,14 @@ SWEEPS = (
     Sweep("slip_rate", "0.3", ("teacher.tutor.slip_rate=0.3",)),
     Sweep("slip_rate", "0.3, not verified", ("teacher.tutor.slip_rate=0.3", *UNVERIFIED), ("baldistill-plus",)),
     Sweep("verify", "none", UNVERIFIED, ("baldistill-plus",)),
-    Sweep("verify", "answer", ("method.verify=answer",), ("baldistill-n",)),
-    Sweep("verify", "vote", ("method.verify=vote",), ("baldistill-n",)),
+    Sweep("verify", "answer", ("method.verify=answer", "method.keeps=[verify]"), BALDISTILLS),
+    Sweep("verify", "vote", ("method.verify=vote",), ("baldistill-n", "baldistill-a")),
     Sweep("budget", "80", ("budget.max_examples=80",)),
     Sweep("budget", "320", ("budget.max_examples=320",)),
     Sweep("offset", "1", ("method.adaptive_offset=1",), ("baldistill-a",)),
-    Sweep("selection", "ifd", ("method.selection=ifd", "method.keeps=[selection]"), ("baldistill-plus",)),
-    Sweep("selection", "loss", ("method.selection=loss", "method.keeps=[selection]"), ("baldistill-a",)),
-    Sweep("selection", "random", ("method.selection=random", "method.keeps=[selection]"), ("baldistill-a", "baldistill-plus")),
+    Sweep("selection", "ifd", (*KEPT, "method.selection=ifd"), ("baldistill-plus",)),
+    Sweep("selection", "loss", (*KEPT, "method.selection=loss"), ("baldistill-n", "baldistill-a")),
+    Sweep("selection", "random", (*KEPT, "method.selection=random"), BALDISTILLS),
 )
 
 

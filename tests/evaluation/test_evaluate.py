@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import pytest
-from tests.support import make_example
+from collections.abc import Callable
+from pathlib import Path
 
+import pytest
+from tests.support import make_example, make_sums, write_rows
+
+from limbeck.config import load_config
 from limbeck.data.task import Task
 from limbeck.evaluation import evaluate as module
 from limbeck.evaluation.evaluate import evaluate
+from limbeck.evaluation.measure import _read_task
 from limbeck.evaluation.metrics import choose_examples
 from limbeck.evaluation.settings import EvaluationSettings
+from limbeck.run_data import read_data
 from limbeck.student.encode import Encoder
 from limbeck.student.generate import Generation
 from limbeck.student.model import Student
@@ -45,6 +51,17 @@ def test_evaluation_is_independent_of_batching(tiny: Student) -> None:
     runs = [evaluate(tiny, encoder, examples, EvaluationSettings(max_new_tokens=6, batch_size=size)) for size in (1, 3, 8)]
     assert runs[0] == runs[1] == runs[2]
     assert [row.id for row in runs[0]] == [example.id for example in examples]
+
+
+def test_a_measured_file_has_the_tail_of_the_run(project: Callable[..., Path]) -> None:
+    """Rows that leak count for nothing, and a domain that the pool lacks is in the tail, for `limbeck eval` as for the run."""
+    pool = {"big": 12, "mid": 3, "small": 2}
+    path = project(pool)
+    leak = next(row for row in make_sums(pool) if row["domain"] == "mid")
+    write_rows(path.parent / "test.jsonl", [leak, *make_sums({"big": 2, "new": 1}, start=5000)])
+    config = load_config(path, ["budget.max_examples=9"])
+    # An even share is 9 / 3 = 3: two of `mid` are left without the leak, and two of `small`.
+    assert _read_task(config)[1] == read_data(config).tail == {"mid", "small", "new"}
 
 
 def test_subsets_are_balanced_and_seeded() -> None:

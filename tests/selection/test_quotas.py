@@ -335,4 +335,5 @@ def test_tail_domains() -> None:
     assert find_tail_domains(SMALL, 9) == {"c"}
     assert find_tail_domains(SMALL, 10) == {"b", "c"}
     assert find_tail_domains(SMALL, 3) == set()
+    assert find_tail_domains(SMALL, 9, ["a", "d"]) == {"c", "d"}
     assert find_tail_domains(SMALL, 100) == {"a", "b", "c"}

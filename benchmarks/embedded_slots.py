@@ -6,13 +6,12 @@ alternate, and the median of the rounds counts.
 
 from __future__ import annotations
 
-import json
-import os
-import platform
 import statistics
 import tempfile
 import time
 from pathlib import Path
+
+from record import write_result
 
 from limbeck.teacher.backends.embedded import EmbeddedBackend
 from limbeck.teacher.budget import Budget, BudgetSettings
@@ -60,12 +59,8 @@ def main() -> None:
         "max_tokens": MAX_TOKENS,
         "tokens_per_s": {str(slots): round(value, 1) for slots, value in medians.items()},
         "ratio": {str(slots): round(value / medians[1], 2) for slots, value in medians.items()},
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
     }
-    target = Path(__file__).parent / "results" / "embedded_slots.json"
-    target.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
-    print(json.dumps(result, indent=2))
+    write_result("embedded_slots", result)
 
 
 if __name__ == "__main__":

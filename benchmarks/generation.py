@@ -6,15 +6,13 @@ have: stop ids are chosen so that rows end at different times. Both sides must p
 
 from __future__ import annotations
 
-import json
-import platform
 import statistics
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
+from record import write_result
 from transformers import GenerationConfig
 
 from limbeck.data.procedural import DOMAINS, draw_distinct
@@ -46,12 +44,8 @@ def main() -> None:
         "unlike_lengths": compare(student, encoder, joined),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
-        "machine": platform.machine(),
     }
-    path = Path(__file__).parent / "results" / "generation.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
-    print(json.dumps(result, indent=2))
+    write_result("generation", result)
 
 
 def compare(student: Student, encoder: Encoder, questions: Sequence[str]) -> dict[str, Any]:

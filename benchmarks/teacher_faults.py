@@ -8,8 +8,6 @@ reply trickles) over the places; no pause after a fault, no place ever empty. Lo
 from __future__ import annotations
 
 import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -18,6 +16,8 @@ import urllib.request
 from collections import Counter
 from pathlib import Path
 from typing import Any
+
+from record import write_result
 
 from limbeck.teacher.backends.openai_compatible import OpenAIBackend
 from limbeck.teacher.budget import Budget, BudgetSettings
@@ -37,11 +37,8 @@ def main() -> None:
         "what": "seconds for the same requests with a faulty teacher, over the ideal for its mix of faults",
         "requests": REQUESTS, "concurrency": CONCURRENCY, "latency_s": LATENCY_S, "timeout_s": TIMEOUT_S, "faults": FAULTS,
         "clean": clean, "faulty": faulty, "ratio": faulty["seconds"] / faulty["ideal_seconds"], "target": 2.0,
-        "python": platform.python_version(), "cores": os.cpu_count(), "machine": platform.machine(),
     }  # fmt: skip
-    path = Path(__file__).parent / "results" / "teacher_faults.json"
-    path.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
-    print(json.dumps(result, indent=2))
+    write_result("teacher_faults", result)
 
 
 def measure(faults: dict[str, float]) -> dict[str, Any]:

@@ -10,9 +10,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib.metadata
-import json
-import os
-import platform
 import statistics
 import sys
 import tempfile
@@ -20,6 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from record import write_result
 from transport import ask_all, ask_server, make_prompt, open_openai_default, read_own_cpu, run_server
 
 from limbeck.teacher.backends.openai_compatible import OpenAIBackend
@@ -56,13 +54,8 @@ def main() -> None:
         "rounds": REPEATS,
         "settings": settings,
         "versions": {name: importlib.metadata.version(name) for name in ("aiohttp", "openai", "httpx2")},
-        "python": platform.python_version(),
-        "cores": os.cpu_count(),
-        "machine": platform.machine(),
     }
-    path = Path(__file__).parent / "results" / "teacher_throughput.json"
-    path.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
-    print(json.dumps(result, indent=2))
+    write_result("teacher_throughput", result)
 
 
 def measure_limbeck(port: int, concurrency: int, requests: int) -> Sample:

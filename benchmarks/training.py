@@ -3,14 +3,12 @@ attention written out against torch's fused kernel."""
 
 from __future__ import annotations
 
-import json
-import platform
 import statistics
 import time
-from pathlib import Path
 from unittest.mock import patch
 
 import torch
+from record import write_result
 from trl import SFTTrainer
 
 from limbeck.data.example import Example, make_example_id
@@ -57,12 +55,8 @@ def main() -> None:
         "ratio_to_fused_attention": statistics.median(fused) / statistics.median(ours),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
-        "machine": platform.machine(),
     }
-    path = Path(__file__).parent / "results" / "training.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
-    print(json.dumps(result, indent=2))
+    write_result("training", result)
 
 
 def make_rows(tokenizer) -> list[Encoded]:  # noqa: ANN001

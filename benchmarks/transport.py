@@ -18,8 +18,6 @@ import importlib.util
 import itertools
 import json
 import multiprocessing
-import os
-import platform
 import resource
 import statistics
 import sys
@@ -28,8 +26,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
+
+from record import write_result
 
 REPEATS = 4  # as many as candidates usually found: each stands at each place once
 REQUESTS = 3000
@@ -82,14 +81,8 @@ def main() -> None:
         "left_out": [name for name in CANDIDATES if name not in candidates],
         "settings": settings,
         "versions": {name: importlib.metadata.version(name) for name in packages if importlib.util.find_spec(name)},
-        "python": platform.python_version(),
-        "cores": os.cpu_count(),
-        "machine": platform.machine(),
     }
-    path = Path(__file__).parent / "results" / "transport.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
-    print(json.dumps(result, indent=2))
+    write_result("transport", result)
 
 
 def find_candidates() -> list[str]:

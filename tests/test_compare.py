@@ -185,6 +185,17 @@ def test_a_gold_arm_may_come_first(project: Project, tmp_path: Path, monkeypatch
     assert (tmp_path / "out" / "all-labels" / "seed_1" / "run.json").exists()
 
 
+def test_each_gold_arm_is_checked(project: Project) -> None:
+    """A later GOLD arm that contradicts the config is refused before any run, as the first one is."""
+    path = make_project(project, data__human="human.jsonl", data__domain="column", training__loss="cross_entropy")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "method": {}}))
+    write_rows(path.parent / "human.jsonl", make_sums({"big": 2, "mid": 2}, start=7000))
+    for presets in (("gold-plus", "zerogen"), ("zerogen", "gold-plus")):
+        with pytest.raises(ConfigError, match=r"method\.alphas has no effect on training\.loss: cross_entropy"):
+            compare(Comparison(path, presets, (1,)), path.parent / "out", print)
+    assert not (path.parent / "out").exists()
+
+
 @pytest.mark.slow
 def test_the_teacher_is_measured_on_dev(project: Project, tmp_path: Path) -> None:
     """Where there are dev rows the teacher answers those, the students the test rows; the same call again runs nothing."""

@@ -11,10 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limbeck.config import Config, load_config, make_config
-from limbeck.config_changes import find_differences
+from limbeck.config_changes import check_same_run, find_differences
 from limbeck.config_defaults import PROFILES
 from limbeck.errors import ConfigError
-from limbeck.run_data import check_same_run
 
 CONTRACT = """
 name: math-longtail

@@ -19,12 +19,11 @@ from limbeck.compare_results import collect_results
 from limbeck.compare_runs import TEACHER, ArmRun, Tell, run_all
 from limbeck.compare_tables import write_markdown
 from limbeck.config import Config, load_config
-from limbeck.config_changes import find_differences
+from limbeck.config_changes import check_same_run, find_differences
 from limbeck.data.readers import name_split
 from limbeck.errors import ConfigError
-from limbeck.methods.fit import check_selection
 from limbeck.methods.settings import BalDistillSettings, load_presets
-from limbeck.run_data import RunData, check_same_run, fit_to_method, read_data
+from limbeck.run_data import RunData, fit_to_method, read_data
 from limbeck.run_folder import RunFolder
 from limbeck.storage import write_json, write_text
 from limbeck.teacher.backends import can_share
@@ -83,17 +82,19 @@ def compare(wanted: Comparison, out: Path | None, tell: Tell) -> tuple[dict[str,
         for seed in wanted.seeds
     ]
     beside = _make_references(wanted, out, arms, data)
-    pooled = [data[name] for name, config in arms.items() if isinstance(config.method, BalDistillSettings)]
+    pooled = _find_pooled(arms)
     for run in [*runs, *beside]:
-        _check_folder(run, data[run.arm] if run.arm in data else pooled[0])
+        _check_folder(run, data[run.arm if run.arm in data else str(pooled)])  # beside stands nothing without a pool
     notes += [*_compare_configs(arms), *_explain_sharing(wanted, first)]
     if any(run.arm == TEACHER and run.config.data.test != first.data.test for run in beside):
         notes.append("the teacher is measured on the dev rows, the students on the test rows")
     replies = sorted({_replies(wanted, out, seed) for seed in wanted.seeds}) if can_share(first.teacher) else None
+    # That of the config's own budget, the same for all arms however many examples each gets.
+    tail = frozenset[str]() if pooled is None else data[pooled].tail
     with RunFolder.open(out):
         run_all([*runs, *beside], wanted.jobs, tell)
         result = collect_results(
-            runs, beside, tail=_find_tail(arms, data), notes=notes, jobs=wanted.jobs, equal=wanted.equal, replies=replies,
+            runs, beside, tail=tail, notes=notes, jobs=wanted.jobs, equal=wanted.equal, replies=replies,
             prices=first.teacher.prices,
         )  # fmt: skip
         facts = {"name": first.name, "presets": list(wanted.presets), "seeds": list(wanted.seeds), "equal": list(wanted.equal),
@@ -156,19 +157,22 @@ def choose_sets(wanted: Comparison, preset: str) -> list[str]:
 
 
 def _read_all(arms: Mapping[str, Config]) -> dict[str, RunData]:
-    """The data of each arm, read once for each method; every arm's settings and budget are checked against it."""
-    by_method: dict[str, RunData] = {}
+    """The data of each arm, its settings and budget checked against it; a pool is read once for all that choose from it."""
     found: dict[str, RunData] = {}
-    for config in arms.values():
-        if isinstance(config.method, BalDistillSettings):
-            check_selection(config.method, config.student.kind)
+    pool: RunData | None = None
     for name, config in arms.items():
-        if config.method.name not in by_method:
-            by_method[config.method.name] = read_data(config)
-        found[name] = by_method[config.method.name]
+        if isinstance(config.method, BalDistillSettings) and pool is not None:
+            found[name] = fit_to_method(pool, config, config.method)
+        else:
+            found[name] = read_data(config)
         if isinstance(config.method, BalDistillSettings):
-            found[name] = fit_to_method(found[name], config, config.method)
+            pool = found[name]
     return found
+
+
+def _find_pooled(arms: Mapping[str, Config]) -> str | None:
+    """The first arm that chooses from a pool, or None."""
+    return next((name for name, config in arms.items() if isinstance(config.method, BalDistillSettings)), None)
 
 
 def _arm_sets(wanted: Comparison, config: Config, examples: int, max_tokens: int | None) -> list[str]:
@@ -209,12 +213,12 @@ def _make_references(wanted: Comparison, out: Path, arms: Mapping[str, Config], 
 
     Those are the dev rows where there are some: the test rows are for what is compared.
     """
-    pooled = [name for name, config in arms.items() if isinstance(config.method, BalDistillSettings)]
-    if not pooled:
+    pooled = _find_pooled(arms)
+    if pooled is None:
         if wanted.has_all_labels:
             raise ConfigError("--all-labels: no preset begins with real labels (data.train); leave it out")
         return []  # GOLD's own runs measure the teacher
-    config, its = arms[pooled[0]], data[pooled[0]]
+    config, its = arms[pooled], data[pooled]
     runs = []
     if wanted.has_all_labels is not False:
         sets = [f"budget.max_examples={len(its.train)}", "evaluation.teacher=false"]
@@ -230,13 +234,6 @@ def _make_references(wanted: Comparison, out: Path, arms: Mapping[str, Config], 
             sets += [f"data.test={_quote(name_split(str(config.data.dev), 'dev'))}", "data.dev=null"]
         runs += [_make_run(wanted, out, TEACHER, "zero-shot", seed, sets) for seed in seeds]
     return runs
-
-
-def _find_tail(arms: Mapping[str, Config], data: Mapping[str, RunData]) -> frozenset[str]:
-    """The tail of the config's own budget, the same for all arms however many examples each gets."""
-    return next(
-        (data[name].tail for name, config in arms.items() if isinstance(config.method, BalDistillSettings)), frozenset()
-    )
 
 
 def _check_folder(run: ArmRun, data: RunData) -> None:

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+from pydantic import ValidationError
+
+from limbeck.config import Config
+from limbeck.errors import ConfigError
 
 # What may differ between a run folder and the config that resumes it: it changes no example and no weight.
 CHANGEABLE = (
@@ -26,3 +32,35 @@ def find_differences(first: Mapping[str, Any], second: Mapping[str, Any], prefix
             continue
         found += find_differences(a, b, f"{name}.") if isinstance(a, dict) and isinstance(b, dict) else [name]
     return found
+
+
+def check_same_run(
+    path: Path, before: Mapping[str, Any], state: Mapping[str, Any], config: Config, hashes: Mapping[str, str]
+) -> None:
+    """Refuse to go on in a run folder that another config, or other data, made.
+
+    Args:
+        path: the folder.
+        before: its ``config.yaml``; keys that limbeck has learnt since have their defaults.
+        state: its ``run.json``.
+        config: what is to be run there now.
+        hashes: of the files it names.
+
+    Raises:
+        ConfigError: the message names the keys.
+    """
+    try:
+        known_config = Config.model_validate(dict(before)).model_dump(mode="json")
+    except ValidationError:  # it has keys that are gone, which the differences name
+        known_config = dict(before)
+    different = find_differences(known_config, config.model_dump(mode="json"))
+    if different:
+        raise ConfigError(
+            f"{path} was made by another config: {', '.join(different)} differ(s). Choose another --out, or "
+            "give the old values to go on there."
+        )
+    known = state.get("data", {})
+    changed = [f"data.{name}" for name in hashes if name in known and known[name] != hashes[name]]
+    if changed or set(known) != set(hashes):
+        what = ", ".join(changed) or "the set of files"
+        raise ConfigError(f"{path} was made with other data: {what} changed. Choose another --out.")

@@ -13,6 +13,7 @@ import yaml
 
 from limbeck.card import write_card
 from limbeck.config import Config
+from limbeck.config_changes import check_same_run
 from limbeck.counting import load_counter
 from limbeck.errors import BudgetExhausted, ConfigError, NothingKept
 from limbeck.evaluation.compare import describe_run_gain
@@ -25,14 +26,15 @@ from limbeck.methods.settings import GoldSettings
 from limbeck.plan import compare_with_plan, make_plan
 from limbeck.probe import is_free
 from limbeck.progress import Progress
-from limbeck.run_data import RunData, check_same_run, prepare
+from limbeck.run_data import RunData, prepare
 from limbeck.run_folder import RunFolder
 from limbeck.run_measure import join_metrics, measure_once, measure_teacher_once, measure_untouched_once
 from limbeck.selection.quotas import GLOBAL
 from limbeck.status import read_diversity
 from limbeck.storage import read_json, write_json, write_jsonl, write_text
 from limbeck.student.encode import make_encoder
-from limbeck.student.model import check_places, load_tokenizer, save_student
+from limbeck.student.model import load_tokenizer, save_student
+from limbeck.student.places import check_places
 from limbeck.teacher.budget import Budget
 from limbeck.teacher.ledger import Ledger
 from limbeck.teacher.request import TeacherRequest

@@ -9,10 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from limbeck.config import Config
-from limbeck.config_changes import find_differences
 from limbeck.data.example import Example, Rejected, hash_text
 from limbeck.data.overlap import LeakGuard
 from limbeck.data.sources import Reading, collect_labels, read_examples
@@ -158,7 +155,6 @@ def read_pool(config: Config, method: BalDistillSettings) -> RunData:
     """
     if config.data.train is None:
         raise ConfigError("data.train is not set: the pool that examples are chosen from")
-    check_selection(method, config.student.kind)
     task = collect_labels(config.task, config.data)
     train = read_examples(config.data.train, task, config.data, "train")
     dev, test, leaks = read_held_out(config.data, config.task, [e.question for e in train.examples])
@@ -183,7 +179,7 @@ def read_pool(config: Config, method: BalDistillSettings) -> RunData:
     check_prices(config.budget, config.teacher)
     backend = open_backend(config.teacher, task)
     check_method(config, method, backend, kept, counts)
-    unavailable = frozenset(find_unavailable(method, backend, kept))
+    unavailable = find_unavailable(method, backend, kept)
     if unavailable:
         text = f"{len(unavailable)} of {len(kept)} training rows can't be annotated by the {config.teacher.backend} teacher"
         if len(unavailable) == len(kept):
@@ -205,6 +201,7 @@ def check_method(
     Raises:
         ConfigError: the message has the key and the remedy.
     """
+    check_selection(method, config.student.kind)
     check_objective(method, config.student.kind)
     check_budget(config, method, counts)
     check_voter(method, backend, pool)
@@ -217,7 +214,7 @@ def fit_to_method(data: RunData, config: Config, method: BalDistillSettings) -> 
         ConfigError: as `check_method`.
     """
     check_method(config, method, data.backend, data.train, data.counts)
-    return replace(data, unavailable=frozenset(find_unavailable(method, data.backend, data.train)))
+    return replace(data, unavailable=find_unavailable(method, data.backend, data.train))
 
 
 def _hash_files(config: Config, readings: Mapping[str, Reading | None], backend: Backend) -> dict[str, str]:
@@ -239,11 +236,11 @@ def check_voter(method: BalDistillSettings, backend: Backend, examples: Sequence
         )
 
 
-def find_unavailable(method: BalDistillSettings, backend: Backend, examples: Sequence[Example]) -> list[str]:
+def find_unavailable(method: BalDistillSettings, backend: Backend, examples: Sequence[Example]) -> frozenset[str]:
     """Ids of the examples that the teacher has no way to annotate; none where no annotation is wanted."""
     if method.annotation == "none":
-        return []
-    return [e.id for e in examples if not backend.can_answer(About("annotate", 0, e.domain, (e,)))]
+        return frozenset()
+    return frozenset(e.id for e in examples if not backend.can_answer(About("annotate", 0, e.domain, (e,))))
 
 
 def _hash(path: Path) -> str:
@@ -273,35 +270,3 @@ def check_budget(config: Config, method: BalDistillSettings, counts: Mapping[str
             f"budget.max_examples = {wanted} is less than the number of domains, {len(counts)}: quota "
             f"{method.quota!r} can't give each a share. Raise the budget, merge domains, or use quota: natural."
         )
-
-
-def check_same_run(
-    path: Path, before: Mapping[str, Any], state: Mapping[str, Any], config: Config, hashes: Mapping[str, str]
-) -> None:
-    """Refuse to go on in a run folder that another config, or other data, made.
-
-    Args:
-        path: the folder.
-        before: its ``config.yaml``; keys that limbeck has learnt since have their defaults.
-        state: its ``run.json``.
-        config: what is to be run there now.
-        hashes: of the files it names.
-
-    Raises:
-        ConfigError: the message names the keys.
-    """
-    try:
-        known_config = Config.model_validate(dict(before)).model_dump(mode="json")
-    except ValidationError:  # it has keys that are gone, which the differences name
-        known_config = dict(before)
-    different = find_differences(known_config, config.model_dump(mode="json"))
-    if different:
-        raise ConfigError(
-            f"{path} was made by another config: {', '.join(different)} differ(s). Choose another --out, or "
-            "give the old values to go on there."
-        )
-    known = state.get("data", {})
-    changed = [f"data.{name}" for name in hashes if name in known and known[name] != hashes[name]]
-    if changed or set(known) != set(hashes):
-        what = ", ".join(changed) or "the set of files"
-        raise ConfigError(f"{path} was made with other data: {what} changed. Choose another --out.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -37,18 +36,18 @@ def measure_untouched_once(job: Job, folder: Path, examples: Sequence[Example]) 
 
     The time it takes, waiting for another run included, is in ``run.json`` as ``baseline_s`` and no part of ``seconds``.
     """
-    if not examples or (folder / "predictions.jsonl").exists():
-        return measure_once(job, folder, examples, job.load_untouched, "")
-    began, shared = time.monotonic(), job.evaluation.shared_baseline
-    place = folder if shared is None else shared / _identify_baseline(job, examples)
+    began, shared, what = time.monotonic(), job.evaluation.shared_baseline, "measuring the untouched student"
+    path = folder / "predictions.jsonl"
     try:
-        with nullcontext() if shared is None else lock(place.with_suffix(".lock")):
-            predictions = measure_once(job, place, examples, job.load_untouched, "measuring the untouched student")
-        if place != folder and predictions is not None:
-            write_jsonl(folder / "predictions.jsonl", predictions)
+        if shared is None or path.exists() or not examples:
+            return measure_once(job, folder, examples, job.load_untouched, what)
+        place = shared / _identify_baseline(job, examples)
+        with lock(place.with_suffix(".lock")):
+            predictions = measure_once(job, place, examples, job.load_untouched, what)
+        write_jsonl(path, predictions or [])
+        return predictions
     finally:
         job.folder.update_state(baseline_s=job.folder.state.get("baseline_s", 0.0) + time.monotonic() - began)
-    return predictions
 
 
 def _identify_baseline(job: Job, examples: Sequence[Example]) -> str:

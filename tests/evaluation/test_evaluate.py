@@ -12,7 +12,7 @@ from limbeck.config import load_config
 from limbeck.data.task import Task
 from limbeck.evaluation import evaluate as module
 from limbeck.evaluation.evaluate import evaluate
-from limbeck.evaluation.measure import _read_task
+from limbeck.evaluation.measure import _read_data
 from limbeck.evaluation.metrics import choose_examples
 from limbeck.evaluation.settings import EvaluationSettings
 from limbeck.run_data import read_data
@@ -61,7 +61,7 @@ def test_a_measured_file_has_the_tail_of_the_run(project: Callable[..., Path]) -
     write_rows(path.parent / "test.jsonl", [leak, *make_sums({"big": 2, "new": 1}, start=5000)])
     config = load_config(path, ["budget.max_examples=9"])
     # An even share is 9 / 3 = 3: two of `mid` are left without the leak, and two of `small`.
-    assert _read_task(config)[1] == read_data(config).tail == {"mid", "small", "new"}
+    assert _read_data(config)[1] == read_data(config).tail == {"mid", "small", "new"}
 
 
 def test_subsets_are_balanced_and_seeded() -> None:

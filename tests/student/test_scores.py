@@ -21,7 +21,8 @@ from limbeck.student.encode import Encoded, Encoder
 from limbeck.student.forward import compute_token_scores, score_logits
 from limbeck.student.generate import cut_batches, generate
 from limbeck.student.ifd import score_by_ifd
-from limbeck.student.model import Student, check_places, load_student
+from limbeck.student.model import Student, load_student
+from limbeck.student.places import check_places, find_places
 from limbeck.student.scores import SCORES
 from limbeck.student.settings import StudentSettings
 
@@ -70,7 +71,7 @@ def test_generation_equals_the_reference(tiny: Student, order: list[int], batch_
 
 def test_learned_positions_end_the_output(gpt2: Student) -> None:
     """A student with sixteen learned positions writes no further, says so, and writes nothing to a longer prompt."""
-    assert gpt2.places == 16
+    assert find_places(gpt2) == 16
     prompts = [list(range(1, 11)), list(range(1, 15)), list(range(1, 17)), list(range(1, 40))]
     outputs = generate(gpt2, prompts, stop_ids=frozenset(), max_new_tokens=4)
     assert [len(output.ids) for output in outputs] == [4, 2, 0, 0]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from limbeck.data.example import Example
 from limbeck.data.readers import is_there
 from limbeck.data.sources import collect_labels, read_examples, read_questions
 from limbeck.data.splits import read_held_out, split_leaking
@@ -38,11 +39,9 @@ def measure_file(
     """
     if config.data.test is None:
         raise ConfigError("data.test is not set: add it to the config, or pass --set data.test=FILE")
-    task, tail = _read_task(config)
+    task, tail, rows = _read_data(config)
     encoder_task, loaded, has_rationale = _load(student, config, task)
-    examples = choose_examples(
-        read_examples(config.data.test, config.task, config.data, "test").examples, config.evaluation.max_examples, config.seed
-    )
+    examples = choose_examples(rows, config.evaluation.max_examples, config.seed)
     encoder = make_encoder(loaded.settings, loaded.tokenizer, encoder_task, has_rationale=has_rationale)
     predictions = evaluate(loaded, encoder, examples, config.evaluation, on_batch=on_batch)
     return {**compute_metrics(predictions, tail, seed=config.seed), "tail_domains": sorted(tail)}, predictions
@@ -70,19 +69,22 @@ def predict_file(student: Path, file: Path, config: Config, on_batch: Callable[[
     ]
 
 
-def _read_task(config: Config) -> tuple[Task, frozenset[str]]:
+def _read_data(config: Config) -> tuple[Task, frozenset[str], Sequence[Example]]:
+    """The task with its labels, the tail as a run of this config has it, and the test rows.
+
+    Without a pool there is no head and tail, and the labels are those of the test file.
+    """
     data = config.data
-    if data.train is None or not is_there(data.train):
-        # Without a pool there is no head and tail, and the labels are those of the test file.
-        return collect_labels(config.task, data, "test"), frozenset()
-    task = collect_labels(config.task, data)
-    pool = read_examples(data.train, task, data).examples
-    if data.dev is not None and not is_there(data.dev):
+    has_pool = data.train is not None and is_there(data.train)
+    task = collect_labels(config.task, data, "train" if has_pool else "test")
+    pool = read_examples(str(data.train), task, data).examples if has_pool else ()
+    if not has_pool or (data.dev is not None and not is_there(data.dev)):
         data = data.model_copy(update={"dev": None})
     dev, test, leaks = read_held_out(data, config.task, [example.question for example in pool])
+    held_out = [example for reading in (dev, test) if reading for example in reading.examples]
     counts = Counter(example.domain for example in split_leaking(pool, leaks)[0])
-    held_out = [example.domain for reading in (dev, test) if reading for example in reading.examples]
-    return task, find_tail_domains(counts, config.budget.max_examples, held_out)
+    tail = find_tail_domains(counts, config.budget.max_examples, [example.domain for example in held_out])
+    return task, tail if has_pool else frozenset(), test.examples if test else ()
 
 
 def _load(student: str, config: Config, task: Task) -> tuple[Task, Any, bool]:

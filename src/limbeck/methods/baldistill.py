@@ -40,7 +40,7 @@ def run_baldistill(job: Job, settings: BalDistillSettings) -> Distillation:
     """The whole method. Finished stages and steps are read from the run folder instead of done again.
 
     Raises:
-        NothingKept: a stage kept no example; the message has the share of each reason.
+        NothingKept: the first examples that were wanted could not be had; the message has the share of each reason.
         TeacherError: the teacher failed every request.
     """
     pool = Pool(job.examples)

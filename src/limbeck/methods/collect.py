@@ -56,7 +56,7 @@ def collect(
     if wanted and not harvest.kept and job.teacher.budget.exhausted is None:
         write_jsonl(job.folder.stage(stage).path / "rejected.jsonl", harvest.rejected)
         why = (
-            f"stage {stage} kept none of {wanted} wanted examples, so no student is trained: "
+            f"stage {stage} kept none of {wanted} wanted examples, so it trains no student: "
             f"{len(harvest.rejected)} rejected ({explain_rejects(harvest.rejected) or 'no candidate was left to choose'}). "
             f"The rejected replies are in {job.folder.stage(stage).path / 'rejected.jsonl'}."
         )

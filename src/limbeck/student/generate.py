@@ -15,6 +15,7 @@ from transformers import DynamicCache, GenerationConfig
 
 from limbeck.student.forward import pad_right, project_only, silent, to_scores_dtype
 from limbeck.student.model import Student
+from limbeck.student.places import find_places
 
 # What a step of decoding costs on a CPU beside its own tokens (all weights are read once), in prompt tokens of the same time.
 # Elsewhere prompt tokens cost next to nothing beside a step.
@@ -60,7 +61,8 @@ def generate(
         batch_size: the most prompts a batch; they are sorted by length, so that little is padded (`cut_batches`).
         on_batch: told ``(prompts done, prompts in all)``.
     """
-    readable = (index for index, prompt in enumerate(prompts) if student.places is None or len(prompt) < student.places)
+    places = find_places(student)
+    readable = (index for index, prompt in enumerate(prompts) if places is None or len(prompt) < places)
     order = sorted(readable, key=lambda index: (-len(prompts[index]), index))
     results = [Generation() for _ in prompts]
     write = _WRITERS[student.settings.kind]
@@ -116,7 +118,8 @@ def _generate_batch(
     mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in prompts], device=student.device)
     positions = (mask.cumsum(1) - 1).clamp(min=0)
     cache = DynamicCache(config=student.model.config)
-    room = [max_new_tokens if student.places is None else min(max_new_tokens, student.places - len(row)) for row in prompts]
+    places = find_places(student)
+    room = [max_new_tokens if places is None else min(max_new_tokens, places - len(row)) for row in prompts]
     active = list(zip(results, room, strict=True))
     while True:
         is_last = torch.zeros_like(ids, dtype=torch.bool)

@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ dynamic_module_utils.TIME_OUT_REMOTE_CODE = 0
 CARD = "student.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 _NO_LIMIT = 10**6  # transformers' word for "unknown" is a very large number
-_SPARE_PLACES = 2  # some encoders begin to count positions after the padding id
+SPARE_PLACES = 2  # some encoders begin to count positions after the padding id
 MODELS: Mapping[str, Any] = {
     "causal": AutoModelForCausalLM,
     "seq2seq": AutoModelForSeq2SeqLM,
@@ -71,45 +70,10 @@ class Student:
         """Where the weights are."""
         return self.model.device
 
-    @cached_property
-    def places(self) -> int | None:
-        """Tokens that a causal student with learned positions can read at most; None where positions have no such end."""
-        return _count_places(self.model) if self.settings.kind == "causal" else None
-
     @property
     def is_exact(self) -> bool:
         """Whether cached decoding gives the likelihoods of a full pass (float32 and float64, not half precision)."""
         return self.model.dtype in (torch.float32, torch.float64)
-
-
-def _count_places(model: PreTrainedModel) -> int | None:
-    places = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    words = model.get_input_embeddings()
-    tables = [part.num_embeddings for part in model.modules() if isinstance(part, torch.nn.Embedding) and part is not words]
-    return places if places is not None and any(places <= rows <= places + _SPARE_PLACES for rows in tables) else None
-
-
-def check_places(settings: StudentSettings, max_length: int) -> None:
-    """Refuse rows that a causal student with learned positions can't read.
-
-    Args:
-        settings: which student.
-        max_length: tokens of the longest row that is trained on.
-
-    Raises:
-        ConfigError: `max_length` is above the student's places; or as `load_student`.
-    """
-    if settings.kind != "causal":
-        return
-    source = resolve_model(settings.model)
-    with explain_loading(source), torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(source))
-    places = _count_places(model)
-    if places is not None and max_length > places:
-        raise ConfigError(
-            f"training.max_length = {max_length} is above the {places} places of student {settings.model!r}; set it to "
-            f"{places} or less"
-        )
 
 
 def find_cache() -> Path:
@@ -186,7 +150,7 @@ def load_tokenizer(settings: StudentSettings, folder: Path | None = None) -> Pre
         with explain_loading(source):
             places = getattr(AutoConfig.from_pretrained(source), "max_position_embeddings", None)
         if places is not None:
-            tokenizer.model_max_length = places - _SPARE_PLACES
+            tokenizer.model_max_length = places - SPARE_PLACES
     return tokenizer
 
 

@@ -380,8 +380,9 @@ def test_a_run_ended_by_a_raised_cap_goes_on(project: Project, tmp_path: Path) -
 
 
 def test_a_preset_that_does_not_fit_is_refused(project: Project, tmp_path: Path) -> None:
-    """An arm whose selection the student can't give ends the command before any run, in the words of `limbeck run`."""
+    """An arm whose selection the student can't give ends the command before anything is read, in the words of `limbeck run`."""
     path = make_project(project, student__kind="classifier")
+    (path.parent / "train.jsonl").unlink()
     with pytest.raises(ConfigError, match=r"^preset active-cot: method\.selection: ifd needs .* fits: zero-shot, random-label"):
         compare(Comparison(path, ("random-cot", "active-cot"), (1,)), tmp_path / "out", print)
     assert not (tmp_path / "out").exists()

@@ -22,6 +22,7 @@ from limbeck.config import Config, load_config
 from limbeck.config_changes import check_same_run, find_differences
 from limbeck.data.readers import name_split
 from limbeck.errors import ConfigError
+from limbeck.methods.fit import check_student
 from limbeck.methods.settings import BalDistillSettings, load_presets
 from limbeck.run_data import RunData, fit_to_method, read_data
 from limbeck.run_folder import RunFolder
@@ -158,6 +159,9 @@ def choose_sets(wanted: Comparison, preset: str) -> list[str]:
 
 def _read_all(arms: Mapping[str, Config]) -> dict[str, RunData]:
     """The data of each arm, its settings and budget checked against it; a pool is read once for all that choose from it."""
+    for config in arms.values():  # before the first reading, which may take long
+        if isinstance(config.method, BalDistillSettings):
+            check_student(config.method, config.student.kind)
     found: dict[str, RunData] = {}
     pool: RunData | None = None
     for name, config in arms.items():

@@ -17,7 +17,7 @@ from limbeck.data.splits import count_shared, describe_overlap, read_held_out, s
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError, DataError
 from limbeck.evaluation.metrics import choose_rows
-from limbeck.methods.fit import check_objective, check_selection
+from limbeck.methods.fit import check_student
 from limbeck.methods.settings import BalDistillSettings, GoldSettings
 from limbeck.packaged import find_packaged
 from limbeck.selection.quotas import GLOBAL, find_tail_domains
@@ -155,6 +155,7 @@ def read_pool(config: Config, method: BalDistillSettings) -> RunData:
     """
     if config.data.train is None:
         raise ConfigError("data.train is not set: the pool that examples are chosen from")
+    check_student(method, config.student.kind)
     task = collect_labels(config.task, config.data)
     train = read_examples(config.data.train, task, config.data, "train")
     dev, test, leaks = read_held_out(config.data, config.task, [e.question for e in train.examples])
@@ -196,19 +197,19 @@ def read_pool(config: Config, method: BalDistillSettings) -> RunData:
 def check_method(
     config: Config, method: BalDistillSettings, backend: Backend, pool: Sequence[Example], counts: Mapping[str, int]
 ) -> None:
-    """Refuse a method that the student, the budget or the teacher can't carry out.
+    """Refuse a method that the budget or the teacher can't carry out.
 
     Raises:
         ConfigError: the message has the key and the remedy.
     """
-    check_selection(method, config.student.kind)
-    check_objective(method, config.student.kind)
     check_budget(config, method, counts)
     check_voter(method, backend, pool)
 
 
 def fit_to_method(data: RunData, config: Config, method: BalDistillSettings) -> RunData:
     """The data of one BalDistill method for another: the same rows, of which the teacher may have no way to annotate others.
+
+    Whether the method fits the student is for the caller to check (`check_student`), before anything is read.
 
     Raises:
         ConfigError: as `check_method`.

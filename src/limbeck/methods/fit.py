@@ -7,6 +7,16 @@ from limbeck.methods.settings import BalDistillSettings, load_presets
 from limbeck.packaged import find_packaged
 
 
+def check_student(method: BalDistillSettings, kind: str) -> None:
+    """Refuse a method that the kind of student can't carry out.
+
+    Raises:
+        ConfigError: as `check_selection` and `check_objective`.
+    """
+    check_selection(method, kind)
+    check_objective(method, kind)
+
+
 def check_selection(method: BalDistillSettings, kind: str) -> None:
     """Refuse a selection that the student can't give, or that needs what is not installed.
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.support import write_rows
 
 from limbeck.data.example import make_example_id
-from limbeck.data.readers import read_jsonl
+from limbeck.data.files import read_jsonl
 from limbeck.data.sources import DataSettings, Reading, collect_labels, read_examples, read_questions
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError, DataError

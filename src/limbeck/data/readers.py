@@ -1,33 +1,14 @@
-"""From files to rows: JSON Lines, CSV, Parquet, data sets saved by `datasets`, Hub ids. Complaints name file and line."""
+"""From a source to rows: which kind it is (a file, a folder saved by `datasets`, a Hub id), and who reads it."""
 
 from __future__ import annotations
 
-import csv
-import json
 import re
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from datetime import date, time
-from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
+from limbeck.data.files import FORMATS, Rows
+from limbeck.data.saved import find_hub_split, find_saved_split, read_hub, read_saved
 from limbeck.errors import DataError
 
-Row = dict[str, Any]
-Rows = Iterator[tuple[str, Row]]
-"""Rows, each with its place: the file and line of a text file, the number of the row elsewhere (both from 1)."""
-
-MAX_CELL_CHARS = 16 * 2**20
-MAX_LINE_BYTES = 64 * 2**20
-MAX_DEPTH = 64
-# What a split is called, by what it is wanted for; the first that a data set has is taken.
-SPLITS: Mapping[str, tuple[str, ...]] = {
-    "train": ("train",),
-    "dev": ("validation", "dev", "valid", "val"),
-    "test": ("test",),
-}
 _HUB_ID = re.compile(r"(?P<name>[\w-][\w.-]*/[\w-][\w.-]*)(?:/(?P<config>[\w.-]+))?(?::(?P<split>\w[\w.-]*))?")
 
 
@@ -45,13 +26,13 @@ def read_rows(source: str | Path, wanted: str = "train") -> Rows:
     text = str(source)
     folder, _, split = (text, "", "") if _exists(text) else text.partition(":")
     if _exists(folder) and Path(folder).is_dir():
-        return _read_saved(Path(folder), split, wanted)
+        return read_saved(Path(folder), split, wanted)
     reader = FORMATS.get(Path(text).suffix.lower())
     if reader is not None and "\0" not in text:
         return reader(Path(text))
     hub = find_hub_id(text)
     if hub is not None:
-        return _read_hub(hub, wanted)
+        return read_hub(hub, wanted)
     raise DataError(
         f"{text}: {'a file of no known format' if _exists(text) else 'no such file or folder'}; read are "
         f"{', '.join(FORMATS)} files, folders saved by `datasets`, and Hub ids ORG/NAME"
@@ -65,22 +46,17 @@ def name_split(source: str, wanted: str) -> str:
         DataError: as `read_rows`, but for rows.
     """
     if _exists(source) and Path(source).is_dir():
-        found = _load_saved(Path(source))
-        return f"{source}:{_choose_split(list(found), '', wanted, source)}" if isinstance(found, dict) else source
+        split = find_saved_split(Path(source), wanted)
+        return f"{source}:{split}" if split else source
     hub = None if _exists(source) or _exists(source.partition(":")[0]) else find_hub_id(source)
     if hub is None or hub["split"]:
         return source
-    return f"{source}:{_choose_split(_list_splits(hub), '', wanted, source)}"
+    return f"{source}:{find_hub_split(hub, wanted)}"
 
 
 def is_there(source: str) -> bool:
     """Whether a source is a file or folder here, or may be a data set on the Hub."""
     return _exists(source) or _exists(source.partition(":")[0]) or find_hub_id(source) is not None
-
-
-def update_digest(digest: Any, row: Row) -> None:  # noqa: ANN401 (hashlib names no type)
-    """Add a row to the hash of a source."""
-    digest.update(json.dumps(row, sort_keys=True, default=str).encode())
 
 
 def _exists(source: str) -> bool:
@@ -95,211 +71,3 @@ def find_hub_id(source: str) -> re.Match[str] | None:
     if _exists(source) or Path(source).suffix.lower() in FORMATS:
         return None
     return _HUB_ID.fullmatch(source)
-
-
-def read_jsonl(path: Path) -> Rows:
-    """The objects of a JSONL file; blank lines are passed over.
-
-    Raises:
-        DataError: the file can't be read, or a line is no JSON object.
-    """
-    try:
-        with path.open("rb") as file:
-            if path.suffix.lower() == ".json" and file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"["):
-                yield from _read_array(path)
-                return
-            file.seek(0)
-            for number, raw in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES + 1), b""), start=1):
-                if len(raw) > MAX_LINE_BYTES:
-                    raise DataError(f"{path}:{number}: a line of more than {MAX_LINE_BYTES:,} bytes; is it JSON Lines?")
-                if raw.strip():
-                    yield f"{path}:{number}", _parse_line(raw, f"{path}:{number}", is_first=number == 1)
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}") from error
-
-
-def _read_array(path: Path) -> Rows:
-    """The objects of a JSON file that is one array."""
-    try:
-        rows = json.loads(path.read_bytes().decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: neither JSON Lines nor one JSON array: {error}") from error
-    for number, row in enumerate(rows, start=1):
-        yield f"{path}: row {number}", _check_row(row, f"{path}: row {number}")
-
-
-def _parse_line(raw: bytes, place: str, *, is_first: bool) -> Row:
-    try:
-        row = json.loads(raw.decode("utf-8-sig" if is_first else "utf-8").rstrip())
-    except UnicodeDecodeError as error:
-        raise DataError(f"{place}: not UTF-8 at byte {error.start} of the line") from error
-    except (ValueError, RecursionError) as error:
-        fault = f" at column {error.colno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else f": {error}"
-        raise DataError(f"{place}: not JSON{': too deep' if isinstance(error, RecursionError) else fault}") from error
-    return _check_row(row, place, is_flat=raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH)
-
-
-def _check_row(row: Any, place: str, *, is_flat: bool = False) -> Row:  # noqa: ANN401 (any JSON value)
-    """The row, if it is an object that is not too deep to be copied and written."""
-    if not isinstance(row, dict):
-        raise DataError(f"{place}: a JSON object is wanted, {type(row).__name__} found")
-    level: list[Any] = [] if is_flat else [row]
-    for _ in range(MAX_DEPTH):
-        level = [item for value in level for item in (value.values() if isinstance(value, dict) else value)
-                 if isinstance(item, (dict, list))]  # fmt: skip
-    if level:
-        raise DataError(f"{place}: nested too deep; {MAX_DEPTH} levels are allowed")
-    return row
-
-
-def read_csv(path: Path) -> Rows:
-    """The rows of a CSV or TSV file with a header line; a cell is text, an empty one is None.
-
-    Raises:
-        DataError: the file can't be read, a quote is broken, or a row has more or fewer cells than the header.
-    """
-    csv.field_size_limit(MAX_CELL_CHARS)
-    begin = 1
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = csv.reader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=True)
-            header = next(lines, [])
-            # One nameless column is the row numbers that pandas writes.
-            doubled = sorted(name for name, count in Counter(header).items() if count > 1)
-            if not header or doubled:
-                raise DataError(f"{path}:1: the header must name each column once; {doubled[:8] or 'it is empty'}")
-            begin = lines.line_num + 1
-            for cells in lines:
-                if cells and len(cells) != len(header):
-                    raise DataError(
-                        f"{path}:{begin}: {len(cells)} cells, but the header names {len(header)} columns; a text with "
-                        "the separator in it must stand in quotes"
-                    )
-                if cells:
-                    yield f"{path}:{begin}", {name: cell or None for name, cell in zip(header, cells, strict=True) if name}
-                begin = lines.line_num + 1
-    except csv.Error as error:
-        raise DataError(f"{path}:{begin}: the row that begins here is no CSV: {error}; look for a broken quote") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}:{begin}: not UTF-8 in or after this line, at byte {error.start} of its block") from error
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}") from error
-
-
-def read_parquet(path: Path) -> Rows:
-    """The rows of a Parquet file; class labels that `datasets` wrote as numbers are read as their names.
-
-    Raises:
-        DataError: the file can't be read or is no Parquet.
-    """
-    from pyarrow import ArrowException
-    from pyarrow.parquet import ParquetFile
-
-    number = 0
-    try:
-        with ParquetFile(path) as file:
-            names = _find_label_names(file.schema_arrow.metadata or {})
-            for batch in file.iter_batches(batch_size=1024):
-                for row in batch.to_pylist():
-                    number += 1
-                    yield f"{path}: row {number}", _to_plain(_name_labels(row, names))
-    except (OSError, ArrowException) as error:
-        raise DataError(f"{path}: no readable Parquet after row {number}: {error}") from error
-
-
-def _find_label_names(metadata: Mapping[bytes, bytes]) -> dict[str, list[str]]:
-    """The names of the class labels by column, from what `datasets` writes beside the schema."""
-    try:
-        features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
-        return {name: list(kind["names"]) for name, kind in features.items() if kind.get("_type") == "ClassLabel"}
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return {}
-
-
-def _name_labels(row: Row, names: Mapping[str, list[str]]) -> Row:
-    for column, labels in names.items():
-        value = row.get(column)
-        if isinstance(value, int):
-            row[column] = labels[value] if 0 <= value < len(labels) else None
-    return row
-
-
-def _read_saved(folder: Path, split: str, wanted: str) -> Rows:
-    """The rows of a folder written by ``Dataset.save_to_disk`` or ``DatasetDict.save_to_disk``."""
-    found = _load_saved(folder)
-    if isinstance(found, dict):
-        found = found[_choose_split(list(found), split, wanted, str(folder))]
-    elif split and str(found.split or "") != split:
-        raise DataError(f"{folder}: no split {split}; the data set saved here has none. Give the folder alone")
-    return _read_dataset(found, str(folder))
-
-
-def _load_saved(folder: Path) -> Any:  # noqa: ANN401 (a `datasets.Dataset`, or a `DatasetDict`, which is a dict)
-    from datasets import load_from_disk
-
-    try:
-        return load_from_disk(str(folder))
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(
-            f"{folder}: no data set that `datasets` saved (save_to_disk) is in this folder; give a file in it, or its "
-            f"folder: {error}"
-        ) from error
-
-
-def _read_hub(hub: re.Match[str], wanted: str) -> Rows:
-    from datasets import load_dataset
-
-    split = _choose_split(_list_splits(hub), hub["split"] or "", wanted, hub["name"])
-    with _explain_hub(hub):
-        found = load_dataset(hub["name"], hub["config"], split=split)
-    return _read_dataset(found, hub.string)
-
-
-def _list_splits(hub: re.Match[str]) -> list[str]:
-    from datasets import get_dataset_split_names
-
-    with _explain_hub(hub):
-        return list(get_dataset_split_names(hub["name"], hub["config"]))
-
-
-@contextmanager
-def _explain_hub(hub: re.Match[str]) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{hub.string}: no such file or folder here, and no data set of this name could be had from the Hub: {error}. "
-            "Without a network, save it elsewhere with save_to_disk and give the folder."
-        ) from error
-
-
-def _choose_split(splits: list[str], split: str, wanted: str, place: str) -> str:
-    names = (split,) if split else SPLITS[wanted]
-    for name in names:
-        if name in splits:
-            return name
-    raise DataError(f"{place}: no split {' or '.join(names)}; it has {', '.join(splits)}. Name one as {place}:SPLIT")
-
-
-def _read_dataset(dataset: Any, place: str) -> Rows:  # noqa: ANN401 (a `datasets.Dataset`)
-    names = {column: feature.names for column, feature in dataset.features.items() if hasattr(feature, "names")}
-    for number, row in enumerate(dataset, start=1):
-        yield f"{place}: row {number}", _to_plain(_name_labels(dict(row), names))
-
-
-def _to_plain(value: Any) -> Any:  # noqa: ANN401 (any value of a column)
-    """The value as JSON can hold it: dates and the like as text; what is no text at all (bytes, images) as None."""
-    if isinstance(value, dict):
-        return {str(key): _to_plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_to_plain(item) for item in value]
-    if value is None or isinstance(value, (str, int, float)):
-        return value
-    return str(value) if isinstance(value, (date, time, Decimal)) else None
-
-
-FORMATS: Mapping[str, Callable[[Path], Rows]] = {
-    ".jsonl": read_jsonl, ".json": read_jsonl, ".ndjson": read_jsonl, ".csv": read_csv, ".tsv": read_csv,
-    ".parquet": read_parquet,
-}  # fmt: skip
-"""How a file is read, by the end of its name."""

@@ -13,7 +13,8 @@ from pydantic import Field
 from limbeck.data.answers import ANSWERS, resolve_answer_type
 from limbeck.data.conversation import CONVERSATIONS, flatten_conversation
 from limbeck.data.example import Example, canonical_json, make_example_id
-from limbeck.data.readers import Rows, read_rows, update_digest
+from limbeck.data.files import Rows, update_digest
+from limbeck.data.readers import read_rows
 from limbeck.data.task import Settings, Task
 from limbeck.errors import ConfigError, DataError
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from limbeck.data.readers import read_jsonl, update_digest
+from limbeck.data.files import read_jsonl, update_digest
 from limbeck.errors import ConfigError, DataError
 from limbeck.teacher.request import Backend, BackendError, Reply, TeacherRequest
 from limbeck.teacher.settings import TeacherSettings

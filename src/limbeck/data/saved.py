@@ -1,0 +1,116 @@
+"""Rows of data sets that the library `datasets` reads: folders that it saved, and the Hub."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from limbeck.data.files import Rows, name_labels, to_plain
+from limbeck.errors import DataError
+
+# What a split is called, by what it is wanted for; the first that a data set has is taken.
+SPLITS: Mapping[str, tuple[str, ...]] = {
+    "train": ("train",),
+    "dev": ("validation", "dev", "valid", "val"),
+    "test": ("test",),
+}
+
+
+def read_saved(folder: Path, split: str, wanted: str) -> Rows:
+    """The rows of a folder written by ``Dataset.save_to_disk`` or ``DatasetDict.save_to_disk``.
+
+    Args:
+        folder: it.
+        split: its name, or empty: the one that is `wanted`.
+        wanted: ``train``, ``dev`` or ``test``.
+
+    Raises:
+        DataError: no data set is in the folder, or not that split.
+    """
+    found = _load_saved(folder)
+    if isinstance(found, dict):
+        found = found[_choose_split(list(found), split, wanted, str(folder))]
+    elif split and str(found.split or "") != split:
+        raise DataError(f"{folder}: no split {split}; the data set saved here has none. Give the folder alone")
+    return _read_dataset(found, str(folder))
+
+
+def find_saved_split(folder: Path, wanted: str) -> str | None:
+    """The split that `read_saved` takes where none is named; None where the folder holds one data set without splits.
+
+    Raises:
+        DataError: as `read_saved`.
+    """
+    found = _load_saved(folder)
+    return _choose_split(list(found), "", wanted, str(folder)) if isinstance(found, dict) else None
+
+
+def _load_saved(folder: Path) -> Any:  # noqa: ANN401 (a `datasets.Dataset`, or a `DatasetDict`, which is a dict)
+    from datasets import load_from_disk
+
+    try:
+        return load_from_disk(str(folder))
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(
+            f"{folder}: no data set that `datasets` saved (save_to_disk) is in this folder; give a file in it, or its "
+            f"folder: {error}"
+        ) from error
+
+
+def read_hub(hub: re.Match[str], wanted: str) -> Rows:
+    """The rows of a data set of the Hub.
+
+    Args:
+        hub: its ``name``, ``config`` and ``split``, of which the last two may be None.
+        wanted: as for `read_saved`.
+
+    Raises:
+        DataError: it can't be had, or not that split.
+    """
+    from datasets import load_dataset
+
+    split = find_hub_split(hub, wanted)
+    with _explain_hub(hub):
+        found = load_dataset(hub["name"], hub["config"], split=split)
+    return _read_dataset(found, hub.string)
+
+
+def find_hub_split(hub: re.Match[str], wanted: str) -> str:
+    """The split that `read_hub` takes.
+
+    Raises:
+        DataError: as `read_hub`.
+    """
+    from datasets import get_dataset_split_names
+
+    with _explain_hub(hub):
+        splits = list(get_dataset_split_names(hub["name"], hub["config"]))
+    return _choose_split(splits, hub["split"] or "", wanted, hub["name"])
+
+
+@contextmanager
+def _explain_hub(hub: re.Match[str]) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{hub.string}: no such file or folder here, and no data set of this name could be had from the Hub: {error}. "
+            "Without a network, save it elsewhere with save_to_disk and give the folder."
+        ) from error
+
+
+def _choose_split(splits: list[str], split: str, wanted: str, place: str) -> str:
+    names = (split,) if split else SPLITS[wanted]
+    for name in names:
+        if name in splits:
+            return name
+    raise DataError(f"{place}: no split {' or '.join(names)}; it has {', '.join(splits)}. Name one as {place}:SPLIT")
+
+
+def _read_dataset(dataset: Any, place: str) -> Rows:  # noqa: ANN401 (a `datasets.Dataset`)
+    names = {column: feature.names for column, feature in dataset.features.items() if hasattr(feature, "names")}
+    for number, row in enumerate(dataset, start=1):
+        yield f"{place}: row {number}", to_plain(name_labels(dict(row), names))

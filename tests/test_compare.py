@@ -99,6 +99,7 @@ def test_two_presets_and_two_seeds(project: Project, tmp_path: Path) -> None:
     assert code == 0
     assert {file: file.stat().st_mtime_ns for file in before} == before
     assert again["arms"] == facts["arms"]
+    assert again["jobs"] == facts["jobs"] == 2  # those of the runs, not of a call that runs nothing
     assert count_shared(out / "replies.sqlite")["requests"] == different
 
     with pytest.raises(ConfigError, match=r"seed_1 was made by another config: training.epochs differ"):
@@ -186,14 +187,27 @@ def test_a_gold_arm_may_come_first(project: Project, tmp_path: Path, monkeypatch
 
 
 def test_each_gold_arm_is_checked(project: Project) -> None:
-    """A later GOLD arm that contradicts the config is refused before any run, as the first one is."""
+    """A later GOLD arm that contradicts the config is refused before anything is read, as the first one is."""
     path = make_project(project, data__human="human.jsonl", data__domain="column", training__loss="cross_entropy")
     path.write_text(json.dumps({**json.loads(path.read_text()), "method": {}}))
-    write_rows(path.parent / "human.jsonl", make_sums({"big": 2, "mid": 2}, start=7000))
-    for presets in (("gold-plus", "zerogen"), ("zerogen", "gold-plus")):
+    (path.parent / "train.jsonl").unlink()
+    for presets in (("gold-plus", "zerogen"), ("zerogen", "gold-plus"), ("random-label", "gold-plus")):
         with pytest.raises(ConfigError, match=r"method\.alphas has no effect on training\.loss: cross_entropy"):
             compare(Comparison(path, presets, (1,)), path.parent / "out", print)
     assert not (path.parent / "out").exists()
+
+
+def test_arms_share_what_they_read(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pool, and GOLD's human examples, are each read once however many arms begin with them."""
+    path = make_project(project, data__human="human.jsonl", data__domain="column")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "method": {}}))
+    write_rows(path.parent / "human.jsonl", make_sums({"big": 2, "mid": 2}, start=7000))
+    reads = list[str]()
+    monkeypatch.setattr(compare_module, "read_data", lambda config: (reads.append(config.method.name), read_data(config))[1])
+    presets = ("zerogen", "random-label", "gold", "random-cot", "error-feedback")
+    data = compare_module._read_all({preset: load_config(path, preset=preset) for preset in presets})
+    assert reads == ["gold", "baldistill"]
+    assert [len(data[preset].train) for preset in presets] == [4, 20, 4, 20, 4]
 
 
 @pytest.mark.slow
@@ -380,9 +394,12 @@ def test_a_run_ended_by_a_raised_cap_goes_on(project: Project, tmp_path: Path) -
 
 
 def test_a_preset_that_does_not_fit_is_refused(project: Project, tmp_path: Path) -> None:
-    """An arm whose selection the student can't give ends the command before anything is read, in the words of `limbeck run`."""
+    """An arm that the student can't carry out ends the command before anything is read, in the words of `limbeck run`."""
     path = make_project(project, student__kind="classifier")
     (path.parent / "train.jsonl").unlink()
     with pytest.raises(ConfigError, match=r"^preset active-cot: method\.selection: ifd needs .* fits: zero-shot, random-label"):
         compare(Comparison(path, ("random-cot", "active-cot"), (1,)), tmp_path / "out", print)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "method": {"objective": "separate"}}))
+    with pytest.raises(ConfigError, match=r"^preset random-cot: method\.objective: separate .* student\.kind: classifier"):
+        compare(Comparison(path, ("random-label", "random-cot"), (1,)), tmp_path / "out", print)
     assert not (tmp_path / "out").exists()

@@ -106,6 +106,10 @@ def test_records_of_other_questions(project: Project, tmp_path: Path) -> None:
     write_rows(tmp_path / "annotations.jsonl", [{"question": "Who?", "rationale": "r", "teacher_answer": "1"}])
     with pytest.raises(DataError, match=r"20 of 20 training rows can't be annotated.*do its questions stand"):
         run_recorded(project(teacher=teacher))
+    path = project(teacher=teacher, method__stages=1)
+    for presets in (("random-cot", "random-label"), ("random-label", "random-cot")):
+        with pytest.raises(DataError, match=r"20 of 20 training rows can't be annotated"):
+            _read_all({preset: load_config(path, preset=preset) for preset in presets})
 
 
 def test_the_teacher_is_checked_where_only_synthesis_asks(project: Project, tmp_path: Path) -> None:

@@ -22,9 +22,8 @@ from limbeck.config import Config, load_config
 from limbeck.config_changes import check_same_run, find_differences
 from limbeck.data.readers import name_split
 from limbeck.errors import ConfigError
-from limbeck.methods.fit import check_student
 from limbeck.methods.settings import BalDistillSettings, load_presets
-from limbeck.run_data import RunData, fit_to_method, read_data
+from limbeck.run_data import RunData, check_settings, fit_to_method, read_data
 from limbeck.run_folder import RunFolder
 from limbeck.storage import write_json, write_text
 from limbeck.teacher.backends import can_share
@@ -95,7 +94,7 @@ def compare(wanted: Comparison, out: Path | None, tell: Tell) -> tuple[dict[str,
     with RunFolder.open(out):
         run_all([*runs, *beside], wanted.jobs, tell)
         result = collect_results(
-            runs, beside, tail=tail, notes=notes, jobs=wanted.jobs, equal=wanted.equal, replies=replies,
+            runs, beside, tail=tail, notes=notes, equal=wanted.equal, replies=replies,
             prices=first.teacher.prices,
         )  # fmt: skip
         facts = {"name": first.name, "presets": list(wanted.presets), "seeds": list(wanted.seeds), "equal": list(wanted.equal),
@@ -158,19 +157,15 @@ def choose_sets(wanted: Comparison, preset: str) -> list[str]:
 
 
 def _read_all(arms: Mapping[str, Config]) -> dict[str, RunData]:
-    """The data of each arm, its settings and budget checked against it; a pool is read once for all that choose from it."""
+    """The data of each arm, read once for each method; every arm's settings and budget are checked against it."""
     for config in arms.values():  # before the first reading, which may take long
-        if isinstance(config.method, BalDistillSettings):
-            check_student(config.method, config.student.kind)
+        check_settings(config)
+    by_method: dict[str, RunData] = {}
     found: dict[str, RunData] = {}
-    pool: RunData | None = None
     for name, config in arms.items():
-        if isinstance(config.method, BalDistillSettings) and pool is not None:
-            found[name] = fit_to_method(pool, config, config.method)
-        else:
-            found[name] = read_data(config)
-        if isinstance(config.method, BalDistillSettings):
-            pool = found[name]
+        known = by_method.get(config.method.name)
+        found[name] = read_data(config) if known is None else fit_to_method(known, config)
+        by_method.setdefault(config.method.name, found[name])
     return found
 
 

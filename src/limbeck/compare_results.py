@@ -38,7 +38,6 @@ def collect_results(
     *,
     tail: AbstractSet[str],
     notes: Sequence[str],
-    jobs: int,
     equal: Sequence[str],
     replies: Sequence[Path] | None,
     prices: Prices | None,
@@ -50,7 +49,6 @@ def collect_results(
         beside: of what stands beside them, which is in no paired test.
         tail: the tail domains, the same for all.
         notes: what the user should know.
-        jobs: runs at once.
         equal: what the arms were to be equal in.
         replies: the files of shared replies, or None where the teacher's can't be shared.
         prices: of the teacher.
@@ -89,7 +87,7 @@ def collect_results(
         "gains": gains,
         "charged": _sum_charged([*runs, *beside], has_prices),
         "really_asked": _count_asked(replies, prices),
-        "jobs": jobs,
+        "jobs": max(run.read_record()["jobs"] for run in [*runs, *beside]),
         "runs": [_describe_run(run) for run in [*runs, *beside]],
         "warnings": warnings,
         "notes": list(notes),

@@ -53,7 +53,7 @@ class ArmRun:
 
     @property
     def record(self) -> Path:
-        """How the run's last process ended and how long all of them took."""
+        """How the run's last process ended, how long all of them took, and beside how many others."""
         return self.folder.with_name(f"{self.folder.name}.json")
 
     @property
@@ -67,8 +67,9 @@ class ArmRun:
         return bool(state.get("status") == "done" or (state.get("status") == "budget" and folder.config["budget"] == caps))
 
     def read_record(self) -> dict[str, Any]:
-        """``{exit_code, seconds, last_line}``; a run that another hand made has none."""
-        return dict(read_json(self.record)) if self.record.exists() else {"exit_code": None, "seconds": None, "last_line": ""}
+        """``{exit_code, seconds, jobs, last_line}``, jobs the most runs at once; a run that another hand made has no record."""
+        none = {"exit_code": None, "seconds": None, "jobs": 1, "last_line": ""}
+        return none | (dict(read_json(self.record)) if self.record.exists() else {})
 
 
 Tell = Callable[[str], None]
@@ -95,12 +96,12 @@ def run_all(runs: Sequence[ArmRun], jobs: int, tell: Tell) -> None:
                 for pid, (run, process, began) in list(going.items()):
                     if process.poll() is not None:
                         del going[pid]
-                        _write_record(run, process.returncode, time.monotonic() - began)
+                        _write_record(run, process.returncode, time.monotonic() - began, jobs)
                         tell(_describe_end(run))
     finally:
         _stop([process for _, process, _ in going.values()])
         for run, process, began in going.values():
-            _write_record(run, process.returncode, time.monotonic() - began)
+            _write_record(run, process.returncode, time.monotonic() - began, jobs)
 
 
 def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
@@ -128,14 +129,15 @@ def _start(run: ArmRun, jobs: int) -> subprocess.Popen[bytes]:
             )  # fmt: skip
 
 
-def _write_record(run: ArmRun, code: int, seconds: float) -> None:
-    before = run.read_record()["seconds"] or 0.0
+def _write_record(run: ArmRun, code: int, seconds: float, jobs: int) -> None:
+    before = run.read_record()
     lines = run.log.read_text("utf-8", "replace").split("\n")
     last = next((" ".join(line.split())[:500] for line in reversed(lines) if line.strip()), "")
     if code < 0:
         last = f"ended by signal {-code}; before that: {last}"
     exit_code = code if code >= 0 else 130 if code == -signal.SIGTERM else 1
-    write_json(run.record, {"exit_code": exit_code, "seconds": before + seconds, "last_line": last})
+    record = {"exit_code": exit_code, "seconds": (before["seconds"] or 0.0) + seconds, "jobs": max(before["jobs"], jobs)}
+    write_json(run.record, {**record, "last_line": last})
 
 
 def _describe_end(run: ArmRun) -> str:

@@ -27,13 +27,15 @@ def explain(error: ValidationError, place: str, model: type[BaseModel]) -> str:
     for fault in error.errors():
         # pydantic puts the name of the method between `method` and its key.
         loc = [step for index, step in enumerate(fault["loc"]) if not (index == 1 and fault["loc"][0] == "method" and
-               step in METHOD_DEFAULTS and len(fault["loc"]) > 2)]  # fmt: skip
+               step in METHOD_DEFAULTS)]  # fmt: skip
         dotted = f"{'.'.join(map(str, loc)):.200}"
         if fault["type"] == "extra_forbidden":
             known = _known_keys(model, fault["loc"][:-1])
             lines.append(f"{dotted}: unknown key{suggest(str(loc[-1]), known) or '; known are ' + ', '.join(known)}")
         else:
-            given = "" if dotted in MAYBE_SECRET else f", {fault['input']!r:.200} given"
+            # A check of settings against each other, whose words name them, gets all of them.
+            is_told = dotted in MAYBE_SECRET or (fault["type"] == "value_error" and isinstance(fault["input"], dict))
+            given = "" if is_told else f", {fault['input']!r:.200} given"
             lines.append(f"{dotted}: {fault['msg'].removeprefix('Value error, '):.500}{given}")
     more = [f"and {len(lines) - MAX_FAULTS} more"] if len(lines) > MAX_FAULTS else []
     return f"{place}: {'; '.join([*lines[:MAX_FAULTS], *more])}".encode("utf-8", "backslashreplace").decode()

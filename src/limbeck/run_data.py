@@ -92,29 +92,47 @@ def read_data(config: Config) -> RunData:
     """Read what the method begins with, and what it is measured on.
 
     Raises:
-        ConfigError, DataError: as `read_pool` and `read_human`.
+        ConfigError: as `check_settings` and `check_method`.
+        DataError: the data can't be read, leak into what is measured, or are none; the message has the file.
     """
+    check_settings(config)
     if isinstance(config.method, GoldSettings):
-        return read_human(config, config.method)
-    return read_pool(config, config.method)
+        return _read_human(config, config.method)
+    return _read_pool(config, config.method)
 
 
-def read_human(config: Config, method: GoldSettings) -> RunData:
+def check_settings(config: Config) -> None:
+    """Refuse settings that contradict each other, before anything is read.
+
+    Raises:
+        ConfigError: what the method begins with is not set, or it does not fit the student or its loss.
+    """
+    data, method = config.data, config.method
+    if isinstance(method, GoldSettings):
+        if data.human is None:
+            raise ConfigError(
+                "data.human is not set: GOLD begins with a few labelled examples (three will do), and generates all others"
+            )
+        if method.alphas and config.training.loss != "symmetric_cross_entropy":
+            raise ConfigError(
+                f"method.alphas has no effect on training.loss: {config.training.loss}; use symmetric_cross_entropy"
+            )
+        return
+    if data.train is None:
+        raise ConfigError("data.train is not set: the pool that examples are chosen from")
+    check_student(method, config.student.kind)
+
+
+def _read_human(config: Config, method: GoldSettings) -> RunData:
     """Read GOLD's human examples and the held-out rows, from which none of them may come.
 
     Raises:
-        ConfigError: no ``data.human``, or settings that contradict each other.
+        ConfigError: prices that the budget needs are not known, or the teacher's settings.
         DataError: as `read_examples`; or a human example that is also in dev or test, which would show the teacher, and so
             the student, what it is measured on.
     """
-    if config.data.human is None:
-        raise ConfigError(
-            "data.human is not set: GOLD begins with a few labelled examples (three will do), and generates all others"
-        )
-    if method.alphas and config.training.loss != "symmetric_cross_entropy":
-        raise ConfigError(f"method.alphas has no effect on training.loss: {config.training.loss}; use symmetric_cross_entropy")
     task = collect_labels(config.task, config.data, "human")
-    human = read_examples(config.data.human, task, config.data, "train")
+    human = read_examples(str(config.data.human), task, config.data, "train")
     dev, test, leaks = read_held_out(config.data, config.task, [])
     clean, left_out = split_leaking(human.examples, leaks)
     shared = count_shared(_examples(dev), _examples(test), [])
@@ -146,18 +164,16 @@ def read_human(config: Config, method: GoldSettings) -> RunData:
     )  # fmt: skip
 
 
-def read_pool(config: Config, method: BalDistillSettings) -> RunData:
+def _read_pool(config: Config, method: BalDistillSettings) -> RunData:
     """Read the splits, collapse repeats, and keep what leaks into dev or test out of the pool.
 
     Raises:
-        ConfigError: no ``data.train``, a method that does not fit the student, or a budget that can't be spent as it wants.
-        DataError: as `read_examples`; or leaks under ``on_leak: error``; or a pool of which nothing is left.
+        ConfigError: as `check_method`.
+        DataError: as `read_examples` and `find_unavailable`; or leaks under ``on_leak: error``; or a pool of which nothing is
+            left.
     """
-    if config.data.train is None:
-        raise ConfigError("data.train is not set: the pool that examples are chosen from")
-    check_student(method, config.student.kind)
     task = collect_labels(config.task, config.data)
-    train = read_examples(config.data.train, task, config.data, "train")
+    train = read_examples(str(config.data.train), task, config.data, "train")
     dev, test, leaks = read_held_out(config.data, config.task, [e.question for e in train.examples])
     held_out = [example for reading in (dev, test) if reading for example in reading.examples]
     kept, left_out = split_leaking(train.examples, leaks)
@@ -180,11 +196,9 @@ def read_pool(config: Config, method: BalDistillSettings) -> RunData:
     check_prices(config.budget, config.teacher)
     backend = open_backend(config.teacher, task)
     check_method(config, method, backend, kept, counts)
-    unavailable = find_unavailable(method, backend, kept)
+    unavailable = find_unavailable(config, method, backend, kept)
     if unavailable:
         text = f"{len(unavailable)} of {len(kept)} training rows can't be annotated by the {config.teacher.backend} teacher"
-        if len(unavailable) == len(kept):
-            raise DataError(f"{train.source}: {text}; do its questions stand in the teacher's files as they do here?")
         notes.append(f"{text}; they count in the quotas and are never chosen")
     hashes = _hash_files(config, {"train": train, "dev": dev, "test": test}, backend)
     tail = find_tail_domains(counts, config.budget.max_examples, [example.domain for example in held_out])
@@ -206,16 +220,17 @@ def check_method(
     check_voter(method, backend, pool)
 
 
-def fit_to_method(data: RunData, config: Config, method: BalDistillSettings) -> RunData:
-    """The data of one BalDistill method for another: the same rows, of which the teacher may have no way to annotate others.
-
-    Whether the method fits the student is for the caller to check (`check_student`), before anything is read.
+def fit_to_method(data: RunData, config: Config) -> RunData:
+    """What `read_data` gives for a config that differs from the one of `data` in the settings of its method, but for the notes.
 
     Raises:
-        ConfigError: as `check_method`.
+        ConfigError: as `check_method`; `check_settings` is for the caller.
+        DataError: as `find_unavailable`.
     """
-    check_method(config, method, data.backend, data.train, data.counts)
-    return replace(data, unavailable=find_unavailable(method, data.backend, data.train))
+    if isinstance(config.method, GoldSettings):
+        return data
+    check_method(config, config.method, data.backend, data.train, data.counts)
+    return replace(data, unavailable=find_unavailable(config, config.method, data.backend, data.train))
 
 
 def _hash_files(config: Config, readings: Mapping[str, Reading | None], backend: Backend) -> dict[str, str]:
@@ -237,11 +252,21 @@ def check_voter(method: BalDistillSettings, backend: Backend, examples: Sequence
         )
 
 
-def find_unavailable(method: BalDistillSettings, backend: Backend, examples: Sequence[Example]) -> frozenset[str]:
-    """Ids of the examples that the teacher has no way to annotate; none where no annotation is wanted."""
+def find_unavailable(config: Config, method: BalDistillSettings, backend: Backend, pool: Sequence[Example]) -> frozenset[str]:
+    """Ids of the examples that the teacher has no way to annotate; none where no annotation is wanted.
+
+    Raises:
+        DataError: it can annotate none.
+    """
     if method.annotation == "none":
         return frozenset()
-    return frozenset(e.id for e in examples if not backend.can_answer(About("annotate", 0, e.domain, (e,))))
+    found = frozenset(e.id for e in pool if not backend.can_answer(About("annotate", 0, e.domain, (e,))))
+    if len(found) == len(pool):
+        raise DataError(
+            f"{config.data.train}: {len(found)} of {len(pool)} training rows can't be annotated by the "
+            f"{config.teacher.backend} teacher; do its questions stand in the teacher's files as they do here?"
+        )
+    return found
 
 
 def _hash(path: Path) -> str:

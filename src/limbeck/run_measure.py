@@ -38,8 +38,10 @@ def measure_untouched_once(job: Job, folder: Path, examples: Sequence[Example]) 
     """
     began, shared, what = time.monotonic(), job.evaluation.shared_baseline, "measuring the untouched student"
     path = folder / "predictions.jsonl"
+    if path.exists() or not examples:
+        return measure_once(job, folder, examples, job.load_untouched, what)
     try:
-        if shared is None or path.exists() or not examples:
+        if shared is None:
             return measure_once(job, folder, examples, job.load_untouched, what)
         place = shared / _identify_baseline(job, examples)
         with lock(place.with_suffix(".lock")):

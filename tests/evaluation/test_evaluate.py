@@ -64,6 +64,17 @@ def test_a_measured_file_has_the_tail_of_the_run(project: Callable[..., Path]) -
     assert _read_data(config)[1] == read_data(config).tail == {"mid", "small", "new"}
 
 
+def test_a_file_measured_without_a_pool_has_no_tail(project: Callable[..., Path]) -> None:
+    """A training file that is not set, or gone, leaves the test rows, without head and tail; dev is not looked at."""
+    path = project(data__dev="gone.jsonl")
+    rows = make_sums({"big": 2, "new": 1}, start=5000)
+    write_rows(path.parent / "test.jsonl", rows)
+    (path.parent / "train.jsonl").unlink()
+    for sets in ([], ["data.train=null"]):
+        _, tail, found = _read_data(load_config(path, sets))
+        assert (tail, [example.question for example in found]) == (frozenset(), [row["question"] for row in rows])
+
+
 def test_subsets_are_balanced_and_seeded() -> None:
     """A bounded evaluation takes domains in turn, and depends on the seed and the ids, not on the file's order."""
     examples = [make_example(f"{domain}{n}", domain=domain) for domain, count in (("a", 9), ("b", 2)) for n in range(count)]

@@ -642,10 +642,11 @@ def test_either_row_may_be_too_long(project: Project, teacher: SumTeacher) -> No
 def test_separate_objectives_need_rationales(project: Project) -> None:
     """Without annotation there is no rationale to learn, which is an error; a preset of labels alone has one objective."""
     path = project(method__objective="separate")
-    with pytest.raises(
-        ConfigError, match=r"annotation: none asks for none; use annotation: hinted or blind, or objective: joint"
-    ):
+    with pytest.raises(ConfigError) as caught:
         load_config(path, ["method.annotation=none"])
+    assert ": method: objective: separate learns rationales beside answers, and annotation: none asks" in str(caught.value)
+    # The words name the settings; all the others are not repeated.
+    assert str(caught.value).endswith("use annotation: hinted or blind, or objective: joint, which learns the bare answers")
     method = load_config(path, preset="random-label").method
     assert (method.objective, method.has_rationale, method.is_separate) == ("joint", False, False)
 

@@ -75,16 +75,18 @@ def _read_data(config: Config) -> tuple[Task, frozenset[str], Sequence[Example]]
     Without a pool there is no head and tail, and the labels are those of the test file.
     """
     data = config.data
-    has_pool = data.train is not None and is_there(data.train)
-    task = collect_labels(config.task, data, "train" if has_pool else "test")
-    pool = read_examples(str(data.train), task, data).examples if has_pool else ()
-    if not has_pool or (data.dev is not None and not is_there(data.dev)):
+    if data.train is None or not is_there(data.train):
+        rows = read_examples(str(data.test), config.task, data, "test").examples
+        return collect_labels(config.task, data, "test"), frozenset(), rows
+    task = collect_labels(config.task, data)
+    pool = read_examples(data.train, task, data).examples
+    if data.dev is not None and not is_there(data.dev):
         data = data.model_copy(update={"dev": None})
     dev, test, leaks = read_held_out(data, config.task, [example.question for example in pool])
     held_out = [example for reading in (dev, test) if reading for example in reading.examples]
     counts = Counter(example.domain for example in split_leaking(pool, leaks)[0])
     tail = find_tail_domains(counts, config.budget.max_examples, [example.domain for example in held_out])
-    return task, tail if has_pool else frozenset(), test.examples if test else ()
+    return task, tail, test.examples if test else ()
 
 
 def _load(student: str, config: Config, task: Task) -> tuple[Task, Any, bool]:

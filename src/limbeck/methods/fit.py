@@ -32,7 +32,7 @@ def check_selection(method: BalDistillSettings, kind: str) -> None:
         return
     if method.selection == "ifd" and kind != "causal":
         raise ConfigError(
-            f"{f'preset {method.preset}: ' if method.preset else ''}method.selection: ifd needs a student that goes on writing "
+            f"{_name_preset(method)}method.selection: ifd needs a student that goes on writing "
             f"after its prompt (student.kind: causal), and this one is a {kind}. {_find_remedy(method)}, or take a preset that "
             f"fits: {', '.join(_find_fitting(method))}"
         )
@@ -51,9 +51,14 @@ def check_objective(method: BalDistillSettings, kind: str) -> None:
     """
     if method.is_separate and kind == "classifier":
         raise ConfigError(
-            "method.objective: separate trains a student on rationales too, which student.kind: classifier can't write. Use "
-            "student.kind: causal or seq2seq; or objective: joint with annotation: none, which learns the answers alone."
+            f"{_name_preset(method)}method.objective: separate trains a student on rationales too, which student.kind: "
+            "classifier can't write. Use student.kind: causal or seq2seq; or objective: joint with annotation: none, which "
+            "learns the answers alone."
         )
+
+
+def _name_preset(method: BalDistillSettings) -> str:
+    return f"preset {method.preset}: " if method.preset else ""
 
 
 def _find_remedy(method: BalDistillSettings) -> str:

@@ -16,7 +16,7 @@ def find_places(student: Student) -> int | None:
 
 
 def check_places(settings: StudentSettings, max_length: int) -> None:
-    """Refuse rows that a causal student with learned positions can't read, before anything is paid; loads no weights.
+    """Refuse rows that a causal student with learned positions can't read, before anything is paid; builds no model.
 
     Args:
         settings: which student.

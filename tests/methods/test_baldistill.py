@@ -433,7 +433,7 @@ def test_continue_trains_on_from_the_last_student(project: Project, teacher: Sum
 
 
 def test_a_spent_cap_trains_on_what_it_has_and_goes_on_when_raised(project: Project, teacher: SumTeacher) -> None:
-    """A request cap ends the stage early with a student and its cap named; raising it fills the very same quotas."""
+    """A request cap ends the stage early with a student, once however often it is run; raised it fills the very same quotas."""
     path = project()
     cut = run_config(path, overrides=["budget.max_requests=5"])
     assert cut.ended_by is not None
@@ -442,12 +442,42 @@ def test_a_spent_cap_trains_on_what_it_has_and_goes_on_when_raised(project: Proj
     assert cut.student is not None
     assert len(read_json_lines(cut.folder / "train.jsonl")) == 5
     assert read_json(cut.folder / "run.json")["status"] == "budget"
+    stamps = {p: p.stat().st_mtime_ns for p in cut.folder.glob("**/student/*")}
+    again = run_config(path, overrides=["budget.max_requests=5"])
+    assert {p: p.stat().st_mtime_ns for p in cut.folder.glob("**/student/*")} == stamps, "nothing is trained twice"
+    assert str(again.ended_by) == str(cut.ended_by)
+    assert (again.metrics, len(teacher.asked)) == (cut.metrics, 5)
     on = run_config(path, overrides=["budget.max_requests=50"])
     assert on.ended_by is None
     assert len(teacher.asked) == 9, "no paid reply is asked for again"
     whole = run_config(path, "whole")
     for stage in range(3):
         name = f"stage_{stage}/examples.jsonl"
+        assert (on.folder / name).read_bytes() == (whole.folder / name).read_bytes()
+
+
+@pytest.mark.parametrize("place", ["baldistill.write_batch", "collect.write_json", "collect.write_jsonl", "job.fine_tune"])
+def test_a_raised_cap_survives_an_interruption(
+    project: Project, teacher: SumTeacher, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """A stage that a cap cut short and whose filling is interrupted ends with the student of all its examples, not of some."""
+    path = project(training__epochs=1)
+    run_config(path, overrides=["budget.max_requests=5"])
+
+    def die(*arguments: object, **named: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"limbeck.methods.{place}", die)
+        with pytest.raises(KeyboardInterrupt):
+            run_config(path, overrides=["budget.max_requests=50"])
+    on, whole = run_config(path, overrides=["budget.max_requests=50"]), run_config(path, "whole")
+    for name in (
+        "student/model.safetensors",
+        "stage_1/student/adapter_model.safetensors",
+        "stage_1/examples.jsonl",
+        "train.jsonl",
+    ):
         assert (on.folder / name).read_bytes() == (whole.folder / name).read_bytes()
 
 

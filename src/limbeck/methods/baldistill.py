@@ -52,8 +52,6 @@ def run_baldistill(job: Job, settings: BalDistillSettings) -> Distillation:
     for stage in range(settings.stages):
         job.begin_stage(stage)
         folder = job.folder.stage(stage)
-        if folder.is_cut_short:
-            folder.restart()
         if folder.is_collected:
             batch = read_batch(folder, known)
         else:

@@ -172,7 +172,15 @@ def with_rationales(originals: Sequence[Example], annotated: Sequence[Example]) 
 def write_batch(
     folder: StageFolder, stage: int, quotas: Mapping[str, int], pool: Pool, batch: Harvest, *, is_cut_short: bool
 ) -> None:
-    """Write what a stage collected; `examples.jsonl` last, since it says that the collecting is complete."""
+    """Write what a stage collected; `examples.jsonl` last, since it says that the collecting is complete.
+
+    What a cap cut short is collected anew when the run goes on. Where the cap is still spent and the examples are the same, the
+    folder stays as it is, with the student that was trained on them; else all that followed from the old ones is thrown away.
+    """
+    if folder.is_cut_short:
+        if is_cut_short and _read_kept(folder) == batch.kept:
+            return
+        folder.restart()
     domains = {}
     for group in quotas:
         kept = [e for e in batch.kept if group in (GLOBAL, e.domain)]
@@ -193,9 +201,13 @@ def write_batch(
 
 def read_batch(folder: StageFolder, known: DuplicateGuard) -> Harvest:
     """Read what `write_batch` wrote, and let the guard know the synthesized examples."""
-    kept = read_records(folder.path / "examples.jsonl", Example.from_json)
+    kept = _read_kept(folder)
     rejected = read_records(folder.path / "rejected.jsonl", lambda row: Rejected(**row))
     domains = read_json(folder.path / "quotas.json")["domains"]
     for example in kept:
         known.add(example)
     return Harvest(kept, rejected, {domain: facts["missing"] for domain, facts in domains.items() if facts["missing"]})
+
+
+def _read_kept(folder: StageFolder) -> list[Example]:
+    return read_records(folder.path / "examples.jsonl", Example.from_json)

@@ -13,7 +13,7 @@ from limbeck.config import Config
 from limbeck.data.example import Example, Rejected, hash_text
 from limbeck.data.overlap import LeakGuard
 from limbeck.data.sources import Reading, collect_labels, read_examples
-from limbeck.data.splits import count_shared, describe_overlap, read_held_out, split_leaking
+from limbeck.data.splits import count_shared, describe_overlap, join_readings, read_held_out, split_leaking
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError, DataError
 from limbeck.evaluation.metrics import choose_rows
@@ -175,7 +175,6 @@ def _read_pool(config: Config, method: BalDistillSettings) -> RunData:
     task = collect_labels(config.task, config.data)
     train = read_examples(str(config.data.train), task, config.data, "train")
     dev, test, leaks = read_held_out(config.data, config.task, [e.question for e in train.examples])
-    held_out = [example for reading in (dev, test) if reading for example in reading.examples]
     kept, left_out = split_leaking(train.examples, leaks)
     shared = count_shared(_examples(dev), _examples(test), [e.question for e in train.examples])
     notes, overlap = describe_overlap({"train": train, "dev": dev, "test": test}, left_out, shared)
@@ -201,7 +200,7 @@ def _read_pool(config: Config, method: BalDistillSettings) -> RunData:
         text = f"{len(unavailable)} of {len(kept)} training rows can't be annotated by the {config.teacher.backend} teacher"
         notes.append(f"{text}; they count in the quotas and are never chosen")
     hashes = _hash_files(config, {"train": train, "dev": dev, "test": test}, backend)
-    tail = find_tail_domains(counts, config.budget.max_examples, [example.domain for example in held_out])
+    tail = find_tail_domains(counts, config.budget.max_examples, [e.domain for e in join_readings(dev, test)])
     return RunData(
         task, kept, unavailable, _examples(dev), _examples(test), leaks, counts, tail, hashes, notes, overlap, left_out,
         backend,

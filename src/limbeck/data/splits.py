@@ -27,8 +27,12 @@ def read_held_out(settings: DataSettings, task: Task, train: Sequence[str]) -> t
         read_examples(source, task, settings, wanted) if source else None
         for source, wanted in ((settings.dev, "dev"), (settings.test, "test"))
     )
-    held_out = [example for reading in (dev, test) if reading for example in reading.examples]
-    return dev, test, LeakGuard(((e.id, e.question) for e in held_out), train)
+    return dev, test, LeakGuard(((e.id, e.question) for e in join_readings(dev, test)), train)
+
+
+def join_readings(*readings: Reading | None) -> list[Example]:
+    """The examples of those that are there."""
+    return [example for reading in readings if reading for example in reading.examples]
 
 
 def split_leaking(examples: Sequence[Example], leaks: LeakGuard) -> tuple[list[Example], list[Rejected]]:

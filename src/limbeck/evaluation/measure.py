@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from limbeck.data.example import Example
 from limbeck.data.readers import is_there
 from limbeck.data.sources import collect_labels, read_examples, read_questions
-from limbeck.data.splits import read_held_out, split_leaking
+from limbeck.data.splits import join_readings, read_held_out, split_leaking
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError
 from limbeck.evaluation.evaluate import evaluate, predict
@@ -83,9 +83,8 @@ def _read_data(config: Config) -> tuple[Task, frozenset[str], Sequence[Example]]
     if data.dev is not None and not is_there(data.dev):
         data = data.model_copy(update={"dev": None})
     dev, test, leaks = read_held_out(data, config.task, [example.question for example in pool])
-    held_out = [example for reading in (dev, test) if reading for example in reading.examples]
     counts = Counter(example.domain for example in split_leaking(pool, leaks)[0])
-    tail = find_tail_domains(counts, config.budget.max_examples, [example.domain for example in held_out])
+    tail = find_tail_domains(counts, config.budget.max_examples, [e.domain for e in join_readings(dev, test)])
     return task, tail, test.examples if test else ()
 
 

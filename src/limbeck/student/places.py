@@ -16,7 +16,9 @@ def find_places(student: Student) -> int | None:
 
 
 def check_places(settings: StudentSettings, max_length: int) -> None:
-    """Refuse rows that a causal student with learned positions can't read, before anything is paid; builds no model.
+    """Refuse rows that a causal student with learned positions can't read, before anything is paid.
+
+    It is built without its weights, and counted.
 
     Args:
         settings: which student.

@@ -344,9 +344,8 @@ def wait_for(path: Path, seconds: float = 60) -> None:
 
 
 def start(path: Path, run: Path, *, is_foreground: bool = True) -> subprocess.Popen[bytes]:
-    def choose_signals() -> (
-        None
-    ):  # a shell starts background jobs with SIGINT ignored, `nohup` with SIGHUP: perhaps these tests
+    def choose_signals() -> None:
+        # A shell starts background jobs with SIGINT ignored, `nohup` with SIGHUP: perhaps these tests.
         signal.signal(signal.SIGINT, signal.SIG_DFL if is_foreground else signal.SIG_IGN)
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
 

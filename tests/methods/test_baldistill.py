@@ -472,12 +472,7 @@ def test_a_raised_cap_survives_an_interruption(
         with pytest.raises(KeyboardInterrupt):
             run_config(path, overrides=["budget.max_requests=50"])
     on, whole = run_config(path, overrides=["budget.max_requests=50"]), run_config(path, "whole")
-    for name in (
-        "student/model.safetensors",
-        "stage_1/student/adapter_model.safetensors",
-        "stage_1/examples.jsonl",
-        "train.jsonl",
-    ):
+    for name in ("student/model.safetensors", "stage_1/student/adapter_model.safetensors", "stage_1/examples.jsonl"):
         assert (on.folder / name).read_bytes() == (whole.folder / name).read_bytes()
 
 

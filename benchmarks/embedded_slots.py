@@ -14,11 +14,11 @@ from pathlib import Path
 from record import write_result
 
 from limbeck.teacher.backends.embedded import EmbeddedBackend
-from limbeck.teacher.budget import Budget, BudgetSettings
-from limbeck.teacher.ledger import Ledger
+from limbeck.teacher.client.budget import Budget, BudgetSettings
+from limbeck.teacher.client.ledger import Ledger
+from limbeck.teacher.client.teacher import Teacher
 from limbeck.teacher.request import About
 from limbeck.teacher.settings import EmbeddedSettings, TeacherSettings
-from limbeck.teacher.teacher import Teacher
 
 SLOTS = (1, 8, 16, 32, 64)
 REQUESTS = 64

@@ -15,7 +15,7 @@ import torch
 from record import write_result
 from transformers import GenerationConfig
 
-from limbeck.data.procedural import DOMAINS, draw_distinct
+from limbeck.data.procedural.problems import DOMAINS, draw_distinct
 from limbeck.data.task import Task
 from limbeck.student.encode import Encoder
 from limbeck.student.generate import generate

@@ -26,17 +26,17 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
-from limbeck.config import Config, load_config
-from limbeck.data.procedural import DOMAINS, Problem, draw_distinct
-from limbeck.data.solutions import _legs
+from limbeck.config.config import Config, load_config
+from limbeck.data.procedural.problems import DOMAINS, Problem, draw_distinct
+from limbeck.data.procedural.solutions import _legs
 from limbeck.data.sources import read_examples
 from limbeck.evaluation.evaluate import evaluate
-from limbeck.run import run
-from limbeck.run_measure import read_predictions
-from limbeck.storage import read_json, read_json_lines, write_folder, write_json, write_jsonl, write_text
+from limbeck.runner.measure import read_predictions
+from limbeck.runner.run import run
 from limbeck.student.encode import make_encoder
 from limbeck.student.fine_tune import fine_tune, load_for_training
 from limbeck.student.model import load_student, quiet_libraries
+from limbeck.system.files import read_json, read_json_lines, write_folder, write_json, write_jsonl, write_text
 from limbeck.teacher.backends.tutor import measure_difficulty
 
 ROOT = Path(__file__).parent.parent

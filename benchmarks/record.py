@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from limbeck.storage import write_json
+from limbeck.system.files import write_json
 
 RESULTS = Path(__file__).parent / "results"
 

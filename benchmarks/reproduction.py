@@ -15,7 +15,7 @@ from typing import Any
 from record import RESULTS
 from tutor_report import make_table, show, show_interval, show_p
 
-from limbeck.storage import read_json, write_json
+from limbeck.system.files import read_json, write_json
 
 METRICS = {"f1_macro": "F1 macro", "f1_micro": "F1 micro", "accuracy_macro": "accuracy macro", "accuracy_tail": "tail"}
 # Macro and micro F1 of arms with rationales but for random-label (Table 2; balance-cot and active-cot Table 3, macro alone).

@@ -20,11 +20,11 @@ from typing import Any
 from record import write_result
 
 from limbeck.teacher.backends.openai_compatible import OpenAIBackend
-from limbeck.teacher.budget import Budget, BudgetSettings
-from limbeck.teacher.ledger import Ledger
+from limbeck.teacher.client.budget import Budget, BudgetSettings
+from limbeck.teacher.client.ledger import Ledger
+from limbeck.teacher.client.teacher import Teacher
 from limbeck.teacher.request import About
 from limbeck.teacher.settings import TeacherSettings
-from limbeck.teacher.teacher import Teacher
 
 REQUESTS, CONCURRENCY, LATENCY_S, TIMEOUT_S = 1500, 32, 0.5, 3.0
 FAULTS = {"throttle": 0.30, "fail": 0.05, "drop": 0.05, "cut": 0.02, "stall": 0.01}

@@ -21,11 +21,11 @@ from record import write_result
 from transport import ask_all, ask_server, make_prompt, open_openai_default, read_own_cpu, run_server
 
 from limbeck.teacher.backends.openai_compatible import OpenAIBackend
-from limbeck.teacher.budget import Budget, BudgetSettings
-from limbeck.teacher.ledger import Ledger
+from limbeck.teacher.client.budget import Budget, BudgetSettings
+from limbeck.teacher.client.ledger import Ledger
+from limbeck.teacher.client.teacher import Teacher
 from limbeck.teacher.request import About
 from limbeck.teacher.settings import TeacherSettings
-from limbeck.teacher.teacher import Teacher
 
 DELAY_S = 0.02
 REQUESTS = {1: 150, 32: 1500, 256: 3000}

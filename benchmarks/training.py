@@ -12,7 +12,7 @@ from record import write_result
 from trl import SFTTrainer
 
 from limbeck.data.example import Example, make_example_id
-from limbeck.data.procedural import DOMAINS, draw_distinct
+from limbeck.data.procedural.problems import DOMAINS, draw_distinct
 from limbeck.data.task import Task
 from limbeck.student import fine_tune as module
 from limbeck.student.encode import Encoded, Encoder

@@ -20,11 +20,11 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from limbeck.data.solutions import _legs
-from limbeck.storage import write_folder
+from limbeck.data.procedural.solutions import _legs
 from limbeck.student.encode import THINK, Encoded
 from limbeck.student.forward import collate_causal, forward_causal
 from limbeck.student.model import quiet_libraries
+from limbeck.system.files import write_folder
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "runs" / "tutor-study" / "student"

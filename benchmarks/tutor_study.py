@@ -26,17 +26,17 @@ import torch
 from tutor_report import write_page
 from tutor_student import FOLDER, hash_weights, make_student
 
-from limbeck.compare import Comparison, compare
-from limbeck.config import load_config
-from limbeck.data.procedural import DATA_SETS, DOMAINS, draw_problem, make_procedural_longtail
+from limbeck.comparison.compare import Comparison, compare
+from limbeck.config.config import load_config
+from limbeck.data.procedural.problems import DATA_SETS, DOMAINS, draw_problem, make_procedural_longtail
 from limbeck.data.sources import read_examples
-from limbeck.evaluation.compare import compute_paired_test
 from limbeck.evaluation.evaluate import evaluate
 from limbeck.evaluation.metrics import compute_metrics
-from limbeck.storage import read_json, read_json_lines, write_json, write_jsonl, write_text
+from limbeck.evaluation.statistics import compute_paired_test
 from limbeck.student.encode import make_encoder
 from limbeck.student.fine_tune import fine_tune, load_for_training
 from limbeck.student.model import Student, load_student, quiet_libraries
+from limbeck.system.files import read_json, read_json_lines, write_json, write_jsonl, write_text
 
 ROOT = Path(__file__).parent.parent
 WORK = ROOT / "runs" / "tutor-study"

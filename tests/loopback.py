@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from limbeck.teacher.fake_server import FakeServer, Reaction, complete, refuse
+from limbeck.fake_teacher.server import FakeServer, Reaction, complete, refuse
 
 __all__ = ["Loopback", "Reaction", "chat", "refuse", "serving"]
 

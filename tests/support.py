@@ -19,6 +19,10 @@ from limbeck.errors import ConfigError
 from limbeck.packaged import find_packaged
 from limbeck.progress import Progress
 
+ROOT = Path(__file__).parents[1]
+DATA = Path(os.environ.get("LIMBECK_DATA") or ROOT.parent / "shared" / "data")
+"""Real data sets, which are not part of the repository; what needs them is skipped without."""
+
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -111,7 +115,7 @@ class Zygote:
         self._environment |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.zygote"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            cwd=Path(__file__).parents[1], env=self._environment,
+            cwd=ROOT, env=self._environment,
         )  # fmt: skip
 
     def run(self, *args: object, cwd: Path | None = None, env: Mapping[str, str] | None = None, **how: Any) -> int:  # noqa: ANN401

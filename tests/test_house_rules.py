@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 
 import pytest
+from tests.support import ROOT
 
 import limbeck
 
-ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 TESTS = sorted(path for path in (ROOT / "tests").rglob("test_*.py"))
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 from tests.loopback import Loopback, Reaction, chat, refuse
-from tests.support import Zygote, make_sums, write_rows
+from tests.support import ROOT, Zygote, make_sums, write_rows
 
 from limbeck.data.example import hash_text
 from limbeck.data.readers import read_rows
@@ -29,7 +29,6 @@ from limbeck.errors import ConfigError, DataError
 from limbeck.student.model import load_student
 from limbeck.student.settings import StudentSettings
 
-ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 KEY = "sk-marked-0123456789-abcdef"
 HTTP = ("--set", "teacher.backend=openai_compatible", "--set", "teacher.model=served-model")

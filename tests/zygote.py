@@ -22,12 +22,13 @@ import transformers
 import trl  # noqa: F401 (loaded before the forks)
 from transformers import LlamaForCausalLM
 
-import limbeck.run  # noqa: F401
-from limbeck import cli
+import limbeck.runner.run  # noqa: F401
+from limbeck.cli import main as cli
+from limbeck.fake_teacher import server as fake_server  # noqa: F401
 from limbeck.student import fine_tune, generate, model, scores  # noqa: F401
-from limbeck.teacher import fake_server, ledger  # noqa: F401
 from limbeck.teacher.backends.openai_compatible import OpenAIBackend
-from limbeck.teacher.ledger import Ledger
+from limbeck.teacher.client import ledger  # noqa: F401
+from limbeck.teacher.client.ledger import Ledger
 from limbeck.teacher.request import Reply, TeacherRequest
 
 

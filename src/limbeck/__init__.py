@@ -9,31 +9,31 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from limbeck.config import Config, load_config
+    from limbeck.config.config import Config, load_config
     from limbeck.data.example import Example
     from limbeck.data.task import Task
     from limbeck.errors import LimbeckError
     from limbeck.evaluation.metrics import compute_gain, compute_metrics
-    from limbeck.run import RunResult, run
+    from limbeck.run_folder.status import read_status
+    from limbeck.runner.run import RunResult, run
     from limbeck.selection.quotas import compute_quotas
-    from limbeck.status import read_status
-    from limbeck.teacher.teacher import Teacher
+    from limbeck.teacher.client.teacher import Teacher
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Config": "limbeck.config",
+    "Config": "limbeck.config.config",
     "Example": "limbeck.data.example",
     "LimbeckError": "limbeck.errors",
-    "RunResult": "limbeck.run",
+    "RunResult": "limbeck.runner.run",
     "Task": "limbeck.data.task",
-    "Teacher": "limbeck.teacher.teacher",
+    "Teacher": "limbeck.teacher.client.teacher",
     "compute_gain": "limbeck.evaluation.metrics",
     "compute_metrics": "limbeck.evaluation.metrics",
     "compute_quotas": "limbeck.selection.quotas",
-    "load_config": "limbeck.config",
-    "read_status": "limbeck.status",
-    "run": "limbeck.run",
+    "load_config": "limbeck.config.config",
+    "read_status": "limbeck.run_folder.status",
+    "run": "limbeck.runner.run",
 }
 
 __all__ = [

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from tests.support import make_example, make_sums, write_rows
 
-from limbeck.config import load_config
+from limbeck.config.config import load_config
 from limbeck.data.task import Task
 from limbeck.evaluation import evaluate as module
 from limbeck.evaluation.evaluate import evaluate
-from limbeck.evaluation.measure import _read_data
 from limbeck.evaluation.metrics import choose_examples
 from limbeck.evaluation.settings import EvaluationSettings
-from limbeck.run_data import read_data
+from limbeck.inputs.data import read_data
+from limbeck.runner.apply import _read_data
 from limbeck.student.encode import Encoder
 from limbeck.student.generate import Generation
 from limbeck.student.model import Student

@@ -17,28 +17,28 @@ from multidict import CIMultiDict
 from tests.fuzz.mutate import TOKENS, UNITS, encode, mutate_text, mutate_value, nest
 from tests.support import make_example
 
-from limbeck.config import Config, load_config, make_config
-from limbeck.data import equivalence
-from limbeck.data.answers import ANSWERS
+from limbeck.answers import equivalence
+from limbeck.answers.types import ANSWERS
+from limbeck.config.config import Config, load_config, make_config
 from limbeck.data.example import Example, Rejected, canonical_json
 from limbeck.data.overlap import DuplicateGuard, LeakGuard
 from limbeck.data.sources import DataSettings, collect_labels, read_examples, read_questions
 from limbeck.data.task import Task
-from limbeck.data.worker import Worker, WorkerLost
 from limbeck.errors import ConfigError, DataError
-from limbeck.teacher import prompts
-from limbeck.teacher.annotate import read_annotation
+from limbeck.system.worker import Worker, WorkerLost
 from limbeck.teacher.backends.openai_compatible import OpenAIBackend
-from limbeck.teacher.generate import Asked, read_generated
-from limbeck.teacher.prompts import load_template, render_prompt
+from limbeck.teacher.client.teacher import Outcome
+from limbeck.teacher.purposes import prompts
+from limbeck.teacher.purposes.annotate import read_annotation
+from limbeck.teacher.purposes.generate import Asked, read_generated
+from limbeck.teacher.purposes.prompts import load_template, render_prompt
+from limbeck.teacher.purposes.synthesize import read_new_example
 from limbeck.teacher.request import About, BackendError, Reply, TeacherRequest
 from limbeck.teacher.settings import TeacherSettings
-from limbeck.teacher.synthesize import read_new_example
-from limbeck.teacher.teacher import Outcome
 
 
 class _NoWorker(Worker):
-    """Formulas are compared by a worker that may take seconds, by design; tests/data/test_equivalence.py feeds it any text."""
+    """Formulas are compared by a worker that may take seconds, by design; tests/answers/test_equivalence.py covers it."""
 
     def ask(self, question: object, timeout_s: float) -> Any:  # noqa: ANN401
         raise WorkerLost("not asked")

@@ -13,18 +13,18 @@ from pathlib import Path
 import pytest
 from tests.fuzz.runner import watch
 
-from limbeck.config import load_config
-from limbeck.config_yaml import MAX_BYTES
-from limbeck.data.answers import ANSWERS
-from limbeck.data.equivalence import normalise_math
+from limbeck.answers.equivalence import normalise_math
+from limbeck.answers.types import ANSWERS
+from limbeck.config.config import load_config
+from limbeck.config.safe_yaml import MAX_BYTES
 from limbeck.data.readers import read_rows
 from limbeck.data.sources import DataSettings, read_examples, read_questions
 from limbeck.data.task import Task
-from limbeck.data.worker import Worker, WorkerLost
 from limbeck.errors import ConfigError, DataError
-from limbeck.teacher import prompts
-from limbeck.teacher.prompts import load_template, render_prompt
-from limbeck.teacher.replies import read_synthesis
+from limbeck.system.worker import Worker, WorkerLost
+from limbeck.teacher.purposes import prompts
+from limbeck.teacher.purposes.prompts import load_template, render_prompt
+from limbeck.teacher.purposes.replies import read_synthesis
 
 BOMB = "a: &a [x, x]\n" + "".join(
     f"{name}: &{name} [{', '.join(['*' + before] * 9)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
@@ -181,7 +181,7 @@ def test_a_file_in_the_working_folder_is_no_library(tmp_path: Path) -> None:
     (tmp_path / "jinja2.py").write_text("open('was-here', 'w')")
     (tmp_path / "t.jinja").write_text("{{ question }}")
     code = (
-        "from pathlib import Path; from limbeck.teacher.prompts import load_template, render_prompt; "
+        "from pathlib import Path; from limbeck.teacher.purposes.prompts import load_template, render_prompt; "
         "print(render_prompt(load_template('annotate', Path('t.jinja')), 'annotate', question='q'))"
     )
     done = subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
@@ -191,7 +191,7 @@ def test_a_file_in_the_working_folder_is_no_library(tmp_path: Path) -> None:
 
 def test_a_lost_worker_is_replaced() -> None:
     """A worker that dies while it is asked is lost for that question only."""
-    worker = Worker("limbeck.data.equivalence")
+    worker = Worker("limbeck.answers.equivalence")
     try:
         assert worker.ask(["1", "1.0"], 60) is True
         assert worker._process is not None

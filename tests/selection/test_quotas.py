@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support import DATA
 
 from limbeck.selection.quotas import (
     ERROR_FLOOR,
@@ -37,7 +36,6 @@ MATH = {
     "Precalculus": 187,
 }
 SMALL = {"a": 6, "b": 3, "c": 1}
-DATA = Path(os.environ.get("LIMBECK_DATA") or Path(__file__).parents[2].parent / "shared" / "data")
 
 domain_counts = st.dictionaries(st.text(max_size=3), st.integers(1, 3000), min_size=1, max_size=12)
 budgets, stage_counts, offsets = st.integers(0, 4000), st.integers(1, 8), st.integers(0, 2)

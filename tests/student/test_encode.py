@@ -11,9 +11,9 @@ from tokenizers.processors import TemplateProcessing
 
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError
-from limbeck.storage import write_jsonl
 from limbeck.student.encode import IGNORED, Encoder, make_encoder
 from limbeck.student.settings import StudentSettings
+from limbeck.system.files import write_jsonl
 
 EXAMPLE = make_example("Calculate 2 + 3.", "5", rationale="2 + 3 = 5.")
 TASK = Task(instruction="Solve the problem.", answer="number")

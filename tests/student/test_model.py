@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from limbeck.errors import ConfigError
-from limbeck.storage import write_folder
 from limbeck.student.model import load_student, resolve_model
 from limbeck.student.settings import StudentSettings
+from limbeck.system.files import write_folder
 
 
 def test_unknown_packaged_model_names_the_known_ones() -> None:

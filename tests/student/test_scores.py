@@ -17,12 +17,12 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError
+from limbeck.student.context_length import check_places, find_places
 from limbeck.student.encode import Encoded, Encoder
 from limbeck.student.forward import compute_token_scores, score_logits
 from limbeck.student.generate import cut_batches, generate
 from limbeck.student.ifd import score_by_ifd
 from limbeck.student.model import Student, load_student
-from limbeck.student.places import check_places, find_places
 from limbeck.student.scores import SCORES
 from limbeck.student.settings import StudentSettings
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from limbeck.data.answers import normalise_text, parse_number
+from limbeck.answers.types import normalise_text, parse_number
 
 if TYPE_CHECKING:
     from limbeck.data.task import Task

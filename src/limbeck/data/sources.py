@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 
-from limbeck.data.answers import ANSWERS, resolve_answer_type
+from limbeck.answers.types import ANSWERS, resolve_answer_type
 from limbeck.data.conversation import CONVERSATIONS, flatten_conversation
 from limbeck.data.example import Example, canonical_json, make_example_id
 from limbeck.data.files import Rows, update_digest

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from limbeck.data.answers import ANSWERS, resolve_answer_type, split_at_marker
+from limbeck.answers.types import ANSWERS, resolve_answer_type, split_at_marker
 from limbeck.data.example import Example
 from limbeck.errors import DataError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from limbeck.data.answers import compute_token_f1
+from limbeck.answers.types import compute_token_f1
 from limbeck.data.example import Example
 from limbeck.data.task import Task
 from limbeck.evaluation.metrics import Prediction

@@ -27,8 +27,8 @@ from transformers.utils import logging as transformers_logging
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError
 from limbeck.packaged import find_packaged
-from limbeck.storage import lock, write_folder
 from limbeck.student.settings import StudentSettings
+from limbeck.system.files import lock, write_folder
 
 # A model that brings Python code of its own is refused; otherwise transformers asks in a terminal whether to run it.
 dynamic_module_utils.TIME_OUT_REMOTE_CODE = 0

@@ -10,8 +10,8 @@ import random
 import re
 
 from limbeck.data.example import hash_text
-from limbeck.data.procedural import DOMAINS, STREAM_LENGTH, SYNTHESIS_OFFSET, Problem, draw_problem
-from limbeck.data.solutions import Solution
+from limbeck.data.procedural.problems import DOMAINS, STREAM_LENGTH, SYNTHESIS_OFFSET, Problem, draw_problem
+from limbeck.data.procedural.solutions import Solution
 from limbeck.data.task import Task
 from limbeck.teacher.request import Backend, BackendError, Reply, TeacherRequest
 from limbeck.teacher.settings import TeacherSettings, TutorSettings

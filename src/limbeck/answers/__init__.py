@@ -1,0 +1,1 @@
+"""Answer types: how an answer is read, compared and written."""

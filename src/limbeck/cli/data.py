@@ -1,0 +1,56 @@
+"""The command that makes data. What is heavy is imported inside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from limbeck.cli.options import AsJson
+from limbeck.system.terminal import make_printable, print_json
+
+
+def longtail(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Rows with domains, or tutor:quickstart, tutor:study.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for train, dev and test JSONL.")],
+    exponent: Annotated[float, typer.Option(min=0.0, help="Zipf exponent of the training sizes.")] = 1.1,
+    seed: Annotated[int, typer.Option(help="Seed of the splits.")] = 13,
+    dev_per_domain: Annotated[int, typer.Option(min=0, help="Dev rows of each domain.")] = 10,
+    test_per_domain: Annotated[int, typer.Option(min=1, help="Test rows of each domain.")] = 20,
+    domain_column: Annotated[str, typer.Option(help="Column of the domain.")] = "domain",
+    question_columns: Annotated[str, typer.Option(help="Columns of the question, joined by commas.")] = "question",
+    drop_small: Annotated[bool, typer.Option("--drop-small", help="Leave out domains that are too small.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a long-tailed data set: Zipf-sized training domains, balanced dev and test, no leakage."""
+    from limbeck.data.longtail import make_longtail
+    from limbeck.data.procedural.problems import make_procedural_longtail
+    from limbeck.data.readers import read_rows
+    from limbeck.system.files import write_json, write_jsonl
+
+    if source.startswith("tutor:"):
+        made = make_procedural_longtail(
+            source.removeprefix("tutor:"), exponent=exponent, seed=seed, dev_per_domain=dev_per_domain,
+            test_per_domain=test_per_domain,
+        )  # fmt: skip
+    else:
+        columns = [name.strip() for name in question_columns.split(",")]
+        made = make_longtail(
+            read_rows(source), domain_column=domain_column, question_columns=columns, exponent=exponent, seed=seed,
+            dev_per_domain=dev_per_domain, test_per_domain=test_per_domain, is_small_dropped=drop_small,
+        )  # fmt: skip
+    for name, split in (("train", made.train), ("dev", made.dev), ("test", made.test)):
+        write_jsonl(out / f"{name}.jsonl", split)
+    facts = {
+        "source": source, "exponent": exponent, "seed": seed, "train": len(made.train), "dev": len(made.dev),
+        "test": len(made.test), "domains": [{"rank": rank, "domain": domain, "train": count}
+                                            for rank, (domain, count) in enumerate(made.counts.items(), start=1)],
+    }  # fmt: skip
+    write_json(out / "domains.json", facts)
+    if as_json:
+        print_json(facts)
+        return
+    print(f"{out}: {len(made.train)} train, {len(made.dev)} dev, {len(made.test)} test rows")
+    for entry in facts["domains"]:  # type: ignore[attr-defined]
+        print(f"  {make_printable(entry['domain']):<24} {entry['train']:>6}")

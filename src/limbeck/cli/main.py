@@ -1,0 +1,55 @@
+"""The command line. Only this file turns errors into exit codes; whatever needs torch is imported inside a command."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+
+import typer
+
+from limbeck.cli.data import longtail
+from limbeck.cli.run import doctor, ledger, plan, run, status
+from limbeck.cli.student import compare, evaluate, predict
+from limbeck.cli.teacher import fake_teacher
+from limbeck.errors import LimbeckError
+from limbeck.system.interrupts import interruptible
+from limbeck.system.terminal import make_printable
+
+# In the order in which `limbeck --help` names them.
+COMMANDS: Mapping[str, Callable[..., None]] = {
+    "doctor": doctor,
+    "longtail": longtail,
+    "plan": plan,
+    "run": run,
+    "status": status,
+    "ledger": ledger,
+    "eval": evaluate,
+    "compare": compare,
+    "predict": predict,
+    "fake-teacher": fake_teacher,
+}
+
+app = typer.Typer(
+    help="Distil a large language model into a small one under a fixed teacher budget, without losing the tail.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for name, command in COMMANDS.items():
+    app.command(name)(command)
+
+
+def main() -> None:
+    """Entry point: an error that carries a message is one line on stderr and its exit code; a bug is a traceback."""
+    os.environ.setdefault("TQDM_DISABLE", "1")  # the libraries' bars; a command has a progress of its own
+    try:
+        with interruptible():
+            app()
+    except LimbeckError as error:
+        message = " ".join(str(error).split())
+        print(f"limbeck: error: {make_printable(message)}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

@@ -1,0 +1,131 @@
+"""The commands around one run. Whatever needs torch is imported inside them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from limbeck.cli.options import AsJson, ConfigPath, Preset, RunPath, Sets
+from limbeck.system.terminal import make_printable, print_json
+
+
+def doctor(
+    config: Annotated[Path | None, typer.Argument(metavar="[CONFIG]", help="Also check this config's teacher.")] = None,
+    sets: Sets = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check versions, devices, packaged models, disk, and the teacher of a config."""
+    from limbeck.cli.doctor import examine, render
+
+    report = examine(config, sets or [])
+    if as_json:
+        print_json(report)
+    else:
+        render(report)
+    raise typer.Exit(0 if report["ok"] else 4 if not report["teacher"].get("ok", True) else 2)
+
+
+def plan(
+    config: ConfigPath,
+    sets: Sets = None,
+    preset: Preset = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Run folder to come; default runs/NAME.")] = None,
+    ledger: Annotated[
+        Path | None, typer.Option("--ledger", metavar="RUN", help="Learn reply lengths from this run or ledger.sqlite.")
+    ] = None,
+    probe: Annotated[
+        int | None,
+        typer.Option("--probe", metavar="N", min=1, help="Really ask N requests first; they are paid, and kept for the run."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show before spending: quotas by domain and stage, teacher calls, tokens, money and time as low, likely and high."""
+    from limbeck.config.config import load_config
+    from limbeck.reports.plan import print_plan, print_probe
+    from limbeck.runner.probe import plan_with_ledger
+
+    settings = load_config(config, sets or [], preset=preset)
+    if probe is not None:
+        teacher = make_printable(settings.teacher.model)
+        print(f"probe: up to {probe} real requests to the teacher {teacher}, paid", file=sys.stderr)
+    made = plan_with_ledger(settings, out or Path("runs") / settings.name, ledger=ledger, probe=probe)
+    if probe is not None and not as_json:
+        print_probe(made["probe"])
+    if as_json:
+        print_json(made)
+    else:
+        print_plan(made)
+
+
+def run(
+    config: ConfigPath,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Run folder; default runs/NAME.")] = None,
+    sets: Sets = None,
+    preset: Preset = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a config, or go on where the same config stopped in that folder."""
+    from limbeck.config.config import load_config
+    from limbeck.inputs.data import prepare
+    from limbeck.reports.terminal import ConsoleProgress, print_metrics
+
+    settings = load_config(config, sets or [], preset=preset)
+    out = out or Path("runs") / settings.name
+    data = prepare(settings, out)  # before torch is loaded, so that bad input is said at once
+    with ConsoleProgress(settings) as progress:
+        progress.note("loading torch and the student")
+        from limbeck.runner.run import run as run_config
+        from limbeck.student.model import quiet_libraries
+
+        quiet_libraries()
+        result = run_config(settings, out, progress, data)
+    if as_json:
+        print_json({"folder": str(result.folder), "student": str(result.student) if result.student else None,
+                     "metrics": result.metrics, "diversity": result.diversity})  # fmt: skip
+    elif result.metrics is not None:
+        print_metrics(dict(result.metrics))
+        print(f"student: {result.student}   all files: {result.folder}")
+    if result.ended_by is not None:
+        raise result.ended_by
+
+
+def status(run: RunPath, as_json: AsJson = False) -> None:
+    """Show what a run is doing, its spend against each cap, and its domains."""
+    from limbeck.reports.terminal import print_status
+    from limbeck.run_folder.status import read_status
+
+    facts = read_status(run)
+    if as_json:
+        print_json(facts)
+    else:
+        print_status(facts)
+
+
+def ledger(
+    run: RunPath,
+    state: Annotated[
+        str | None, typer.Option(help="List single requests in this state: intent, done, failed, unknown, all.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show where each teacher request went: by purpose, stage and domain."""
+    from limbeck.errors import ConfigError
+    from limbeck.reports.terminal import print_ledger
+    from limbeck.teacher.client.ledger import Ledger
+
+    if state not in (None, "all", "intent", "done", "failed", "unknown"):
+        raise ConfigError(f"--state {state}: known are intent, done, failed, unknown and all")
+    book = Ledger(run / "ledger.sqlite", is_read_only=True)
+    try:
+        rows: list[dict[str, Any]] = (
+            book.summarize() if state is None else list(book.list_requests(() if state == "all" else (state,)))
+        )
+    finally:
+        book.close()
+    if as_json:
+        print_json(rows)
+    else:
+        print_ledger(rows, is_summary=state is None)

@@ -1,0 +1,1 @@
+"""Presets and seeds compared at equal budget."""

@@ -1,0 +1,85 @@
+"""What arms get to spend so that they are equal in it: the same examples, the same tokens, or both."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from limbeck.config.config import Config
+from limbeck.errors import ConfigError
+from limbeck.inputs.data import RunData
+from limbeck.methods.baldistill.plan import make_plan
+from limbeck.methods.settings import BalDistillSettings
+from limbeck.planner.tokens import load_counter
+
+MOST_DOUBLINGS = 6
+
+
+def equalise(arms: Mapping[str, tuple[Config, RunData]], equal: Sequence[str]) -> tuple[dict[str, int], int | None, list[str]]:
+    """``budget.max_examples`` of each arm, the cap ``budget.max_tokens`` of all, and what the user should know.
+
+    ``examples`` leaves the config's as it is. ``tokens`` gives each arm as many examples as its plan likely has for the tokens:
+    the config's cap, or else what the cheapest arm that asks anything likely needs. Both give all arms the fewest of those.
+    Arms that ask nothing keep the config's examples.
+
+    Args:
+        arms: each arm's config and data.
+        equal: ``examples``, ``tokens`` or both.
+
+    Raises:
+        ConfigError: the tokens don't reach for the least that an arm can do.
+    """
+    given = {name: config.budget.max_examples for name, (config, _) in arms.items()}
+    if "tokens" not in equal:
+        return given, None, []
+    needs = {name: tokens for name, (config, data) in arms.items() if (tokens := _foresee(config, data, given[name])[0]) > 0}
+    caps = [config.budget.max_tokens for config, _ in arms.values() if config.budget.max_tokens is not None]
+    if not needs:
+        return given, None, ["no arm asks the teacher anything, so there are no tokens to make equal"]
+    tokens = min(caps) if caps else math.ceil(min(needs.values()))
+    fitted = {name: fit_examples(*arms[name], tokens) for name in needs}
+    if "examples" in equal:
+        fitted = dict.fromkeys(given, min(fitted.values()))
+    shown = ", ".join(f"{name} {count}" for name, count in fitted.items())
+    notes = [f"equal tokens: {tokens:,} each, by the plan as many examples as {shown}"]
+    silent = [name for name in given if name not in fitted]
+    if silent:
+        notes.append(f"{', '.join(silent)}: no tokens are asked for, so budget.max_examples of the config is kept")
+    return {**given, **fitted}, tokens, notes
+
+
+def fit_examples(config: Config, data: RunData, tokens: int) -> int:
+    """The most examples for which the plan of a run likely needs no more tokens.
+
+    Raises:
+        ConfigError: not even the fewest that the method can begin with.
+    """
+    method = config.method
+    least = max(method.stages, len(data.counts) if method.quota in ("uniform", "adaptive") else 1) if isinstance(
+        method, BalDistillSettings
+    ) else 1  # fmt: skip
+    needed, _ = _foresee(config, data, least)
+    if needed > tokens:
+        raise ConfigError(
+            f"--equal tokens: {tokens:,} tokens are fewer than the {needed:,.0f} that {least} examples of {method.preset} "
+            "likely need; raise budget.max_tokens or leave that preset out"
+        )
+    low, high = least, max(least, config.budget.max_examples) + 1
+    for _ in range(MOST_DOUBLINGS):
+        needed, examples = _foresee(config, data, high)
+        if needed > tokens:
+            break
+        low, high = high, 2 * high
+        if examples < low:  # the pool has no more
+            return max(least, examples)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if _foresee(config, data, middle)[0] <= tokens else (low, middle)
+    return low
+
+
+def _foresee(config: Config, data: RunData, examples: int) -> tuple[float, int]:
+    """Likely tokens, and the examples that can be had, of a run with so many."""
+    budget = config.budget.model_copy(update={"max_examples": examples})
+    totals = make_plan(config.model_copy(update={"budget": budget}), data, count=load_counter(config.teacher))["totals"]
+    return float(totals["tokens"]["likely"]), int(totals["examples"])

@@ -1,0 +1,188 @@
+"""What the runs of a comparison gave: figures by arm and seed, paired tests, and what nobody should overlook."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from limbeck.comparison.runs import TEACHER, ArmRun
+from limbeck.evaluation.metrics import aggregate
+from limbeck.evaluation.statistics import (
+    PARTS,
+    UNTOUCHED,
+    compare_pairs,
+    compare_with_untouched,
+    describe_gain,
+    describe_noise,
+    summarize_seeds,
+)
+from limbeck.run_folder.folder import RunFolder
+from limbeck.run_folder.status import read_spend
+from limbeck.system.files import read_json
+from limbeck.teacher.backends.shared import count_shared
+from limbeck.teacher.client.budget import Spend
+from limbeck.teacher.settings import Prices
+
+Figures = dict[str, float | None]
+
+
+def collect_results(
+    runs: Sequence[ArmRun],
+    beside: Sequence[ArmRun],
+    *,
+    tail: AbstractSet[str],
+    notes: Sequence[str],
+    equal: Sequence[str],
+    replies: Sequence[Path] | None,
+    prices: Prices | None,
+) -> dict[str, Any]:
+    """The part of ``compare.json`` that comes from run folders.
+
+    Args:
+        runs: of the arms.
+        beside: of what stands beside them, which is in no paired test.
+        tail: the tail domains, the same for all.
+        notes: what the user should know.
+        equal: what the arms were to be equal in.
+        replies: the files of shared replies, or None where the teacher's can't be shared.
+        prices: of the teacher.
+    """
+    has_prices = prices is not None
+    arms = {run.arm: dict[int, Figures]() for run in runs}
+    untouched = {arm: dict[int, Figures]() for arm in arms}
+    references: dict[str, dict[int, Figures]] = {}
+    for run in [*runs, *beside]:
+        if not run.is_finished:
+            continue
+        metrics = read_json(run.folder / "metrics.json")
+        if TEACHER in metrics:
+            references.setdefault(TEACHER, {}).setdefault(run.seed, read_accuracy(metrics[TEACHER], tail))
+        if run.arm in arms:
+            arms[run.arm][run.seed] = read_figures(run, metrics, tail, has_prices=has_prices)
+            untouched[run.arm][run.seed] = read_accuracy(metrics["baseline"], tail)
+        elif run.arm != TEACHER:
+            references.setdefault(run.arm, {})[run.seed] = read_figures(run, metrics, tail, has_prices=has_prices)
+    references = {**name_untouched(runs, untouched), **references}
+    pairs, gains = compare_pairs(arms), compare_with_untouched(arms, untouched)
+    warnings = [*_find_missing([*runs, *beside]), *_find_ended([*runs, *beside])]
+    if any(run.arm == TEACHER and run.is_finished for run in beside) and TEACHER not in references:
+        warnings.append(
+            "the teacher's own accuracy is missing: the caps of the budget do not allow its requests on all test rows"
+        )
+    warnings += _find_unequal(arms) if "examples" in equal else []
+    warnings += [text for pair in gains if (text := describe_gain(pair))]
+    warnings += [text for pair in pairs if pair["metric"] == PARTS[0] and (text := describe_noise(pair))]
+    return {
+        "main_metric": PARTS[0],
+        "tail_domains": sorted(tail),
+        "arms": {name: summarize_seeds(by_seed) for name, by_seed in arms.items()},
+        "references": {name: summarize_seeds(by_seed) for name, by_seed in references.items() if by_seed},
+        "pairs": pairs,
+        "gains": gains,
+        "charged": _sum_charged([*runs, *beside], has_prices),
+        "really_asked": _count_asked(replies, prices),
+        "jobs": max(run.read_record()["jobs"] for run in [*runs, *beside]),
+        "runs": [_describe_run(run) for run in [*runs, *beside]],
+        "warnings": warnings,
+        "notes": list(notes),
+    }
+
+
+def name_untouched(runs: Sequence[ArmRun], untouched: Mapping[str, Mapping[int, Figures]]) -> dict[str, dict[int, Figures]]:
+    """The student before training as a reference: ``untouched``, and where some arms alone write rationales, whose prompts ask
+    for them, ``untouched-label`` for the others."""
+    named: dict[str, dict[int, Figures]] = {}
+    has_rationale = {run.arm: run.config.method.has_rationale for run in runs}
+    are_mixed = len(set(has_rationale.values())) > 1
+    for arm, by_seed in untouched.items():
+        name = f"{UNTOUCHED}-label" if are_mixed and not has_rationale[arm] else UNTOUCHED
+        named[name] = {**by_seed, **named.get(name, {})}
+    both = list(named.values())
+    if len(both) > 1 and both[0] == both[1]:  # as of a classifier, whose prompts are the questions
+        return {UNTOUCHED: both[0]}
+    return named
+
+
+def read_accuracy(metrics: Mapping[str, Any], tail: AbstractSet[str]) -> Figures:
+    """The metrics that have an interval, with head and tail by the given domains: a run's own depend on its budget."""
+    found: Figures = {name: value for name, value in metrics.items() if f"{name}_ci95" in metrics}
+    for kind in ("accuracy", "f1", "rouge_l"):
+        means = {name: np.array([entry[kind]]) for name, entry in metrics["domains"].items() if kind in entry}
+        if means and f"{kind}_tail" in found:
+            parts = aggregate(means, {name: metrics["domains"][name]["count"] for name in means}, tail)
+            for part in ("head", "tail"):
+                value = parts[part]
+                found[f"{kind}_{part}"] = None if value is None else float(value[0])
+    return found
+
+
+def read_figures(run: ArmRun, metrics: Mapping[str, Any], tail: AbstractSet[str], *, has_prices: bool) -> Figures:
+    """Metrics, training examples, spend and time of one finished run."""
+    state = RunFolder(run.folder).state
+    spent = read_spend(run.folder / "ledger.sqlite")
+    return {
+        **read_accuracy(metrics, tail),
+        "examples": state["examples"],
+        "requests": spent.requests,
+        "tokens": spent.tokens,
+        "cost_usd": spent.cost_usd if has_prices else None,
+        "seconds": state.get("seconds", run.read_record()["seconds"]),  # a run of an older limbeck has the record alone
+    }
+
+
+def _find_missing(runs: Sequence[ArmRun]) -> list[str]:
+    return [
+        f"missing: {run.name} failed with exit code {record['exit_code']}: {record['last_line']}"
+        for run in runs
+        if not run.is_finished
+        for record in (run.read_record(),)
+    ]
+
+
+def _find_ended(runs: Sequence[ArmRun]) -> list[str]:
+    """Runs that a cap ended: what they show is what they could afford."""
+    ended = [run for run in runs if run.is_finished and RunFolder(run.folder).state["status"] == "budget"]
+    return [f"{run.name}: a cap of the budget ended it early, on {RunFolder(run.folder).state['examples']} examples"
+            for run in ended]  # fmt: skip
+
+
+def _find_unequal(arms: Mapping[str, Mapping[int, Figures]]) -> list[str]:
+    """Arms that were to have as many examples and have not; one that trains nothing has none by design."""
+    found = {name: {each["examples"] for each in by_seed.values()} - {0} for name, by_seed in arms.items()}
+    if len(set().union(*found.values())) < 2:
+        return []
+    shown = ", ".join(f"{name} {'/'.join(f'{count:,.0f}' for count in sorted(counts, key=float))}"  # type: ignore[arg-type]
+                      for name, counts in found.items() if counts)  # fmt: skip
+    return [f"the arms were not trained on equally many examples: {shown}"]
+
+
+def _describe_run(run: ArmRun) -> dict[str, Any]:
+    record = run.read_record()
+    return {
+        "arm": run.arm, "seed": run.seed, "folder": f"{run.arm}/{run.folder.name}", "is_finished": run.is_finished,
+        "exit_code": record["exit_code"], "last_line": "" if run.is_finished else record["last_line"],
+    }  # fmt: skip
+
+
+def _sum_charged(runs: Sequence[ArmRun], has_prices: bool) -> dict[str, float | None]:
+    """What all runs were charged together, each as if alone; those that did not finish too."""
+    spent = sum((read_spend(run.folder / "ledger.sqlite") for run in runs), Spend())
+    return {**asdict(spent), "cost_usd": spent.cost_usd if has_prices else None}
+
+
+def _count_asked(replies: Sequence[Path] | None, prices: Prices | None) -> dict[str, float | None] | None:
+    """What the teacher was really asked, and what its replies cost; None where replies can't be shared."""
+    if replies is None:
+        return None
+    counts: Counter[str] = Counter()
+    for path in replies:
+        counts.update(count_shared(path))
+    prompt, completion, cached = (counts[f"{name}_tokens"] for name in ("prompt", "completion", "cached"))
+    cost = None if prices is None else prices.compute_cost_usd(prompt, completion, cached)
+    return {name: counts[name] for name in ("requests", "replies")} | {"tokens": prompt + completion, "cost_usd": cost}

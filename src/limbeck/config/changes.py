@@ -1,0 +1,66 @@
+"""What differs between two configs, and what may: a run folder goes on where only that did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from limbeck.config.config import Config
+from limbeck.errors import ConfigError
+
+# What may differ between a run folder and the config that resumes it: it changes no example and no weight.
+CHANGEABLE = (
+    "budget.max_requests", "budget.max_tokens", "budget.max_cost_usd", "teacher.max_concurrency", "teacher.prices",
+    "evaluation.batch_size", "evaluation.shared_baseline", "data.root", "data.train", "data.dev", "data.test", "data.human",
+    "teacher.path", "teacher.templates.annotate", "teacher.templates.synthesize", "teacher.templates.generate",
+    "teacher.templates.answer", "teacher.recorded.annotations",
+    "teacher.recorded.synthesized", "teacher.tokenizer", "teacher.timeout_s", "teacher.deadline_s", "teacher.max_attempts",
+    "teacher.api_key_env", "teacher.api_key_file", "teacher.base_url", "teacher.shared_replies",
+)  # fmt: skip
+
+
+def find_differences(first: Mapping[str, Any], second: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Dotted keys whose values differ, `CHANGEABLE` ones left out."""
+    found: list[str] = []
+    for key in sorted({*first, *second}):
+        name = f"{prefix}{key}"
+        a, b = first.get(key), second.get(key)
+        if name in CHANGEABLE or a == b:
+            continue
+        found += find_differences(a, b, f"{name}.") if isinstance(a, dict) and isinstance(b, dict) else [name]
+    return found
+
+
+def check_same_run(
+    path: Path, before: Mapping[str, Any], state: Mapping[str, Any], config: Config, hashes: Mapping[str, str]
+) -> None:
+    """Refuse to go on in a run folder that another config, or other data, made.
+
+    Args:
+        path: the folder.
+        before: its ``config.yaml``; keys that limbeck has learnt since have their defaults.
+        state: its ``run.json``.
+        config: what is to be run there now.
+        hashes: of the files it names.
+
+    Raises:
+        ConfigError: the message names the keys.
+    """
+    try:
+        known_config = Config.model_validate(dict(before)).model_dump(mode="json")
+    except ValidationError:  # it has keys that are gone, which the differences name
+        known_config = dict(before)
+    different = find_differences(known_config, config.model_dump(mode="json"))
+    if different:
+        raise ConfigError(
+            f"{path} was made by another config: {', '.join(different)} differ(s). Choose another --out, or "
+            "give the old values to go on there."
+        )
+    known = state.get("data", {})
+    changed = [f"data.{name}" for name in hashes if name in known and known[name] != hashes[name]]
+    if changed or set(known) != set(hashes):
+        what = ", ".join(changed) or "the set of files"
+        raise ConfigError(f"{path} was made with other data: {what} changed. Choose another --out.")

@@ -1,0 +1,1 @@
+"""Procedural reasoning problems with exact solutions."""

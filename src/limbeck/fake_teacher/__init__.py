@@ -1,0 +1,1 @@
+"""A teacher that fails on demand."""

@@ -1,0 +1,261 @@
+"""The fake teacher: answers limbeck's prompts without understanding them, and fails as often as it is told to.
+
+It is for tests, for trying limbeck without a key, and for seeing what a run does when its teacher misbehaves. What becomes
+of a request is drawn from (seed, hash of its canonical body, how often it was seen), so neither the order of arrival nor
+timing changes it; only `capacity`, `outage` and `model_change_after` look at all requests, as they must. Where a request
+carries an ``Idempotency-Key``, what stands before its last ``-`` tells apart samples of the same body, as limbeck sends it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ssl
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated, Any
+
+from aiohttp import web
+from pydantic import Field, ValidationError, model_validator
+
+from limbeck.data.example import canonical_json, hash_text
+from limbeck.data.task import Settings
+from limbeck.errors import ConfigError
+from limbeck.fake_teacher.replies import FORMLESS, REFUSAL, draft_reply, to_cyrillic
+from limbeck.fake_teacher.server import FakeServer, Reaction, complete, refuse
+from limbeck.teacher.backends.http_parts import read_content
+
+KINDS = ("throttle", "fail", "drop", "cut", "stall", "truncate", "refuse", "empty", "filter", "malformed", "language")
+"""What can go wrong with a request; one of them at most does."""
+WARNING = "this is a fake: it understands nothing, and its replies are worth nothing for training"
+KEY_HEADER = "Idempotency-Key"
+
+Rate = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class FakeSettings(Settings):
+    """How the fake teacher behaves.
+
+    Attributes:
+        seed: of all that is drawn.
+        model: the name under which it answers.
+        latency_s, latency_spread_s: a reply comes after the first, plus a drawn share of the second.
+        throttle, fail, drop: shares of requests that get a 429 (with `retry_after_s`, if set), a 500, or an aborted
+            connection before any reply was made.
+        cut, stall: shares whose reply is made, but arrives as half of its JSON, or byte by byte over `stall_s`.
+        truncate, refuse, empty, filter, malformed, language: shares that get a whole reply of no use: half of the text, a
+            refusal, nothing, nothing for ``content_filter``, text in no form, another script.
+        model_change_after: after so many replies it answers under another name.
+        capacity: more requests than that at once are a 429.
+        outage: after so many requests it answers 503 for so many seconds, once.
+        reasoning_tokens, cached_tokens: what it counts as such, as far as a reply's limit or a prompt allows.
+        is_idempotent: whether a reply is kept by its request's ``Idempotency-Key`` and replayed without being paid again.
+    """
+
+    seed: int = 0
+    model: str = "fake-teacher"
+    latency_s: Seconds = 0.0
+    latency_spread_s: Seconds = 0.0
+    throttle: Rate = 0.0
+    retry_after_s: Seconds | None = None
+    fail: Rate = 0.0
+    drop: Rate = 0.0
+    cut: Rate = 0.0
+    stall: Rate = 0.0
+    stall_s: Seconds = 600.0
+    truncate: Rate = 0.0
+    refuse: Rate = 0.0
+    empty: Rate = 0.0
+    filter: Rate = 0.0
+    malformed: Rate = 0.0
+    language: Rate = 0.0
+    model_change_after: Count | None = None
+    capacity: Annotated[int, Field(gt=0)] | None = None
+    outage: tuple[Count, Seconds] | None = None
+    reasoning_tokens: Count = 0
+    cached_tokens: Count = 0
+    is_idempotent: bool = False
+
+    @model_validator(mode="after")
+    def _check_rates(self) -> FakeSettings:
+        rates = {kind: getattr(self, kind) for kind in KINDS if getattr(self, kind)}
+        if (total := sum(rates.values())) > 1 + 1e-9:
+            named = ", ".join(f"{kind} {rate:g}" for kind, rate in rates.items())
+            raise ValueError(f"the rates are shares of all requests, but sum to {total:g} ({named})")
+        return self
+
+
+def read_settings(flags: Mapping[str, Any]) -> FakeSettings:
+    """The settings that flags of the command line mean, milliseconds among them.
+
+    Raises:
+        ConfigError: they can't be so; the message names the flag.
+    """
+    values = {name.removesuffix("_ms") + "_s": value / 1000 for name, value in flags.items() if name.endswith("_ms")}
+    values |= {name: value for name, value in flags.items() if name in FakeSettings.model_fields}
+    try:
+        return FakeSettings(**values, is_idempotent=flags.get("idempotent", False))
+    except ValidationError as error:
+        faults = [
+            " ".join([*(f"--{str(name).replace('_', '-')}:" for name in fault["loc"][:1]),
+                      fault["msg"].removeprefix("Value error, ")])
+            for fault in error.errors()
+        ]  # fmt: skip
+        raise ConfigError("fake-teacher: " + "; ".join(faults)) from error
+
+
+class FakeTeacher(FakeServer):
+    """The server that these settings describe.
+
+    Args:
+        settings: how it behaves.
+        replies: ``(match, text, finish_reason)``: the first whose `match` occurs in the prompt is what it says.
+        tls: makes it an HTTPS server.
+
+    Attributes:
+        prompt_tokens, completion_tokens: of all replies that were made, also of those that did not arrive: what a real
+            teacher would charge for.
+    """
+
+    def __init__(
+        self,
+        settings: FakeSettings | None = None,
+        replies: Sequence[tuple[str, str, str]] = (),
+        *,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.settings = settings or FakeSettings()
+        super().__init__(Reaction({"object": "list", "data": [{"id": self.settings.model, "object": "model"}]}), tls=tls)
+        self.prompt_tokens = self.completion_tokens = 0
+        self._replies = replies
+        self._made_count = 0
+        self._seen: Counter[str] = Counter()
+        self._stored: dict[str, tuple[str, Reaction]] = {}
+        self._outage_ends_at: float | None = None
+
+    def describe(self) -> dict[str, Any]:
+        """The counts, with tokens and replays."""
+        tokens = {"prompt_tokens": self.prompt_tokens, "completion_tokens": self.completion_tokens}
+        return {**super().describe(), "replayed": self.outcomes["replay"], **tokens}
+
+    def react(self, request: web.Request, body: dict[str, Any]) -> Reaction:
+        """What is done with a chat request: see the module."""
+        settings = self.settings
+        if self._is_out():
+            return Reaction(refuse("the fake teacher is out of order", type="server_error"), 503, outcome="outage")
+        if settings.capacity is not None and self.at_once > settings.capacity:
+            return self._throttle("capacity")
+        if fault := find_body_fault(body):
+            return Reaction(refuse(fault), 400, outcome="invalid")
+        key, body_hash = request.headers.get(KEY_HEADER, ""), hash_text(canonical_json(body))
+        if key in self._stored:
+            return self._replay(key, body_hash)
+        asked = f"{settings.seed}/{body_hash}/{key.rpartition('-')[0]}"
+        digest = hashlib.sha256(f"{asked}/{self._seen[asked]}".encode()).digest()
+        self._seen[asked] += 1
+        kind, delay_s = self._draw(digest[:6]), settings.latency_s + settings.latency_spread_s * _to_share(digest[6:12])
+        if kind == "throttle":
+            return self._throttle(kind)
+        if kind == "fail":
+            return Reaction(refuse("the fake teacher failed", type="server_error"), 500, delay_s=delay_s, outcome=kind)
+        if kind == "drop":
+            return Reaction(delay_s=delay_s, is_dropped=True, outcome=kind)
+        whole = Reaction(self._answer(body, kind, asked), delay_s=delay_s, outcome=kind, body_hash=body_hash)
+        if settings.is_idempotent and key:
+            self._stored[key] = (body_hash, whole)
+        if kind == "cut":
+            text = canonical_json(whole.body)
+            return replace(whole, body=text[: len(text) // 2], body_hash="")
+        return replace(whole, trickle_s=settings.stall_s) if kind == "stall" else whole
+
+    def _is_out(self) -> bool:
+        outage = self.settings.outage
+        if outage is None or self.requests <= outage[0]:
+            return False
+        if self._outage_ends_at is None:
+            self._outage_ends_at = time.monotonic() + outage[1]
+        return time.monotonic() < self._outage_ends_at
+
+    def _throttle(self, outcome: str) -> Reaction:
+        wait_s = self.settings.retry_after_s
+        headers = {} if wait_s is None else {"Retry-After": f"{wait_s:g}"}
+        return Reaction(refuse("too many requests", type="rate_limit_error"), 429, headers, outcome=outcome)
+
+    def _replay(self, key: str, body_hash: str) -> Reaction:
+        stored_hash, reply = self._stored[key]
+        if stored_hash != body_hash:
+            return Reaction(refuse(f"{KEY_HEADER} {key} belongs to a request with another body"), 422, outcome="invalid")
+        return replace(reply, headers={"Idempotent-Replayed": "true"}, outcome="replay", body_hash="")
+
+    def _draw(self, digest: bytes) -> str:
+        """The kind of what goes wrong, or ``answer``."""
+        left = _to_share(digest)
+        for kind in KINDS:
+            left -= getattr(self.settings, kind)
+            if left < 0:
+                return kind
+        return "answer"
+
+    def _answer(self, body: dict[str, Any], kind: str, draw: str) -> dict[str, Any]:
+        """The chat completion, counted as made."""
+        settings = self.settings
+        prompt = "\n".join(read_content(message.get("content")) for message in body["messages"])
+        text, finish = self._say(body["messages"], prompt, kind, draw)
+        limit = body.get("max_completion_tokens") or body.get("max_tokens")
+        reasoning = settings.reasoning_tokens if limit is None else min(settings.reasoning_tokens, limit)
+        if limit is not None and count_tokens(text) > limit - reasoning:
+            text, finish = text.encode("utf-8", "replace")[: 4 * (limit - reasoning)].decode("utf-8", "ignore"), "length"
+        prompt_tokens, completion_tokens = count_tokens(prompt), count_tokens(text) + reasoning
+        usage: dict[str, Any] = {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens,
+                                 "total_tokens": prompt_tokens + completion_tokens}  # fmt: skip
+        if settings.reasoning_tokens:
+            usage["completion_tokens_details"] = {"reasoning_tokens": reasoning}
+        if settings.cached_tokens:
+            usage["prompt_tokens_details"] = {"cached_tokens": min(settings.cached_tokens, prompt_tokens)}
+        is_changed = settings.model_change_after is not None and self._made_count >= settings.model_change_after
+        self._made_count += 1
+        self.prompt_tokens += prompt_tokens
+        self.completion_tokens += completion_tokens
+        model = f"{settings.model}-changed" if is_changed else settings.model
+        return complete(None, model, finish, usage, refusal=text) if kind == "refuse" else complete(text, model, finish, usage)
+
+    def _say(self, messages: Sequence[dict[str, Any]], prompt: str, kind: str, draw: str) -> tuple[str, str]:
+        """The text of the reply and why it ends."""
+        if kind in ("refuse", "empty", "filter", "malformed"):
+            text = {"refuse": REFUSAL, "malformed": FORMLESS}.get(kind, "")
+            return text, "content_filter" if kind == "filter" else "stop"
+        is_foreign = kind == "language"
+        text, finish = next(((text, finish) for match, text, finish in self._replies if match in prompt), ("", ""))
+        if not finish:
+            draft = draft_reply(messages, draw)
+            text, finish = (draft.in_cyrillic() if is_foreign else draft).write(), "stop"
+        elif is_foreign:
+            text = to_cyrillic(text)
+        return (text[: len(text) // 2], "length") if kind == "truncate" else (text, finish)
+
+
+def find_body_fault(body: dict[str, Any]) -> str | None:
+    """Why a body is no chat request that the fake teacher can answer, or None."""
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not messages or not all(isinstance(message, dict) for message in messages):
+        return "messages: a list of messages is wanted"
+    if body.get("stream"):
+        return "stream: the fake teacher sends whole replies only"
+    for name in ("max_tokens", "max_completion_tokens"):
+        limit = body.get(name)
+        if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
+            return f"{name}: a whole number of at least 1 is wanted"
+    return None
+
+
+def count_tokens(text: str) -> int:
+    """What the fake teacher counts: a token for four bytes of UTF-8, rounded up."""
+    return -(-len(text.encode("utf-8", "replace")) // 4)
+
+
+def _to_share(digest: bytes) -> float:
+    """A number from 0 to below 1, of the first 48 bits."""
+    return int.from_bytes(digest[:6]) / 2**48

@@ -1,0 +1,1 @@
+"""What a run begins with: data behind its guards, and the opened backend."""

@@ -1,0 +1,1 @@
+"""BalDistill: multi-stage balanced distillation."""

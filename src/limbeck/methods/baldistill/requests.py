@@ -1,0 +1,114 @@
+"""The requests of BalDistill by stage, domain and purpose, before anything is asked. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from limbeck.config.config import Config
+from limbeck.data.pool import Pool
+from limbeck.inputs.data import RunData
+from limbeck.methods.settings import BalDistillSettings
+from limbeck.planner.estimate import NOTHING, Estimator, PlannedRequests, plan_evaluation, take_sample
+from limbeck.planner.history import Range
+from limbeck.selection.quotas import GLOBAL, Share, foresee_stages
+from limbeck.teacher.purposes import annotate, synthesize
+from limbeck.teacher.purposes.prompts import load_template
+
+# Shares of replies that are kept, where nothing is known of the teacher. Published GPT rationales kept 84% (MATH, hinted),
+# 62% (R52, label withheld or not) and 74% (BIG-Bench-Hard, blind).
+# Of what is synthesized, verification is guessed to keep as much again.
+KEPT = {"hinted": 0.85, "blind": 0.75, "synthesize": 0.85, "generate": 0.9, "verify": 0.85}
+
+
+def open_pool(data: RunData) -> Pool:
+    """The pool as the method finds it."""
+    pool = Pool(data.train)
+    pool.remove(data.unavailable)
+    return pool
+
+
+def foresee_shares(config: Config, method: BalDistillSettings, pool: Pool) -> list[dict[str, Share]]:
+    """What each domain gives in each stage where every candidate that is taken is kept."""
+    left = {domain: pool.count_left(domain) for domain in pool.domains}
+    return foresee_stages(
+        method.quota, pool.counts, left, budget=config.budget.max_examples, stages=method.stages,
+        offset=method.adaptive_offset, tail=method.tail,
+    )  # fmt: skip
+
+
+def plan_requests(
+    estimator: Estimator, method: BalDistillSettings, data: RunData, pool: Pool, stages: Sequence[Mapping[str, Share]]
+) -> list[PlannedRequests]:
+    """The requests of all stages, and of the teacher's own measurement.
+
+    A head domain replaces a rejected candidate by its next one; a tail domain has none left and has one synthesized.
+    """
+    explain, lost = foresee_annotation(estimator, method)
+    invent = foresee_synthesis(estimator, method)
+    wanted: dict[tuple[int, str, str], Range] = {}
+    for stage, shares in enumerate(stages):
+        for domain, share in shares.items():
+            if share.real and method.annotation != "none":
+                wanted[stage, "annotate", domain] = (Range(1, 1, 1) if share.role == "tail" else explain) * share.real
+            if share.synthesize:
+                lack = Range(1, 1, 1) * share.synthesize
+                is_premixed = method.pooling == "premixed"  # all in advance; a domain that runs dry repeats its own
+                key = (0 if is_premixed else stage, "synthesize", domain)
+                lack = lack if is_premixed else lack + lost * share.real
+                wanted[key] = wanted.get(key, NOTHING) + invent * lack
+                if method.verify == "vote":  # on every new example that passes the other checks
+                    votes = Range(1, max(1, invent.likely * KEPT["synthesize"]), invent.high) * method.verify_votes
+                    key = (key[0], "verify", domain)
+                    wanted[key] = wanted.get(key, NOTHING) + votes * lack
+    measured: dict[tuple[str, str], tuple[Range, Range]] = {}
+    found = []
+    for (stage, purpose, domain), tries in sorted(wanted.items(), key=lambda item: item[0][:2]):
+        if (purpose, domain) not in measured:
+            measured[purpose, domain] = measure_request(estimator, method, data, pool, purpose, domain)
+        found.append(estimator.plan(stage, domain, purpose, tries, *measured[purpose, domain]))
+    return [*found, *plan_evaluation(estimator, data)]
+
+
+def foresee_synthesis(estimator: Estimator, method: BalDistillSettings) -> Range:
+    """Requests for each new example that is kept; an earlier run's kept share counts what verification rejected."""
+    guess = KEPT["synthesize"] * (1.0 if method.verify == "none" else KEPT["verify"])
+    return estimator.foresee_tries("synthesize", guess, method.max_attempts_per_example)
+
+
+def foresee_annotation(estimator: Estimator, method: BalDistillSettings) -> tuple[Range, Range]:
+    """``(tries, lost)``: requests for each example that a head domain is to keep, and the share that a tail domain loses."""
+    if method.on_mismatch == "consume":
+        return Range(1, 1, 1), NOTHING
+    guess = KEPT.get(method.annotation, 1.0)
+    known = estimator.learned.find_kept("annotate")
+    lost = Range(0, 1 - guess, 1) if known is None else Range(1 - known.high, 1 - known.likely, 1 - known.low)
+    return estimator.foresee_tries("annotate", guess, method.max_attempts_per_example), lost
+
+
+def measure_request(
+    estimator: Estimator, method: BalDistillSettings, data: RunData, pool: Pool, purpose: str, domain: str
+) -> tuple[Range, Range]:
+    """Mean tokens of the prompt and of the reply of one request, by prompts that are really written."""
+    settings, task = estimator.config.teacher, data.task
+    template = load_template("annotate", settings.templates.get("annotate"))
+    candidates = [e for name in pool.domains if domain in (GLOBAL, name) for e in pool.candidates(name)]
+    shown = take_sample(candidates or pool.originals[domain])
+    guess = estimator.guess_reply([example.rationale for example in shown if example.rationale])
+    explained = estimator.foresee_reply("annotate", domain, guess)
+    if purpose in ("annotate", "verify"):  # a vote is a blind annotation
+        is_hinted = purpose == "annotate" and method.annotation == "hinted"
+        texts = [annotate.write_prompt(template, task, example, is_hinted=is_hinted) for example in shown]
+        reply = estimator.foresee_reply(purpose, domain, explained)
+        return estimator.foresee_prompt(purpose, [[{"role": "user", "content": text}] for text in texts]), reply
+    seeds = take_sample(pool.originals[domain])[: settings.seed_examples]
+    template = load_template("synthesize", settings.templates.get("synthesize"))
+    text = synthesize.write_prompt(
+        template, task, domain, seeds, is_domain_answer=estimator.config.data.domain == "answer", is_json=settings.json_schema
+    )
+    prompt = estimator.foresee_prompt(purpose, [[{"role": "user", "content": text}]])
+    if method.annotation != "none" and method.pooling == "shortfall":
+        # A tail domain's real examples were annotated before, and are shown with what the teacher wrote.
+        bare = sum(not example.rationale for example in seeds)
+        prompt += explained * Range(0, 1, 1) * bare
+    written = [f"{example.question} {example.rationale}" for example in seeds if example.rationale]
+    return prompt, estimator.foresee_reply(purpose, domain, estimator.guess_reply(written))

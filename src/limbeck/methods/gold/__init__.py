@@ -1,0 +1,1 @@
+"""GOLD: data-free distillation with out-of-distribution feedback."""

@@ -1,0 +1,259 @@
+"""What a round of GOLD generates, probes and feeds back; and its files."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+
+from limbeck.data.example import Example, Rejected, explain_rejects, hash_text
+from limbeck.data.overlap import DuplicateGuard, measure_similarity
+from limbeck.errors import NothingKept
+from limbeck.methods.context import Job
+from limbeck.methods.settings import GoldSettings
+from limbeck.run_folder.folder import StageFolder
+from limbeck.selection.band import choose_band, choose_compat_window
+from limbeck.selection.diverse import choose_diverse
+from limbeck.selection.rounds import Batch, share_evenly
+from limbeck.student.ifd import Score
+from limbeck.student.scores import SCORES, score_by_padded_energy
+from limbeck.system.files import read_json, read_json_lines, read_records, write_json, write_jsonl
+from limbeck.teacher.purposes.generate import HOPELESS_REJECTS, Asked, generate
+from limbeck.teacher.purposes.until_kept import Harvest, Review
+from limbeck.teacher.purposes.verify import ask_votes
+
+SHOWN_TO_PROBES = 2  # of the newest examples, which a probe must be unlike
+COMPAT_LABEL_TOKENS = 32  # the released code pads every label to so many tokens, and averages over them
+
+
+@dataclass
+class RoundFacts:
+    """What one round gave, in the order in which it was kept."""
+
+    index: int = 0
+    examples: list[Example] = field(default_factory=list)
+    probes: list[Example] = field(default_factory=list)
+    scores: list[Score] = field(default_factory=list)
+    feedback: list[Example] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    missing: dict[str, int] = field(default_factory=dict)
+    wanted: Counter[str] = field(default_factory=Counter)
+
+
+class Generation:
+    """What a run of GOLD has generated so far, and the feedback that its next prompts show.
+
+    Attributes:
+        kept: all kept examples, probes included, in the order kept.
+        reservoir: feedback of the last rounds, the newest last.
+        facts: of the round that is going on.
+    """
+
+    def __init__(self, job: Job, settings: GoldSettings, known: DuplicateGuard) -> None:
+        self.job, self.settings, self.known = job, settings, known
+        labels = list(job.task.labels)
+        groups = labels if job.is_domain_answer else sorted({example.domain for example in job.examples})
+        self.asked = Asked(job.task, groups, job.is_domain_answer, settings.attributes == "draw")
+        self.kept: list[Example] = []
+        self.reservoir: list[list[Example]] = []
+        self._before: list[Example] = []
+        self.facts = RoundFacts()
+
+    @property
+    def missing(self) -> dict[str, int]:
+        """What the round wanted and did not get, by group."""
+        return self.facts.missing
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is to be asked: a cap is spent, or all wanted examples are kept."""
+        return self.job.teacher.budget.exhausted is not None or len(self.kept) >= self.job.max_examples
+
+    def begin(self, index: int) -> None:
+        """Begin a round."""
+        self.facts, self._before = RoundFacts(index), self.kept
+
+    def end(self) -> None:
+        """End a round: its examples before its probes, in the order in which a resumed run reads them."""
+        self.kept = [*self._before, *self.facts.examples, *self.facts.probes]
+
+    def generate(self, batches: Sequence[Batch], place: str) -> None:
+        """Generate batches, at most as many examples as are still wanted; feedback is shown in those that are to show it."""
+        wanted: Counter[tuple[str, bool]] = Counter()
+        left = self.job.max_examples - len(self.kept)
+        for batch in batches:
+            size = min(batch.size, left)
+            left -= size
+            has_feedback = batch.has_feedback and any(self.reservoir)
+            for group, count in share_evenly(size, self.asked.groups, batch.index * batch.size).items():
+                wanted[group, has_feedback] += count
+        self._ask(wanted, "synthesize", place)
+
+    def probe(self, size: int) -> None:
+        """Have the teacher write examples that are unlike those shown."""
+        size = min(size, self.job.max_examples - len(self.kept))
+        shares = share_evenly(size, self.asked.groups, self.facts.index * size)
+        self._ask(Counter({(group, False): count for group, count in shares.items()}), "probe", "probe")
+
+    def _ask(self, wanted: Counter[tuple[str, bool]], purpose: str, place: str) -> None:
+        if not wanted.total():
+            return
+        job, settings, facts = self.job, self.settings, self.facts
+        job.say(
+            f"{'probing' if purpose == 'probe' else 'generating'} {wanted.total()} examples", len(self.kept), job.max_examples
+        )
+        newest = self.kept[-SHOWN_TO_PROBES:]
+
+        def show(has_feedback: bool, draw: random.Random) -> list[Example]:
+            human = draw.sample(list(job.examples), min(job.teacher.settings.seed_examples, len(job.examples)))
+            if purpose == "probe":
+                return [*human, *newest]
+            return [*human, *(self._draw_feedback(draw) if has_feedback else ())]
+
+        harvest = generate(
+            job.teacher, wanted, show, asked=self.asked, purpose=purpose, place=place, stage=facts.index, seed=job.seed,
+            max_attempts=1 if settings.compat else settings.max_attempts_per_example, duplicates=self.known, leaks=job.leaks,
+            temperature=self._find_temperature(), find_reason=job.find_training_fault,
+            review=Review(self._relabel, settings.relabel_votes) if settings.relabel_votes else None,
+        )  # fmt: skip
+        (facts.probes if purpose == "probe" else facts.examples).extend(harvest.kept)
+        self._keep(harvest, wanted)
+
+    def _keep(self, harvest: Harvest, wanted: Counter[tuple[str, bool]]) -> None:
+        facts = self.facts
+        self.kept = [*self.kept, *harvest.kept]
+        facts.rejected += harvest.rejected
+        kept = Counter(example.domain for example in harvest.kept)
+        asked: Counter[str] = Counter()
+        for (group, _), count in wanted.items():
+            asked[group] += count
+        facts.wanted += asked
+        facts.missing = dict(Counter(facts.missing) + (asked - kept))
+        if not self.kept and len(harvest.rejected) >= min(HOPELESS_REJECTS, wanted.total()) and not self.is_over:
+            write_jsonl(self.job.folder.round(facts.index).path / "rejected.jsonl", facts.rejected)
+            raise NothingKept(
+                f"the teacher {self.job.teacher.settings.model!r} does not follow the form: none of its first "
+                f"{len(harvest.rejected)} replies could be kept ({explain_rejects(harvest.rejected, most=3)}). They are in "
+                f"{self.job.folder.round(facts.index).path / 'rejected.jsonl'}; a prompt of your own "
+                "(teacher.templates.generate) or other task.checks may help."
+            )
+
+    def _find_temperature(self) -> float | None:
+        if self.settings.temperatures is None:
+            return None
+        first, last = self.settings.temperatures
+        return round(first + (last - first) * len(self.kept) / self.job.max_examples, 3)
+
+    def _draw_feedback(self, draw: random.Random) -> list[Example]:
+        found = [example for feedback in self.reservoir for example in feedback]
+        shown = self.settings.feedback_shown
+        return found if shown is None else draw.sample(found, min(shown, len(found)))
+
+    def _relabel(self, examples: Sequence[Example]) -> list[Example | Rejected]:
+        """Keep what the teacher, asked again without the label, answers alike: a check of noise that knows no energy."""
+        return ask_votes(
+            self.job.teacher, examples, self.job.task, stage=self.facts.index, votes=self.settings.relabel_votes,
+            agreement=self.settings.relabel_agreement, reason="relabelled", is_reasoned=False,
+        )  # fmt: skip
+
+    def choose_feedback(self, folder: StageFolder) -> None:
+        """Score the probes and choose those that the next prompts show (GOLD §2.3 of the notes).
+
+        Every kind of feedback gives as many as the band does, so that arms differ in *which* are shown and in nothing else. An
+        empty choice keeps what is there.
+        """
+        facts, settings = self.facts, self.settings
+        needs_student = settings.feedback in ("error", "energy")
+        facts.scores = self._score(folder) if needs_student and facts.probes else []
+        by_group: dict[str, list[Example]] = {}
+        for probe in facts.probes:
+            is_by_label = self.job.is_domain_answer and not settings.compat  # the released code ranks a batch as a whole
+            by_group.setdefault(probe.domain if is_by_label else "", []).append(probe)
+        chosen = {name for group, probes in by_group.items() for name in self._choose(group, probes)}
+        facts.feedback = [probe for probe in facts.probes if probe.id in chosen]
+        self._store_feedback()
+
+    def _store_feedback(self) -> None:
+        if self.facts.feedback:
+            self.reservoir = [*self.reservoir, self.facts.feedback][-self.settings.reservoir_rounds :]
+
+    def _choose(self, group: str, probes: Sequence[Example]) -> list[str]:
+        settings, place = self.settings, f"feedback/{self.job.seed}/{self.facts.index}/{group}"
+        ids = {probe.id for probe in probes}
+        at_random = sorted(ids, key=lambda name: hash_text(f"{place}/{name}"))
+        by_id = {score.id: score for score in self.facts.scores if score.id in ids}
+        if settings.feedback == "energy":
+            energy = {name: float(score.parts["energy"]) for name, score in by_id.items()}
+            band = choose_compat_window(energy) if settings.compat else choose_band(energy, *settings.band)
+            if settings.feedback_size is None:
+                return band
+            texts = {probe.id: probe.question for probe in probes}
+            return choose_diverse(band, settings.feedback_size, lambda a, b: 1 - measure_similarity(texts[a], texts[b]))
+        size = len(choose_band(dict.fromkeys(ids, 0.0), *settings.band))
+        size = min(size, settings.feedback_size or size)
+        if settings.feedback == "error":
+            wrong = [score for score in by_id.values() if not score.parts["is_correct"]]
+            return [score.id for score in sorted(wrong, key=lambda score: (-float(score.parts["nll"]), score.id))][:size]
+        return at_random[:size]
+
+    def _score(self, folder: StageFolder) -> list[Score]:
+        job, probes = self.job, self.facts.probes
+        student = job.load(folder) if folder.student.exists() else job.load_untouched()
+        job.say(f"scoring {len(probes)} probes", 0, 0)
+        score_function = score_by_padded_energy(COMPAT_LABEL_TOKENS) if self.settings.compat else SCORES["energy"]
+        scores = score_function(student, probes, job.encoder, max_new_tokens=1, batch_size=job.evaluation.batch_size)
+        if self.settings.feedback != "error":
+            return scores
+        predictions = job.measure(student, probes, f"measuring {len(probes)} probes")
+        is_correct = {prediction.id: prediction.is_correct for prediction in predictions}
+        return [
+            Score(score.id, score.domain, score.score, {**score.parts, "is_correct": is_correct[score.id]}) for score in scores
+        ]
+
+    def restore(self, facts: RoundFacts) -> None:
+        """Take up a round that is done already."""
+        self.facts, self._before = facts, self.kept
+        self.end()
+        for example in (*facts.examples, *facts.probes):
+            self.known.add(example)
+        self._store_feedback()
+
+
+def write_round(folder: StageFolder, generation: Generation) -> None:
+    """Write what a round gave; the marker `done` is the caller's."""
+    facts = generation.facts
+    scores = {score.id: score for score in facts.scores}
+    made, probed = (Counter(example.domain for example in group) for group in (facts.examples, facts.probes))
+    domains = {
+        group: {
+            "quota": facts.wanted[group], "role": "generated", "left": 0, "real": 0,
+            "synthesized": made[group] + probed[group], "probes": probed[group], "duplicates": 0,
+            "missing": facts.missing.get(group, 0),
+        }
+        for group in generation.asked.groups
+    }  # fmt: skip
+    is_cut_short = generation.job.teacher.budget.exhausted is not None
+    write_json(folder.path / "quotas.json", {"stage": facts.index, "is_cut_short": is_cut_short, "domains": domains})
+    write_jsonl(folder.path / "rejected.jsonl", facts.rejected)
+    write_jsonl(folder.path / "feedback.jsonl", facts.feedback)
+    rows = [
+        {**probe.to_json(), "scores": asdict(scores[probe.id])["parts"] if probe.id in scores else None}
+        for probe in facts.probes
+    ]
+    write_jsonl(folder.path / "probes.jsonl", rows)
+    write_jsonl(folder.path / "examples.jsonl", facts.examples)
+
+
+def read_round(folder: StageFolder, generation: Generation) -> None:
+    """Read what `write_round` wrote, and let the generation go on from it."""
+    probes = [
+        Example.from_json({name: value for name, value in row.items() if name != "scores"})
+        for row in read_json_lines(folder.path / "probes.jsonl")
+    ]
+    facts = read_json(folder.path / "quotas.json")
+    generation.restore(RoundFacts(
+        facts["stage"], read_records(folder.path / "examples.jsonl", Example.from_json), probes,
+        feedback=read_records(folder.path / "feedback.jsonl", Example.from_json),
+        missing={name: entry["missing"] for name, entry in facts["domains"].items() if entry["missing"]},
+    ))  # fmt: skip

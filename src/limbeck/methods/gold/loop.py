@@ -1,0 +1,105 @@
+"""GOLD: data-free distillation, steered by what the student does not know.
+
+Gholami, Akbari, Hu, Masrani, Wang, Zhang: "GOLD: Generalized Knowledge Distillation via Out-of-Distribution-Guided
+Language Data Generation", Findings of NAACL 2024, arXiv 2403.19754.
+
+Mechanism: the teacher gets a task description and a few human examples, and generates a batch at a time. Round after round
+the student learns what was generated; the teacher writes probes that are to be unlike it; the student's energy ranks them;
+those of the middle-high band are neither known already nor likely noise, and are shown in the prompts that follow. In the end
+a fresh student is trained on everything, probes included, with a loss that bounds what a wrong label can do.
+
+Deviations, each a setting or stated where it happens: the band counts the probes that are valid (``compat``: the window of
+the released code); padding has no part in the energy (``compat``: it has); feedback is shown in the conversation like a human
+example; batches are balanced over labels by request, where the released code draws labels at random; rejected replies are
+replaced (``compat``: they are not); the final student is judged by held-out *generated* examples, where the released code
+looks at the test set after every epoch. Seq2seq tasks follow the classification schedule, since theirs is an accident of
+nested conditions in the released code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from limbeck.data.example import Example
+from limbeck.methods.context import Distillation, Job, add_counts
+from limbeck.methods.gold.final import train_final
+from limbeck.methods.gold.generation import Generation, read_round, write_round
+from limbeck.methods.settings import GoldSettings
+from limbeck.methods.watch import make_guard, watch_diversity
+from limbeck.run_folder.folder import StageFolder
+from limbeck.selection.rounds import Round, make_rounds
+
+
+def run_gold(job: Job, settings: GoldSettings) -> Distillation:
+    """The whole method. Finished rounds are read from the run folder instead of done again.
+
+    Raises:
+        NothingKept: the teacher does not follow the form; the message has the most frequent reasons.
+        TeacherError: the teacher failed every request.
+    """
+    known = make_guard(job, settings.near_duplicates, settings.near_duplicate_cosine)
+    result = Distillation()
+    generation = Generation(job, settings, known)
+    last: StageFolder | None = None
+    for plan in make_rounds(
+        rounds=settings.rounds, batches_per_round=settings.batches_per_round, batch_size=settings.batch_size,
+        probe_size=settings.probes, feedback_rate=settings.feedback_rate, is_compat=settings.compat,
+    ):  # fmt: skip
+        if len(result.training_set) >= job.max_examples:
+            break
+        job.begin_stage(plan.index)
+        folder = job.folder.round(plan.index)
+        if folder.is_done:
+            read_round(folder, generation)
+        else:
+            run_round(job, settings, generation, plan, folder, last)
+        watch_diversity(job, known, folder, generation.kept)
+        result.training_set, result.missing = generation.kept, add_counts(result.missing, generation.missing)
+        result.is_cut_short = job.teacher.budget.exhausted is not None
+        if result.is_cut_short:
+            break
+        folder.mark_done()
+        if last is not None and folder.student.exists():
+            last.drop_student()  # the next round goes on from this one's
+        last = folder if folder.student.exists() else last
+    if len(result.training_set) >= job.max_examples:
+        result.missing = {}  # what one round lacked a later one has made up for
+    if result.training_set:
+        job.begin_stage(None)
+        result.last_stage = train_final(job, settings, result.training_set)
+    return result
+
+
+def run_round(
+    job: Job, settings: GoldSettings, generation: Generation, plan: Round, folder: StageFolder, last: StageFolder | None
+) -> None:
+    """One round: generate, update the student, probe, feed back (GOLD §2.1 of the notes, steps 1 to 5)."""
+    known_to_student = list(generation.kept)
+    generation.begin(plan.index)
+    generation.generate(plan.lead, "lead")
+    if settings.feedback != "none" and not generation.is_over:
+        if not settings.compat:
+            known_to_student = generation.kept
+        if settings.feedback in ("error", "energy"):
+            update(job, settings, folder, plan.index, known_to_student, last)
+        generation.probe(plan.probe_size)
+        generation.choose_feedback(folder)
+    generation.generate(plan.rest, "rest")
+    generation.end()
+    write_round(folder, generation)
+
+
+def update(
+    job: Job, settings: GoldSettings, folder: StageFolder, index: int, training_set: Sequence[Example], last: StageFolder | None
+) -> None:
+    """Train the round's student on what was kept so far, with plain cross-entropy (GOLD §2.2 of the notes, student update)."""
+    changes: dict[str, object] = {
+        "epochs": settings.update_epochs, "loss": "cross_entropy", "schedule": "constant", "warmup_ratio": 0.0,
+    }  # fmt: skip
+    if settings.compat:
+        changes |= {"learning_rate": 5e-5, "batch_size": 8, "epochs": 1, "lora": None}
+    if training_set:
+        job.train(
+            folder, training_set, place=("round", index), training=job.training.model_copy(update=changes),
+            start_from=last if settings.student_init == "continue" else None,
+        )  # fmt: skip

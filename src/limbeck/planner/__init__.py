@@ -1,0 +1,1 @@
+"""Estimates of requests, tokens, money and time before anything is spent."""

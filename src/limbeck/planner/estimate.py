@@ -1,0 +1,232 @@
+"""What requests and training are likely to cost, before anything is asked: ranges of tokens, money and seconds. No torch."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from limbeck.config.config import Config
+from limbeck.data.example import Example
+from limbeck.evaluation.metrics import choose_examples
+from limbeck.inputs.data import RunData
+from limbeck.packaged import PACKAGED, PREFIX
+from limbeck.planner.history import BOUNDS, UNLEARNED, Learned, Range
+from limbeck.planner.tokens import CHAT_TOKENS, Messages, TokenCounter
+from limbeck.teacher.purposes.answer import write_answer_prompt
+from limbeck.teacher.purposes.prompts import load_template
+from limbeck.teacher.request import estimate_tokens
+
+SAMPLE = 16  # examples of a domain whose prompts are counted
+# Reply lengths as shares of teacher.max_tokens, and as multiples of the rationales that the data has.
+REPLY_SHARE = (0.03, 0.3, 1.0)
+REPLY_MULTIPLE = (0.5, 1.0, 2.0)
+LABEL_REPLY = Range(2, 4, 8)
+PROMPT_DOUBT = Range(0.8, 1.0, 1.6)  # how far off counting bytes may be
+REPLY_TOKENS_PER_S = (100.0, 50.0, 20.0)
+# Student tokens per second and billion parameters: two CPU cores, and one data-centre GPU.
+TRAIN_TOKENS_PER_S = {"cpu": 60.0, "gpu": 8_000.0}
+GENERATE_TOKENS_PER_S = {"cpu": 36.0, "gpu": 4_000.0}
+EMBEDDED_TOKENS_PER_S = 180.0  # SmolLM2-135M on two CPU cores, benchmarks/embedded_slots.py
+REMOTE = ("openai_compatible",)
+NOTHING = Range(0, 0, 0)
+
+
+@dataclass(frozen=True)
+class PlannedRequests:
+    """What one stage will ask about one domain for one purpose, by the words that the ledger has for them.
+
+    Attributes:
+        domain: `GLOBAL` where a quota is not split by domain.
+        requests: attempts that leave the machine.
+        prompt_tokens, completion_tokens: of all of them.
+        cost_usd: None where no prices are given.
+        seconds: of waiting.
+    """
+
+    stage: int
+    domain: str
+    purpose: str
+    requests: Range
+    prompt_tokens: Range
+    completion_tokens: Range
+    cost_usd: Range | None
+    seconds: Range
+
+    def add(self, other: PlannedRequests) -> PlannedRequests:
+        """This with more requests of the same stage, domain and purpose."""
+        return replace(
+            self, requests=self.requests + other.requests, prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens, seconds=self.seconds + other.seconds,
+            cost_usd=None if self.cost_usd is None or other.cost_usd is None else self.cost_usd + other.cost_usd,
+        )  # fmt: skip
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dictionary, as in ``plan --json``."""
+        facts = {name: value for name, value in asdict(self).items() if name != "seconds"}
+        return {**facts, "cost_usd": facts["cost_usd"] or {"low": None, "likely": None, "high": None}}
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """Turns what is wanted into requests, tokens and money: by what earlier replies taught, else by guesses.
+
+    Attributes:
+        count: counts tokens as the teacher does, as far as that is known.
+        learned: of an earlier ledger.
+    """
+
+    config: Config
+    count: TokenCounter
+    learned: Learned = UNLEARNED
+
+    def foresee_tries(self, purpose: str, kept: float, max_attempts: int) -> Range:
+        """Requests for each example that is kept: one at least, and all attempts at most.
+
+        Args:
+            purpose: whose kept share may have been learned.
+            kept: share of the replies that are kept, where nothing was learned.
+            max_attempts: bounds it.
+        """
+        known = self.learned.find_kept(purpose)
+        if known is None:
+            return Range(1, min(1 / kept, max_attempts), max_attempts)
+        return Range(
+            *(min(1 / share if share else max_attempts, max_attempts) for share in (known.high, known.likely, known.low))
+        )
+
+    def foresee_prompt(self, purpose: str, prompts: Sequence[Messages]) -> Range:
+        """Mean tokens of a prompt, by prompts that are really written; corrected by what the teacher counted earlier."""
+        mean = sum(map(self.count.count_prompt, prompts)) / len(prompts)
+        factor = self.learned.find_prompt_factor(purpose)
+        if factor is None:
+            factor = Range(1, 1, 1) if self.count.is_exact else PROMPT_DOUBT
+        return factor * mean
+
+    def foresee_reply(self, purpose: str, domain: str, guess: Range) -> Range:
+        """Tokens of a reply: as those of the ledger, else the guess; never more than ``teacher.max_tokens``."""
+        known = self.learned.find_reply(purpose, domain) or guess
+        most = self.config.teacher.max_tokens
+        return Range(min(known.low, most), min(known.likely, most), min(known.high, most))
+
+    def guess_reply(self, texts: Sequence[str]) -> Range:
+        """Tokens of a reply of the kind of some texts; a share of the limit where there are none."""
+        if not texts:
+            return Range(*(share * self.config.teacher.max_tokens for share in REPLY_SHARE))
+        typical = sum(map(self.count.count, texts)) / len(texts) + CHAT_TOKENS
+        return Range(*(share * typical for share in REPLY_MULTIPLE))
+
+    def plan(self, stage: int, domain: str, purpose: str, tries: Range, prompt: Range, reply: Range) -> PlannedRequests:
+        """So many replies wanted, of so many prompt and reply tokens each, with the attempts and seconds they take."""
+        settings = self.config.teacher
+        prompts, replies = prompt * tries, reply * tries
+        cost = None
+        if settings.prices is not None:
+            cost = Range(*(settings.prices.compute_cost_usd(getattr(prompts, name), getattr(replies, name)) for name in BOUNDS))
+        seconds = NOTHING
+        if settings.backend == "embedded":
+            seconds = replies * (1 / EMBEDDED_TOKENS_PER_S)
+        elif settings.backend in REMOTE:
+            each = Range(*(0.5 + tokens / speed for tokens, speed in
+                           zip((reply.low, reply.likely, reply.high), REPLY_TOKENS_PER_S, strict=True)))  # fmt: skip
+            seconds = each * tries * (1 / settings.max_concurrency)
+        requests = tries * self.learned.find_attempts(purpose)
+        return PlannedRequests(stage, domain, purpose, requests, prompts, replies, cost, seconds)
+
+    def describe(self) -> dict[str, Any]:
+        """What the estimate rests on, for ``assumptions``."""
+        learned = self.learned.to_json() if self.learned.replies else None
+        return {"tokenizer": self.count.name, "chat_template": self.count.template_name, "learned": learned}
+
+
+def sum_requests(rows: Sequence[PlannedRequests], config: Config) -> dict[str, Any]:
+    """``requests``, ``tokens`` and ``cost_usd`` of a plan's totals: the sums over its rows; nulls where no prices are given."""
+    requests, tokens, cost = NOTHING, NOTHING, NOTHING
+    for row in rows:
+        requests, tokens = requests + row.requests, tokens + row.prompt_tokens + row.completion_tokens
+        cost += row.cost_usd or NOTHING
+    has_prices = config.teacher.prices is not None
+    return {"requests": asdict(requests), "tokens": asdict(tokens),
+            "cost_usd": asdict(cost) if has_prices else dict.fromkeys(BOUNDS)}  # fmt: skip
+
+
+def plan_evaluation(estimator: Estimator, data: RunData) -> list[PlannedRequests]:
+    """The teacher's own measurement (``evaluation.teacher``): one request a test row."""
+    config, found = estimator.config, []
+    if not config.evaluation.teacher:
+        return []
+    by_domain: dict[str, list[Example]] = {}
+    for example in choose_examples(data.test, config.evaluation.max_examples, config.seed):
+        by_domain.setdefault(example.domain, []).append(example)
+    for domain, rows in by_domain.items():
+        each = Range(len(rows), len(rows), len(rows))
+        found.append(plan_answers(estimator, data, rows, "evaluate", 0, domain, each))
+    return found
+
+
+def plan_answers(
+    estimator: Estimator, data: RunData, rows: Sequence[Example], purpose: str, stage: int, domain: str, tries: Range
+) -> PlannedRequests:
+    """So many questions to the teacher of the kind of some rows (`limbeck.teacher.purposes.answer`)."""
+    shown = take_sample(rows)
+    template = load_template("answer", estimator.config.teacher.templates.get("answer"))
+    prompts = [[{"role": "user", "content": write_answer_prompt(template, data.task, example)}] for example in shown]
+    guess = estimator.guess_reply([data.task.answer_prefix + example.answer for example in shown])
+    if data.task.answer == "label":
+        guess = LABEL_REPLY
+    prompt, reply = estimator.foresee_prompt(purpose, prompts), estimator.foresee_reply(purpose, domain, guess)
+    return estimator.plan(stage, domain, purpose, tries, prompt, reply)
+
+
+def take_sample(examples: Sequence[Example]) -> Sequence[Example]:
+    """At most `SAMPLE` of the examples, evenly spread."""
+    return examples[:: max(1, len(examples) // SAMPLE)][:SAMPLE]
+
+
+def measure_question(config: Config, data: RunData) -> float:
+    """Mean tokens of a student's prompt; a classifier reads the question alone."""
+    sample = data.train[:: max(1, len(data.train) // 200)]
+    if config.student.kind == "classifier":
+        return sum(estimate_tokens(e.question) for e in sample) / len(sample)
+    prompt = sum(estimate_tokens(e.question + data.task.instruction) for e in sample) / len(sample) + CHAT_TOKENS
+    return prompt + (estimate_tokens(data.task.describe_labels()) if data.task.labels and config.student.lists_labels else 0)
+
+
+def count_measured(config: Config, rows: Sequence[Example]) -> int:
+    """How many of the rows are measured."""
+    return min(len(rows), config.evaluation.max_examples or len(rows))
+
+
+def estimate_seconds(config: Config, trained_tokens: float, generated_tokens: float) -> Range:
+    """The seconds that so many tokens take the student on this machine, a third to three times of it."""
+    device = "gpu" if shutil.which("nvidia-smi") else "cpu"
+    cores = 1.0 if device == "gpu" else (os.cpu_count() or 2) / 2
+    speed = cores / guess_billions(config.student.model)
+    likely = trained_tokens / (TRAIN_TOKENS_PER_S[device] * speed) + generated_tokens / (GENERATE_TOKENS_PER_S[device] * speed)
+    return Range(likely / 3, likely, likely * 3)
+
+
+def guess_billions(model: str) -> float:
+    """Parameters of a model in billions, by the size in its name or by its weights; 1 where neither tells."""
+    if model.removeprefix(PREFIX) in PACKAGED:
+        return PACKAGED[model.removeprefix(PREFIX)].billions
+    named = re.search(r"(\d+(?:\.\d+)?)\s*([bm])(?![a-z])", Path(model).name, re.IGNORECASE)
+    if named:
+        return float(named[1]) * (1e-3 if named[2].lower() == "m" else 1.0)
+    weights = sum(path.stat().st_size for path in Path(model).glob("*.safetensors")) if Path(model).is_dir() else 0
+    return weights / 4e9 if weights else 1.0
+
+
+def find_cap_warnings(config: Config, totals: Mapping[str, Any]) -> list[str]:
+    """Caps that are below what is likely to be spent."""
+    warnings = []
+    for name, cap in (("requests", config.budget.max_requests), ("tokens", config.budget.max_tokens),
+                      ("cost_usd", config.budget.max_cost_usd)):  # fmt: skip
+        likely = totals[name]["likely"]
+        if cap is not None and likely is not None and likely > cap:
+            warnings.append(f"budget.max_{name} = {cap:g} is below the {likely:.6g} that are likely; the run would end early")
+    return warnings

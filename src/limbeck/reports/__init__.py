@@ -1,0 +1,1 @@
+"""What a run folder says, as tables and Markdown."""

@@ -1,0 +1,1 @@
+"""One run from config to student, and the evaluation of a student."""

@@ -1,0 +1,1 @@
+"""Asking, paying and remembering."""

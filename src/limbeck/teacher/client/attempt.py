@@ -1,0 +1,112 @@
+"""One attempt: reserve budget → note the intent → send → settle → store."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from limbeck.errors import BudgetExhausted
+from limbeck.teacher.client.budget import Budget, Spend
+from limbeck.teacher.client.concurrency import Gate
+from limbeck.teacher.client.ledger import Ledger
+from limbeck.teacher.request import Backend, BackendError, Reply, TeacherRequest
+from limbeck.teacher.settings import TeacherSettings
+
+MANY_MODELS = 6  # names of models that are told; one that changes with each reply would tell of nothing else
+
+
+class Sender:
+    """Sends and pays. No attempt leaves without its reservation and its intent, and none ends without being settled.
+
+    Attributes:
+        models: names under which the teacher has answered, in this process or an earlier one.
+    """
+
+    def __init__(
+        self,
+        gate: Gate,
+        ledger: Ledger,
+        budget: Budget,
+        settings: TeacherSettings,
+        on_settled: Callable[[TeacherRequest], None],
+        on_note: Callable[[str], None],
+    ) -> None:
+        self.models: set[str] = set()
+        self._gate, self._ledger, self._budget, self._settings = gate, ledger, budget, settings
+        self._on_settled, self._on_note = on_settled, on_note
+        self._settled = asyncio.Condition()
+        self._has_noted_excess = False
+
+    def recall_models(self) -> None:
+        """Find the models of earlier processes in the ledger."""
+        if not self.models:
+            self.models = set(self._ledger.count_models())
+
+    async def send(self, backend: Backend, request: TeacherRequest) -> Reply:
+        """Make one attempt.
+
+        Raises:
+            BudgetExhausted: a cap does not allow it; nothing was sent.
+            BackendError: the teacher gave no reply.
+        """
+        most = self.find_most(request)
+        await self._reserve(most)
+        real = most  # what is not known to be less counts in full
+        try:
+            number = await self._ledger.write_intent(request, most)
+            began = time.monotonic()
+            try:
+                reply = await backend.send(request)
+            except BackendError as failure:
+                await self._ledger.write_failure(request, number, failure)
+                real = most if failure.is_maybe_paid else Spend(requests=not failure.is_unsent)
+                raise
+            self._gate.succeed(time.monotonic() - began)
+            cost = self._cost(reply.prompt_tokens, reply.completion_tokens, reply.cached_tokens)
+            await self._ledger.write_reply(request, number, reply, cost)
+            real = Spend(1, reply.prompt_tokens + reply.completion_tokens, cost or 0.0)
+            self._check_reply(reply, real, most)
+            return reply
+        finally:
+            self._budget.settle(most, real)
+            async with self._settled:
+                self._settled.notify_all()
+            self._on_settled(request)
+
+    async def _reserve(self, most: Spend) -> None:
+        """Reserve, waiting while requests in flight may still give back what they reserved too much."""
+        while True:
+            if self._budget.exhausted is not None:
+                raise self._budget.exhausted
+            try:
+                return self._budget.reserve(most)
+            except BudgetExhausted as exhausted:
+                if self._budget.reserved.requests == 0:
+                    self._budget.exhausted = exhausted
+                    raise
+            async with self._settled:
+                await self._settled.wait()
+
+    def find_most(self, request: TeacherRequest) -> Spend:
+        """The most that an attempt of a request can cost."""
+        reply_tokens = request.reply_token_bound
+        return Spend(1, request.token_bound, self._cost(request.token_bound - reply_tokens, reply_tokens) or 0.0)
+
+    def _cost(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float | None:
+        prices = self._settings.prices
+        return None if prices is None else prices.compute_cost_usd(prompt_tokens, completion_tokens, cached_tokens)
+
+    def _check_reply(self, reply: Reply, real: Spend, most: Spend) -> None:
+        """Say what the user did not ask for: another model than before, or a charge above what was reserved."""
+        if self.models and reply.model not in self.models and len(self.models) < MANY_MODELS:
+            before = ", ".join(sorted(map(repr, self.models)))
+            self._on_note(f"the teacher now answers as {reply.model!r}, before as {before}; the run goes on")
+        if len(self.models) < MANY_MODELS:
+            self.models.add(reply.model)
+        if real.tokens > most.tokens and not self._has_noted_excess:
+            self._has_noted_excess = True
+            self._on_note(
+                f"the teacher counts {real.tokens} tokens for a request of at most {most.tokens} by its bytes and limit; it "
+                "is charged as the teacher says, so a token or money cap may be passed by that much"
+            )

@@ -1,0 +1,267 @@
+"""Asking: ledger hit? → enter the gate → send and pay → try again while there is patience."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any
+
+from limbeck.errors import BudgetExhausted, TeacherError
+from limbeck.teacher.client.attempt import Sender
+from limbeck.teacher.client.budget import Budget, Spend, check_prices
+from limbeck.teacher.client.concurrency import Gate
+from limbeck.teacher.client.ledger import Ledger
+from limbeck.teacher.client.retry import Patience
+from limbeck.teacher.request import About, Backend, BackendError, Reply, TeacherRequest
+from limbeck.teacher.settings import TeacherSettings
+
+FIRST_BACKOFF_S = 0.5
+MANY_FAILURES = 8
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one request: a reply, or the reason why there is none.
+
+    The reasons are ``failed`` (all attempts did), ``budget`` (a cap does not allow it), and ``unavailable`` (the backend
+    can't answer it); the last two were never sent.
+    """
+
+    request: TeacherRequest
+    reply: Reply | None
+    reason: str = ""
+    detail: str = ""
+
+
+def check_teacher(backend: Backend, settings: TeacherSettings) -> str:
+    """Find out, without paying, whether the teacher can be asked; a remark for the user, or an empty text.
+
+    Raises:
+        TeacherError: it can't.
+    """
+
+    async def check() -> str:
+        try:
+            return await backend.check()
+        finally:
+            await backend.close()  # its connections belong to this call's event loop
+
+    try:
+        return asyncio.run(check())
+    except BackendError as failure:
+        raise TeacherError(f"teacher {settings.model!r} ({settings.backend}): {failure}") from failure
+
+
+class Teacher:
+    """A backend with a ledger and a budget. The only way by which anything is asked and paid."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        ledger: Ledger,
+        budget: Budget,
+        settings: TeacherSettings,
+        *,
+        on_settled: Callable[[TeacherRequest], None] = lambda request: None,
+        on_note: Callable[[str], None] = lambda text: None,
+        on_state: Callable[[Mapping[str, Any]], None] = lambda facts: None,
+    ) -> None:
+        """`on_settled` hears of each attempt that ended, `on_note` what the user should know, `on_state` how the breaker is."""
+        check_prices(budget.settings, settings)
+        self.backend, self.ledger, self.budget, self.settings = backend, ledger, budget, settings
+        self._on_note, self._on_state = on_note, on_state
+        self._gate = Gate(settings.max_concurrency, first_pause_s=FIRST_BACKOFF_S, on_state=self._report_state)
+        self._sender = Sender(self._gate, ledger, budget, settings, on_settled, on_note)
+        self._last_error = ""
+        self._has_answered = False
+        self._fatal: BackendError | None = None
+        self._unsupported: set[str] = set()
+        self._runner = asyncio.Runner()  # one loop for all calls, so that a backend's connections live on
+
+    def __enter__(self) -> Teacher:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._runner.run(self.ledger.drain())  # replies that have arrived are paid, whatever ended the run
+        self._runner.run(self.backend.close())
+        self._runner.close()
+
+    def make_request(
+        self,
+        prompt: str | Sequence[Mapping[str, str]],
+        about: About,
+        *,
+        sample: int = 0,
+        schema: Mapping[str, Any] | None = None,
+        temperature: float | None = None,
+    ) -> TeacherRequest:
+        """A request with this teacher's sampling settings.
+
+        Args:
+            prompt: the one user message, or the messages of a conversation.
+            about: what it is for.
+            sample: tells apart requests with the same prompt.
+            schema: the JSON schema of the reply, sent where ``teacher.json_schema`` says so.
+            temperature: in place of the setting; a teacher whose setting is null is never sent one.
+        """
+        settings = self.settings
+        sampling: dict[str, Any] = {settings.max_tokens_field: settings.max_tokens, **settings.extra_body}
+        if settings.temperature is not None:
+            sampling["temperature"] = settings.temperature if temperature is None else temperature
+        if schema is not None and settings.json_schema:
+            form = {"name": "example", "strict": True, "schema": schema}
+            sampling["response_format"] = {"type": "json_schema", "json_schema": form}
+        messages = ({"role": "user", "content": prompt},) if isinstance(prompt, str) else tuple(prompt)
+        return TeacherRequest(settings.model_name, messages, sampling, about, sample)
+
+    def ask_many(self, requests: Sequence[TeacherRequest]) -> list[Outcome]:
+        """Ask all requests, at most `max_concurrency` at once; outcomes come in the order of the requests.
+
+        A request whose reply is in the ledger costs nothing. Where a cap does not allow a request, it and all that
+        follow come back with the reason ``budget`` and without being sent.
+
+        Raises:
+            TeacherError: no request can succeed; or every request failed, and either nothing was ever answered or many
+                failed at once. Going on would only cost more.
+        """
+        outcomes = self._runner.run(self._ask_all(requests))
+        if self._fatal is not None:
+            raise TeacherError(f"teacher {self.settings.model!r} ({self.settings.backend}): {self._fatal}")
+        failed = [outcome for outcome in outcomes if outcome.reason == "failed"]
+        replies = [outcome for outcome in outcomes if outcome.reply]
+        is_hopeless = not self._has_answered or len(failed) >= MANY_FAILURES
+        self._has_answered = self._has_answered or bool(replies)
+        if failed and not replies and is_hopeless:
+            raise TeacherError(
+                f"teacher {self.settings.model!r} ({self.settings.backend}): all {len(failed)} requests failed; the "
+                f"last said: {failed[-1].detail}"
+            )
+        return outcomes
+
+    def find_most(self, request: TeacherRequest) -> Spend:
+        """The most that an attempt of a request can cost."""
+        return self._sender.find_most(request)
+
+    def has_reply(self, request: TeacherRequest) -> bool:
+        """Whether the reply is in the ledger, so that asking costs nothing."""
+        return self._find_stored(request) is not None
+
+    async def _ask_all(self, requests: Sequence[TeacherRequest]) -> list[Outcome]:
+        self._sender.recall_models()
+        self._gate.begin()
+        in_flight: dict[str, asyncio.Task[Outcome]] = {}
+
+        def start(request: TeacherRequest) -> asyncio.Task[Outcome]:
+            return in_flight.setdefault(request.key, asyncio.ensure_future(self._ask(request)))
+
+        # Two requests with one key are one request: the second waits for the first's reply.
+        tasks = [in_flight.get(request.key) or start(request) for request in requests]
+        try:
+            outcomes = await asyncio.gather(*tasks)
+            return [replace(outcome, request=replace(outcome.request, about=request.about))
+                    for request, outcome in zip(requests, outcomes, strict=True)]  # fmt: skip
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _ask(self, request: TeacherRequest) -> Outcome:
+        stored = self._find_stored(request)
+        if stored is not None:
+            return stored
+        if not self.backend.can_answer(request.about):
+            return Outcome(request, None, "unavailable")
+        patience = Patience(self._gate, self.settings, FIRST_BACKOFF_S)
+        request, patience.failures = self._recall(request)
+        while True:
+            try:
+                async with self._gate.enter(is_retry=patience.is_retry) as entered_at:
+                    patience.begin(entered_at)
+                    if self._fatal is not None:
+                        return Outcome(request, None, "failed", str(self._fatal))
+                    for field in self._unsupported & set(request.sampling):
+                        request, patience.failures = self._recall(request.without(field))
+                    try:
+                        return Outcome(request, await self._sender.send(self.backend, request))
+                    except BackendError as failure:
+                        error = failure
+                        self._report_failure(request, error, entered_at)  # before another takes the place
+            except BudgetExhausted as exhausted:
+                return Outcome(request, None, "budget", str(exhausted))
+            if error.is_fatal:
+                continue
+            if error.unsupported is not None and error.unsupported in request.sampling:
+                self._unsupported.add(error.unsupported)
+                continue
+            if not (error.is_maybe_paid or error.is_unsent):
+                request = replace(request, failures=request.failures + 1)
+            detail = await self._wait(request, patience, error)
+            if detail is not None:
+                return Outcome(request, None, "failed", detail)
+
+    async def _wait(self, request: TeacherRequest, patience: Patience, error: BackendError) -> str | None:
+        """Wait until a request may be tried again; or say why it has failed."""
+        patience.count(error)
+        if patience.is_over(error):
+            return str(error)
+        pause_s = patience.find_pause_s(request.key, error)
+        if not patience.is_too_late(pause_s, was_ever_answered=bool(self._sender.models)):
+            await self._gate.sleep(pause_s)
+            return None
+        gave_up = f"{error} (gave up at the deadline of {self.settings.deadline_s:g} s, teacher.deadline_s)"
+        if patience.is_to_blame(error):
+            return gave_up
+        self._end(BackendError(f"{gave_up}; run the same command again once the teacher is back", is_fatal=True))
+        return None
+
+    def _report_failure(self, request: TeacherRequest, error: BackendError, entered_at: float) -> None:
+        """Tell the gate how the teacher failed: for all, it wants fewer requests, it is not there, or it refused this one."""
+        gate, self._last_error = self._gate, str(error)
+        if error.is_fatal:
+            self._end(error)
+        elif error.is_throttled and (error.retry_after_s or 0) >= self.settings.deadline_s:
+            self._end(BackendError(
+                f"{error}: the teacher asks to wait {error.retry_after_s:,.0f} s, which is longer than teacher.deadline_s = "
+                f"{self.settings.deadline_s:g}; run the same command again then", is_fatal=True,
+            ))  # fmt: skip
+        elif error.is_throttled:
+            gate.slow_down(entered_at, error.retry_after_s)
+        elif error.is_transient:
+            gate.fail(request.key, entered_at)
+        else:
+            gate.note_alive()
+
+    def _report_state(self) -> None:
+        gate = self._gate
+        if gate.state == "open" and gate.pauses == 1:
+            self._on_note(
+                f"the teacher answers nobody: asking is paused, then one request at a time tries again, for at most "
+                f"{self.settings.deadline_s:g} s (teacher.deadline_s). It last said: {self._last_error}"
+            )
+        elif gate.state == "closed":
+            self._on_note("the teacher answers again")
+        self._on_state({**gate.describe(), "last_error": self._last_error if gate.state != "closed" else None})
+
+    def _recall(self, request: TeacherRequest) -> tuple[TeacherRequest, int]:
+        """The request with its refusals so far, and the failures that it begins with.
+
+        One that failed all its attempts in an earlier process, as the last ones of a run whose teacher seemed to be away, is
+        tried once more and not as often again: else a prompt that no server can answer would end every run.
+        """
+        attempts, most = self.ledger.count_attempts(request.key), self.settings.max_attempts
+        has_failed = attempts["failed"] + attempts["unknown"] >= most
+        return replace(request, failures=attempts["failed"]), most - 1 if has_failed else 0
+
+    def _find_stored(self, request: TeacherRequest) -> Outcome | None:
+        """The reply in the ledger, to the request or to what was sent in its place where its schema is unsupported."""
+        for sent in (request, request.without("response_format")) if "response_format" in request.sampling else (request,):
+            reply = self.ledger.find_reply(sent.key)
+            if reply is not None:
+                return Outcome(sent, reply)
+        return None
+
+    def _end(self, error: BackendError) -> None:
+        """Ask nothing more: what waits ends at once."""
+        self._fatal = error
+        self._gate.close()

@@ -1,0 +1,1 @@
+"""What a teacher is asked for: prompts, and how replies are read."""

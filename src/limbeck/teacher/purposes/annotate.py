@@ -1,0 +1,131 @@
+"""Annotation: the teacher writes the rationale of a chosen example (BalDistill §2.5 of the notes).
+
+`hinted` puts the gold answer in the prompt, as the paper does; `blind` does not. What the teacher's prompts say is not
+visible in the paper, so the wording is ours and a user can replace it (`teacher.templates.annotate`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from limbeck.data.example import Example, Rejected
+from limbeck.data.task import Task
+from limbeck.teacher.client.teacher import Outcome, Teacher
+from limbeck.teacher.purposes.prompts import AnyTemplate, load_template, render_prompt
+from limbeck.teacher.purposes.replies import drop_closing, find_contradiction, find_fault, mentions_hint, split_rationale
+from limbeck.teacher.purposes.until_kept import Harvest, ask_until_kept, reject
+from limbeck.teacher.request import About, TeacherRequest
+
+
+def annotate(
+    teacher: Teacher,
+    queues: Mapping[str, Sequence[Example]],
+    wanted: Mapping[str, int],
+    *,
+    task: Task,
+    stage: int,
+    is_hinted: bool,
+    on_mismatch: str,
+    max_attempts: int,
+    find_reason: Callable[[Example], str | None] = lambda example: None,
+) -> Harvest:
+    """Have the teacher write rationales, candidate after candidate, until each group has kept what it wants.
+
+    Args:
+        teacher: who is asked.
+        queues: the candidates of each group, best first.
+        wanted: how many of them each group wants.
+        task: instruction, labels and answer prefix.
+        stage: stage that asks.
+        is_hinted: whether the prompt shows the gold answer.
+        on_mismatch: what happens where the teacher's answer is not the gold answer: ``reject`` (the next candidate
+            takes its place), ``consume`` (the place is lost, as in the released code), ``keep_teacher``.
+        max_attempts: at most this many requests per wanted example.
+        find_reason: a check of an example; a reason rejects it, before anything is asked where it holds without a
+            rationale already (the question alone is too long), else once it is annotated.
+    """
+    template = load_template("annotate", teacher.settings.templates.get("annotate"))
+    candidates: dict[str, Iterator[Example]] = {group: iter(queue) for group, queue in queues.items()}
+
+    def make_request(group: str) -> TeacherRequest | Example | Rejected | None:
+        example = next(candidates[group], None)
+        if example is None or example.teacher_answer is not None:  # none left, or synthesized with its rationale
+            return example and example.but(stage=stage)
+        if (reason := find_reason(example.but(rationale=None))) is not None:
+            return Rejected(stage, example.domain, reason, example.id, None, "without its rationale already; not asked about")
+        prompt = write_prompt(template, task, example, is_hinted=is_hinted)
+        return teacher.make_request(prompt, About("annotate", stage, example.domain, (example,)))
+
+    def judge(outcome: Outcome) -> Example | Rejected:
+        verdict = read_annotation(
+            outcome, task, is_hinted=is_hinted, on_mismatch=on_mismatch,
+            takes_reasoning=teacher.settings.reasoning == "rationale",
+        )  # fmt: skip
+        if isinstance(verdict, Example) and (reason := find_reason(verdict)):
+            return reject(outcome.request, reason)
+        return verdict
+
+    return ask_until_kept(
+        teacher,
+        wanted,
+        make_request,
+        judge,
+        max_attempts=max_attempts,
+        is_consuming=lambda rejected: on_mismatch == "consume" and rejected.reason == "answer_mismatch",
+    )
+
+
+def write_prompt(template: AnyTemplate, task: Task, example: Example, *, is_hinted: bool) -> str:
+    """The prompt that asks for the rationale of an example."""
+    return render_prompt(
+        template,
+        "annotate",
+        instruction=task.instruction,
+        labels=task.describe_labels() if example.answer_type == "label" else "",
+        question=example.question,
+        answer=example.answer if is_hinted else None,
+        answer_prefix=task.answer_prefix,
+        domain=example.domain,
+    )
+
+
+def read_annotation(
+    outcome: Outcome, task: Task, *, is_hinted: bool, on_mismatch: str, takes_reasoning: bool = False
+) -> Example | Rejected:
+    """The annotated example, or why the reply can't be used.
+
+    Args:
+        outcome: what became of the request.
+        task: answer prefix and answer type.
+        is_hinted: whether the prompt showed the gold answer.
+        on_mismatch: see `annotate`.
+        takes_reasoning: whether a reasoning model's thoughts are the rationale (``teacher.reasoning: rationale``).
+
+    Reasons: ``truncated``, ``filtered``, ``empty``, ``refused``, ``wrong_language``, ``no_answer``,
+    ``no_rationale``, ``mentions_hint``, ``contradicts_itself``, ``answer_mismatch``.
+    """
+    request, reply = outcome.request, outcome.reply
+    example = request.about.examples[0]
+    if reply is None:
+        return reject(request, outcome.reason, outcome.detail)
+    fault = find_fault(request, reply)
+    if fault:
+        return reject(request, fault, reply.text)
+    said = split_rationale(reply.text, task, example.answer_type)
+    answer = None if said is None else task.read_answer(reply.text, example.answer_type)
+    if said is None or answer is None:
+        return reject(request, "no_answer", reply.text[-500:])
+    rationale = reply.reasoning.strip() if takes_reasoning and reply.reasoning.strip() else said
+    if is_hinted and mentions_hint(rationale):
+        return reject(request, "mentions_hint", rationale)
+    if (other := find_contradiction(rationale, answer, task, example.answer_type)) is not None:
+        return reject(request, "contradicts_itself", f"the rationale ends in {other!r}, the reply in {answer!r}")
+    rationale = drop_closing(rationale, answer, task, example.answer_type)
+    if not rationale:
+        return reject(request, "no_rationale", reply.text)
+    annotated = example.but(rationale=rationale, teacher_answer=answer, stage=request.about.stage)
+    if task.is_correct(answer, example):
+        return annotated
+    if on_mismatch == "keep_teacher":
+        return annotated.but(answer=answer, meta={**example.meta, "gold_answer": example.answer})
+    return reject(request, "answer_mismatch", f"teacher {answer!r}, gold {example.answer!r}")

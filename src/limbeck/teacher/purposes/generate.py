@@ -1,0 +1,239 @@
+"""Generation without data: the teacher invents examples from a task and a few human examples (GOLD §4 of the notes).
+
+A conversation shows each example as an answered request: "write one that praises the film" → the sentence; the last request
+is the one to answer. That holds the form better than a list of examples in one message, above all for small teachers.
+Where a label is asked for, it *is* the answer of what is written; relabelling (`limbeck.teacher.purposes.answer`) can check it.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from limbeck.data.checks import find_check_fault
+from limbeck.data.example import Example, Provenance, Rejected, hash_text, make_example_id
+from limbeck.data.overlap import DuplicateGuard, LeakGuard, find_ngrams, normalise_question
+from limbeck.data.task import Task
+from limbeck.teacher.client.teacher import Outcome, Teacher
+from limbeck.teacher.purposes.prompts import AnyTemplate, load_template, render_prompt
+from limbeck.teacher.purposes.replies import find_fault, read_synthesis
+from limbeck.teacher.purposes.until_kept import Harvest, Review, ask_until_kept, check_new, forget_rejected, reject
+from limbeck.teacher.request import About, TeacherRequest
+
+HOPELESS_REJECTS = 32
+"""So many rejects with nothing kept end a run: the teacher does not follow the form."""
+ECHO_WORDS = 5
+_QUOTES = {'"': '"', "“": "”", "'": "'", "«": "»", "„": "“"}
+_LIST_MARK = re.compile(r"^(?:[-*•]\s+|\d{1,3}[.)]\s+)")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a run asks for, the same in every request.
+
+    Attributes:
+        task: fields, labels, checks and attributes.
+        groups: domains that take turns; the labels where `is_label_asked`.
+        is_label_asked: whether a group is an answer, which is then asked for and taken as it is.
+        draws_attributes: whether prompts draw attributes.
+    """
+
+    task: Task
+    groups: Sequence[str]
+    is_label_asked: bool
+    draws_attributes: bool
+
+    @property
+    def parts(self) -> list[str]:
+        """What a reply must hold: the fields, and an empty name for the answer where none is asked for."""
+        return [*self.task.fields, *([] if self.is_label_asked else [""])]
+
+
+def generate(
+    teacher: Teacher,
+    wanted: Mapping[tuple[str, bool], int],
+    show: Callable[[bool, random.Random], Sequence[Example]],
+    *,
+    asked: Asked,
+    purpose: str,
+    place: str,
+    stage: int,
+    seed: int,
+    max_attempts: int,
+    duplicates: DuplicateGuard,
+    leaks: LeakGuard,
+    temperature: float | None = None,
+    find_reason: Callable[[Example], str | None] = lambda example: None,
+    review: Review | None = None,
+) -> Harvest:
+    """Have the teacher write new examples until each group has what it wants.
+
+    Args:
+        teacher: who is asked.
+        wanted: how many examples each ``(group, with feedback)`` wants.
+        show: the examples that a prompt shows, given whether it has feedback and a seeded generator.
+        asked: what is asked for.
+        purpose: ``synthesize``, or ``probe`` for examples that are to be unlike those shown.
+        place: a name of this call that is unique in its round; requests of two places are never the same.
+        stage: round that asks.
+        seed: seed of the run.
+        max_attempts: at most this many requests per wanted example.
+        duplicates: what is known already; kept examples are added to it.
+        leaks: what is held out.
+        temperature: in place of the teacher's setting.
+        find_reason: a last check of a new example; a reason rejects it.
+        review: what becomes of the examples of a wave that passed all checks, in their order.
+    """
+    template = load_template("generate", teacher.settings.templates.get("generate"))
+    keys = {
+        f"{place}/{group}/{'feedback' if has_feedback else 'plain'}": (group, has_feedback) for group, has_feedback in wanted
+    }
+    indices = dict.fromkeys(keys, 0)
+
+    def make_request(key: str) -> TeacherRequest:
+        (group, has_feedback), index = keys[key], indices[key]
+        indices[key] += 1
+        draw = random.Random(hash_text(f"generate/{seed}/{stage}/{key}/{index}"))
+        shown = tuple(show(has_feedback, draw))
+        attributes = asked.task.find_attributes(group) if asked.draws_attributes else {}
+        drawn = {name: draw.choice(values) for name, values in attributes.items()}
+        messages = write_messages(template, asked, group, shown, attributes=drawn, is_unlike=purpose == "probe")
+        sample = int(hash_text(f"{seed}/{stage}/{key}/{index}")[:8], 16)
+        return teacher.make_request(
+            messages, About(purpose, stage, group, shown, index), sample=sample, temperature=temperature
+        )
+
+    def judge(outcome: Outcome) -> Example | Rejected:
+        return check_new(read_generated(outcome, asked), outcome.request, duplicates, leaks, find_reason)
+
+    counts = {key: wanted[group] for key, group in keys.items()}
+    harvest = ask_until_kept(
+        teacher, counts, make_request, judge, max_attempts=max_attempts, review=forget_rejected(review, duplicates),
+        hopeless_rejects=HOPELESS_REJECTS,
+    )  # fmt: skip
+    missing: Counter[str] = Counter()
+    for key, count in harvest.missing.items():
+        missing[keys[key][0]] += count
+    harvest.missing = dict(missing)
+    return harvest
+
+
+def write_messages(
+    template: AnyTemplate,
+    asked: Asked,
+    group: str,
+    shown: Sequence[Example],
+    *,
+    attributes: Mapping[str, str],
+    is_unlike: bool,
+) -> list[dict[str, str]]:
+    """The conversation that shows examples as answered requests and asks for a new one."""
+    messages: list[dict[str, str]] = []
+    for place, example in enumerate([*shown, None]):
+        is_last = example is None
+        label = (group if example is None else example.answer) if asked.is_label_asked else None
+        prompt = render_prompt(
+            template,
+            "generate",
+            instruction=asked.task.instruction,
+            noun=asked.task.noun,
+            label=label,
+            meaning=asked.task.labels.get(label or "", ""),
+            attributes=attributes if is_last else {},
+            is_unlike=is_unlike and is_last and bool(shown),
+            is_label_asked=asked.is_label_asked,
+            is_first=place == 0,
+            parts=asked.parts,
+            domain=group,
+            answer_prefix=asked.task.answer_prefix,
+        )
+        messages.append({"role": "user", "content": prompt})
+        if example is not None:
+            messages.append({"role": "assistant", "content": write_reply(asked, example)})
+    return messages
+
+
+def write_reply(asked: Asked, example: Example) -> str:
+    """An example in the form in which a reply is wanted."""
+    if len(asked.parts) == 1:
+        return example.fields[asked.task.fields[0]]
+    lines = [f"{name.capitalize()}: {example.fields[name]}" for name in asked.task.fields]
+    return "\n".join([*lines, *([] if asked.is_label_asked else [asked.task.answer_prefix + example.answer])])
+
+
+def read_generated(outcome: Outcome, asked: Asked) -> Example | Rejected:
+    """The new example, or why the reply can't be used.
+
+    Reasons: ``truncated``, ``filtered``, ``empty``, ``refused``, ``wrong_language``, ``malformed`` (a field is missing, or
+    there is more than the one text that was asked for), ``no_answer``, ``echoes_prompt`` (it says what it was asked), and those
+    of `find_check_fault`.
+    """
+    request, reply, task = outcome.request, outcome.reply, asked.task
+    about = request.about
+    if reply is None:
+        return reject(request, outcome.reason, outcome.detail)
+    fault = find_fault(request, reply)
+    if fault:
+        return reject(request, fault, reply.text)
+    fields, answer_text = read_parts(reply.text, asked)
+    if fields is None:
+        return reject(request, "malformed", reply.text)
+    answer: str | None = about.domain
+    if not asked.is_label_asked:
+        answer = task.read_answer(task.answer_prefix + answer_text, task.answer) if answer_text else None
+    if answer is None:
+        return reject(request, "no_answer", reply.text[-500:])
+    if (echo := find_echo(fields, [m["content"] for m in request.messages if m["role"] == "user"])) is not None:
+        return reject(request, "echoes_prompt", echo)
+    if (failed := find_check_fault(task, fields, answer)) is not None:
+        return reject(request, *failed)
+    return Example(
+        id=make_example_id(about.domain, fields),
+        domain=about.domain,
+        fields=fields,
+        question=task.render_question(fields),
+        answer=answer,
+        answer_type=task.answer,
+        teacher_answer=answer,
+        provenance=Provenance("synthesized", request.key, tuple(example.id for example in about.examples)),
+        stage=about.stage,
+    )
+
+
+def find_echo(fields: Mapping[str, str], prompts: Sequence[str]) -> str | None:
+    """A run of `ECHO_WORDS` words that a field shares with a request's own sentences, or None."""
+    said = {ngram for prompt in prompts for ngram in find_ngrams(normalise_question(prompt), ECHO_WORDS)}
+    found = sorted(said & {ngram for text in fields.values() for ngram in find_ngrams(normalise_question(text), ECHO_WORDS)})
+    return found[0] if found else None
+
+
+def read_parts(text: str, asked: Asked) -> tuple[dict[str, str] | None, str | None]:
+    """``(fields, answer text)`` of a reply; fields are None where one is missing."""
+    parts = read_synthesis(text, asked.task, has_answer=not asked.is_label_asked)
+    if parts.fields is not None:
+        fields = {name: strip_quotes(value) for name, value in parts.fields.items()}
+        return (fields if all(fields.values()) else None), parts.answer_text
+    if len(asked.parts) != 1:
+        return None, None
+    bare = clean_text(text)
+    return ({asked.task.fields[0]: bare} if bare else None), None
+
+
+def clean_text(text: str) -> str | None:
+    """The one text that a reply is, without list mark, quotes and code fence; None for several paragraphs, and for JSON."""
+    lines = [line.strip() for line in text.strip().strip("`").strip().splitlines() if line.strip()]
+    if len(lines) != 1:
+        return None
+    cleaned = strip_quotes(_LIST_MARK.sub("", lines[0]))
+    is_json = (cleaned[:1], cleaned[-1:]) in (("{", "}"), ("[", "]"))
+    return None if is_json else cleaned or None
+
+
+def strip_quotes(text: str) -> str:
+    """A text without the quotes around the whole of it."""
+    while len(text) > 1 and _QUOTES.get(text[0]) == text[-1] and text[0] not in text[1:-1]:
+        text = text[1:-1].strip()
+    return text

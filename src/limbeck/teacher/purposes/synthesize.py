@@ -1,0 +1,161 @@
+"""Synthesis: the teacher invents an example of a tail domain, with its rationale (BalDistill §2.4 of the notes).
+
+How the paper prompts, seeds and filters is not visible. Here each request shows a few real examples of the domain and
+asks for one new example; repeats, near-repeats and leaks into held-out data are rejected, and asked again in other words.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from limbeck.data.example import Example, Provenance, Rejected, hash_text, make_example_id
+from limbeck.data.overlap import DuplicateGuard, LeakGuard
+from limbeck.data.task import Task
+from limbeck.teacher.client.teacher import Outcome, Teacher
+from limbeck.teacher.purposes.prompts import AnyTemplate, load_template, render_prompt
+from limbeck.teacher.purposes.replies import drop_closing, find_contradiction, find_fault, mentions_hint, read_synthesis
+from limbeck.teacher.purposes.until_kept import Harvest, Review, ask_until_kept, check_new, forget_rejected, reject
+from limbeck.teacher.request import About, TeacherRequest
+
+
+def synthesize(
+    teacher: Teacher,
+    seeds: Mapping[str, Sequence[Example]],
+    wanted: Mapping[str, int],
+    *,
+    task: Task,
+    stage: int,
+    seed: int,
+    max_attempts: int,
+    duplicates: DuplicateGuard,
+    leaks: LeakGuard,
+    is_domain_answer: bool = False,
+    first: Mapping[str, Sequence[Example]] = MappingProxyType({}),
+    find_reason: Callable[[Example], str | None] = lambda example: None,
+    review: Review | None = None,
+) -> Harvest:
+    """Have the teacher write new examples until each domain has what it wants.
+
+    Args:
+        teacher: who is asked.
+        seeds: the real examples of each domain that prompts may show; each request draws its own few, at random by
+            (seed, stage, domain, index).
+        wanted: how many new examples each domain wants.
+        task: instruction, fields, labels and answer prefix.
+        stage: stage that asks.
+        seed: seed of the run.
+        max_attempts: at most this many requests per wanted example.
+        duplicates: what is known already; kept examples are added to it.
+        leaks: what is held out.
+        is_domain_answer: whether a domain *is* an answer (``data.domain: answer``), which is then asked for.
+        first: examples of each domain that are drawn before its seeds, which then fill up what is shown.
+        find_reason: a last check of a new example; a reason rejects it.
+        review: what becomes of the examples of a wave that passed all checks, in their order (see `verify`).
+    """
+    template = load_template("synthesize", teacher.settings.templates.get("synthesize"))
+    indices = dict.fromkeys(wanted, 0)
+    asked_before = {domain: teacher.ledger.count_asked("synthesize", domain, before_stage=stage) for domain in wanted}
+
+    def make_request(domain: str) -> TeacherRequest:
+        index = indices[domain]
+        indices[domain] += 1
+        draw = random.Random(hash_text(f"seeds/{seed}/{stage}/{domain}/{index}"))
+        shown = draw_shown(first.get(domain, ()), seeds[domain], teacher.settings.seed_examples, draw)
+        prompt = write_prompt(
+            template, task, domain, shown, is_domain_answer=is_domain_answer, is_json=teacher.settings.json_schema
+        )
+        about = About("synthesize", stage, domain, shown, asked_before[domain] + index)
+        sample = int(hash_text(f"{seed}/{stage}/{domain}/{index}")[:8], 16)
+        return teacher.make_request(prompt, about, sample=sample, schema=make_schema(task, shown[0].answer_type))
+
+    def judge(outcome: Outcome) -> Example | Rejected:
+        return check_new(
+            read_new_example(outcome, task, is_domain_answer=is_domain_answer), outcome.request, duplicates, leaks, find_reason
+        )
+
+    return ask_until_kept(
+        teacher, wanted, make_request, judge, max_attempts=max_attempts, review=forget_rejected(review, duplicates)
+    )
+
+
+def draw_shown(first: Sequence[Example], seeds: Sequence[Example], size: int, draw: random.Random) -> tuple[Example, ...]:
+    """At most `size` different examples: of `first` at random, then of the seeds at random."""
+    shown = draw.sample(list(first), min(size, len(first)))
+    ids = {example.id for example in first}
+    rest = [example for example in seeds if example.id not in ids]
+    return (*shown, *draw.sample(rest, min(size - len(shown), len(rest))))
+
+
+def write_prompt(
+    template: AnyTemplate, task: Task, domain: str, shown: Sequence[Example], *, is_domain_answer: bool, is_json: bool
+) -> str:
+    """The prompt that shows seed examples of a domain and asks for a new one."""
+    return render_prompt(
+        template,
+        "synthesize",
+        instruction=task.instruction,
+        labels=task.describe_labels() if shown[0].answer_type == "label" else "",
+        domain=domain,
+        seeds=shown,
+        fields=task.fields,
+        answer=domain if is_domain_answer else None,
+        answer_prefix=task.answer_prefix,
+        is_json=is_json,
+    )
+
+
+def make_schema(task: Task, answer_type: str) -> dict[str, Any]:
+    """The JSON schema of a new example: the task's fields, the rationale, and the answer last, after its reasons."""
+    text = {"type": "string"}
+    answer = {**text, "enum": list(task.labels)} if answer_type == "label" and task.labels else text
+    properties = {**dict.fromkeys(task.fields, text), "rationale": text, "answer": answer}
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
+def read_new_example(outcome: Outcome, task: Task, *, is_domain_answer: bool) -> Example | Rejected:
+    """The new example, or why the reply can't be used.
+
+    Its answer type is that of the seed examples. Reasons: ``truncated``, ``filtered``, ``empty``, ``refused``,
+    ``wrong_language``, ``malformed`` (a field is missing), ``no_rationale``, ``no_answer`` (none, or of the wrong type),
+    ``wrong_label``, ``mentions_hint``, ``contradicts_itself``.
+    """
+    request, reply = outcome.request, outcome.reply
+    about = request.about
+    if reply is None:
+        return reject(request, outcome.reason, outcome.detail)
+    fault = find_fault(request, reply)
+    if fault:
+        return reject(request, fault, reply.text)
+    parts = read_synthesis(reply.text, task)
+    if parts.fields is None:
+        return reject(request, "malformed", reply.text)
+    if not parts.rationale:
+        return reject(request, "no_rationale", reply.text)
+    answer_type = about.examples[0].answer_type
+    answer = task.read_answer(task.answer_prefix + parts.answer_text, answer_type) if parts.answer_text else None
+    if answer is None:
+        return reject(request, "no_answer", reply.text[-500:])
+    if is_domain_answer and answer != about.domain:
+        return reject(request, "wrong_label", f"asked for {about.domain!r}, got {answer!r}")
+    if mentions_hint(parts.rationale):
+        return reject(request, "mentions_hint", parts.rationale)
+    if (other := find_contradiction(parts.rationale, answer, task, answer_type)) is not None:
+        return reject(request, "contradicts_itself", f"the rationale ends in {other!r}, the example in {answer!r}")
+    rationale = drop_closing(parts.rationale, answer, task, answer_type)
+    if not rationale:
+        return reject(request, "no_rationale", reply.text)
+    return Example(
+        id=make_example_id(about.domain, parts.fields),
+        domain=about.domain,
+        fields=parts.fields,
+        question=task.render_question(parts.fields),
+        answer=answer,
+        answer_type=answer_type,
+        rationale=rationale,
+        teacher_answer=answer,
+        provenance=Provenance("synthesized", request.key, tuple(example.id for example in about.examples)),
+        stage=about.stage,
+    )

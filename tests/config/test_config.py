@@ -1,0 +1,277 @@
+"""The config: one clear line for every mistake, and the contract's example as it stands."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support import ROOT
+
+from limbeck.config.changes import check_same_run, find_differences
+from limbeck.config.config import Config, load_config, make_config
+from limbeck.config.defaults import PROFILES
+from limbeck.errors import ConfigError
+
+CONTRACT = """
+name: math-longtail
+seed: 13
+data:
+  train: train.jsonl
+  test: test.jsonl
+  columns: {domain: domain, question: question, answer: answer}
+  domain: column
+task: {instruction: "Solve the problem.", answer: number}
+teacher: {backend: tutor, model: gpt-4o-mini, max_concurrency: 64,
+          temperature: 0.7, max_tokens: 512, prices: {prompt_usd_per_mtok: 0.15, completion_usd_per_mtok: 0.60}}
+budget: {max_examples: 2100, max_requests: null, max_tokens: null, max_cost_usd: 5.0}
+student: {model: "packaged:smollm2-135m-instruct", kind: causal}
+training: {epochs: 3, learning_rate: 1.0e-3, batch_size: 8, max_length: 1024, lora: {rank: 16, alpha: 32, dropout: 0.05},
+           loss: cross_entropy}
+method: {name: baldistill, stages: 5, quota: adaptive, adaptive_offset: 0, selection: ifd, tail: synthesize, pooling: shortfall,
+         annotation: hinted, on_mismatch: reject, verify: none, feedback: random, student_init: fresh}
+evaluation: {max_examples: null, max_new_tokens: 200}
+"""
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "config.yaml"
+    path.write_text(text, "utf-8")
+    return path
+
+
+def test_the_contracts_example_loads(tmp_path: Path) -> None:
+    """The example config of the design loads with its values, paths relative to its own folder."""
+    config = load_config(write(tmp_path, CONTRACT))
+    assert config.budget.max_examples == 2100
+    assert config.teacher.prices is not None
+    assert config.data.train == str(tmp_path / "train.jsonl")
+    assert config.training.lora is not None
+    assert config.training.lora.rank == 16
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("training: {epoch: 3}", "training.epoch: unknown key; did you mean 'epochs'?"),
+        ("traning: {epochs: 3}", "traning: unknown key; did you mean 'training'?"),
+        ("training: {lora: {rnk: 3}}", "training.lora.rnk: unknown key; did you mean 'rank'?"),
+        ("teacher: {tutor: {sliprate: 0.1}}", "unknown key; did you mean 'slip_rate'?"),
+        ("budget: {max_examples: many}", "budget.max_examples: "),
+        ("budget: {max_examples: 0}", "budget.max_examples: Input should be greater than 0"),
+        ("task: {answer: numbr}", "unknown answer type 'numbr'; known are number, choice"),
+        ("task: {fields: [a, b]}", "need a task.template"),
+        ("task: {fields: [a], template: '{a} {b}'}", "the template names unknown field(s) ['b']; known are ['a']"),
+        ("method: {quota: adaptiv}", "method.quota: Input should be 'none', 'natural', 'uniform', 'adaptive' or 'error'"),
+        ("method: {preset: baldistil-a}", "no preset 'baldistil-a'; did you mean 'baldistill-a'?"),
+        ("profile: gpu", "profile: 'gpu' is none of paper, cpu"),
+        ("[1, 2]", "a mapping of keys is wanted, list found"),
+        ("a: [", "not YAML"),
+        ("name: ${NOT_SET_ANYWHERE}", "the environment variable NOT_SET_ANYWHERE is not set"),
+    ],
+)
+def test_mistakes_are_one_clear_line(tmp_path: Path, text: str, message: str) -> None:
+    """Every mistake is a config error that names the file, the key and the remedy."""
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, text))
+    assert message in str(caught.value)
+    assert str(tmp_path / "config.yaml") in str(caught.value)
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    """A config that is not there is a config error with its path."""
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml: No such file"):
+        load_config(tmp_path / "nowhere.yaml")
+
+
+def test_set_overrides_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--set` values are YAML, create groups that are missing, and take paths relative to the working folder."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    sets = ["budget.max_examples=7", "evaluation.max_examples=null", "data.test=mine.jsonl", "training.lora=null"]
+    config = load_config(write(tmp_path, "name: x"), sets)
+    assert (config.budget.max_examples, config.evaluation.max_examples, config.training.lora) == (7, None, None)
+    assert config.data.test == str(elsewhere / "mine.jsonl")
+
+
+@pytest.mark.parametrize("override", ["budget", "=3", "name.x=3", "budget.max_examples=[", "budgt.max_examples=3"])
+def test_bad_overrides_are_refused(tmp_path: Path, override: str) -> None:
+    """A `--set` that is no KEY=VALUE of a known key is a config error."""
+    with pytest.raises(ConfigError):
+        load_config(write(tmp_path, "name: x"), [override])
+
+
+def test_the_template_may_stand_beside_the_columns(tmp_path: Path) -> None:
+    """`data.template` and `data.fields` are the task's; giving one in both places is an error."""
+    text = 'data: {template: "P: {premise}\\nH: {hypothesis}", fields: [premise, hypothesis]}'
+    config = load_config(write(tmp_path, text))
+    assert config.task.fields == ("premise", "hypothesis")
+    assert config.task.render_question({"premise": "a", "hypothesis": "b"}) == "P: a\nH: b"
+    with pytest.raises(ConfigError, match="fields given both in data and in task"):
+        load_config(write(tmp_path, text + "\ntask: {fields: [premise]}"))
+
+
+def test_environment_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`${NAME}` takes the environment's value and `${NAME:-other}` falls back where it is not set."""
+    monkeypatch.setenv("LIMBECK_TEST_NAME", "from-outside")
+    config = load_config(write(tmp_path, "name: ${LIMBECK_TEST_NAME}-${LIMBECK_TEST_NONE:-x}"))
+    assert config.name == "from-outside-x"
+
+
+def test_layers_of_defaults(tmp_path: Path) -> None:
+    """The user's value beats the preset's, which beats the profile's, which beats the class's default."""
+    config = load_config(write(tmp_path, "profile: paper\nmethod: {preset: balance-cot, stages: 2}"))
+    assert (config.method.stages, config.method.quota, config.method.selection) == (2, "uniform", "random")
+    assert (config.training.learning_rate, config.training.schedule, config.evaluation.max_new_tokens) == (
+        2e-4,
+        "constant",
+        400,
+    )
+    assert load_config(write(tmp_path, "method: {stages: 3, quota: adaptive}"), preset="balance-cot").method.stages == 1
+    assert load_config(write(tmp_path, "method:"), preset="zero-shot").method.stages == 0
+
+
+def test_a_set_value_wins_over_a_preset(tmp_path: Path) -> None:
+    """`--set` is on top of all: of the file, and of a preset from outside."""
+    path = write(tmp_path, "method: {selection: random}")
+    method = load_config(path, ["method.selection=loss"], preset="baldistill-a").method
+    assert (method.selection, method.quota) == ("loss", "adaptive")
+    assert load_config(path, preset="baldistill-a").method.selection == "ifd"
+
+
+def test_what_a_config_keeps_from_presets(tmp_path: Path) -> None:
+    """`method.keeps` names what the file says and a preset from outside does not change; what the file leaves open it sets."""
+    path = write(tmp_path, "method: {preset: baldistill-a, stages: 2, annotation: none, keeps: [annotation, tail, selection]}")
+    for preset in ("random-label", "duplicate-cot", "active-cot", "baldistill-n"):
+        method = load_config(path, preset=preset).method
+        assert (method.preset, method.annotation) == (preset, "none")
+    assert load_config(path, preset="duplicate-cot").method.tail == "duplicate"
+    assert load_config(path, ["method.tail=none"], preset="duplicate-cot").method.tail == "none"
+    assert load_config(path, preset="baldistill-n").method.stages == 2
+    assert load_config(path, preset="balance-cot").method.stages == 1
+    assert load_config(write(tmp_path, "method: {keeps: null}"), preset="random-label").method.annotation == "none"
+    for wrong, message in (("[anotation]", r"\['anotation'\] can't be kept from presets; known are quota,"), ("tail", "keeps")):
+        with pytest.raises(ConfigError, match=message):
+            load_config(write(tmp_path, f"method: {{keeps: {wrong}}}"), preset="random-label")
+
+
+def test_paper_profile_is_the_released_codes() -> None:
+    """The `paper` profile holds the values of the released code that the notes list."""
+    config = make_config({"profile": "paper"})
+    lora = config.training.lora
+    assert lora is not None
+    assert (config.method.stages, config.training.epochs, config.training.learning_rate, config.training.batch_size) == (
+        5,
+        5,
+        2e-4,
+        16,
+    )
+    assert (lora.rank, lora.alpha, lora.dropout, lora.target_modules) == (8, 16, 0.1, ("q_proj", "v_proj"))
+    assert (config.method.score_max_new_tokens, config.evaluation.max_new_tokens, config.training.max_length) == (
+        200,
+        400,
+        1024,
+    )
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_profiles_are_valid_on_their_own(profile: str) -> None:
+    """Every profile is a complete config, and survives being written and read back."""
+    config = make_config({"profile": profile})
+    again = Config.model_validate(json.loads(json.dumps(config.model_dump(mode="json"))))
+    assert again == config
+
+
+def test_a_folder_older_than_a_key_has_its_default(tmp_path: Path) -> None:
+    """A run folder from before a setting existed goes on where that has its default, and is refused where it has not."""
+    config = make_config({})
+    before = config.model_dump(mode="json")
+    del before["student"]["lists_labels"], before["evaluation"]
+    check_same_run(tmp_path, before, {}, config, {})
+    other = make_config({"student": {"lists_labels": False}})
+    with pytest.raises(ConfigError, match=r"another config: student\.lists_labels differ"):
+        check_same_run(tmp_path, before, {}, other, {})
+    with pytest.raises(ConfigError, match=r"another config: student\.gone differ"):
+        check_same_run(tmp_path, {**config.model_dump(mode="json"), "student": {**config.student.model_dump(), "gone": 1}}, {},
+                       config, {})  # fmt: skip
+
+
+def test_differences_name_keys_but_not_changeable_ones() -> None:
+    """Two configs differ in the dotted keys whose values differ; caps and places may change between resumes."""
+    first = make_config({"seed": 1}).model_dump(mode="json")
+    second = make_config(
+        {
+            "seed": 2,
+            "budget": {"max_examples": 1000, "max_requests": 5},
+            "data": {"train": "/x"},
+            "training": {"lora": {"rank": 4}},
+        }
+    ).model_dump(mode="json")
+    assert find_differences(first, second) == ["seed", "training.lora.rank"]
+    assert find_differences(first, first) == []
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*Config.model_fields, "x", "lora"]), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*Config.model_fields, "y"]), values, max_size=5))
+def test_any_values_give_a_config_or_a_config_error(given_values: dict[str, object]) -> None:
+    """Whatever the file holds, the outcome is a config or a `ConfigError`, never another exception."""
+    with contextlib.suppress(ConfigError):
+        make_config(given_values)
+
+
+def test_shipped_examples_load() -> None:
+    """Every shipped example config is valid."""
+    for path in (ROOT / "examples").glob("*.yaml"):
+        load_config(path)
+
+
+def test_the_schema_for_editors_is_current() -> None:
+    """`docs/config.schema.json` is what the settings classes say; `python docs/make_schema.py` renews it."""
+    written = json.loads((ROOT / "docs" / "config.schema.json").read_text("utf-8"))
+    assert written == json.loads(json.dumps(Config.model_json_schema()))
+
+
+def test_data_root_is_where_relative_data_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Data and recorded replies of a config begin in data.root; what --set gives begins in the working folder."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "data: {root: ../else, train: t.jsonl, test: s/t.csv}\nteacher: {recorded: {annotations: r.jsonl}}", "utf-8"
+    )
+    config = load_config(path, ["data.test=mine/t.csv"])
+    assert config.data.train == str(tmp_path.parent / "else/t.jsonl")
+    assert config.teacher.recorded.annotations == str(tmp_path.parent / "else/r.jsonl")
+    assert config.data.test == str(tmp_path / "here/mine/t.csv")
+    moved = load_config(path, [f"data.root={tmp_path}"])
+    assert (moved.data.train, moved.data.test) == (str(tmp_path / "t.jsonl"), str(tmp_path / "s/t.csv"))
+
+
+def test_hub_ids_stay_as_they_are(tmp_path: Path) -> None:
+    """A text that is no path here may be a Hub id, but only of data, and not below a folder that is here."""
+    (tmp_path / "data").mkdir()
+    path = tmp_path / "config.yaml"
+    path.write_text("data: {train: org/name, test: data/missing}\nteacher: {tokenizer: models/tok}", "utf-8")
+    config = load_config(path)
+    assert (config.data.train, config.data.test) == ("org/name", str(tmp_path / "data/missing"))
+    assert config.teacher.tokenizer == tmp_path / "models/tok"
+
+
+def test_gguf_models_are_paths(tmp_path: Path) -> None:
+    """A model that ends in .gguf is a file beside the config; any other name is left alone."""
+    path = tmp_path / "config.yaml"
+    path.write_text("teacher: {backend: embedded, model: weights/m.gguf}", "utf-8")
+    assert load_config(path).teacher.model == str(tmp_path / "weights/m.gguf")
+    assert load_config(path, ["teacher.model=org/model"]).teacher.model == "org/model"

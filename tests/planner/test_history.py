@@ -1,0 +1,171 @@
+"""Specification of `limbeck.planner.history`: what an earlier ledger teaches a plan, by numbers worked by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support import make_example, write_rows
+
+from limbeck.config.config import Config, load_config
+from limbeck.errors import DataError
+from limbeck.inputs.data import read_data
+from limbeck.methods.baldistill.plan import make_plan
+from limbeck.planner.history import Learned, Range, find_quantile, learn, learn_if_there, measure, measure_share
+from limbeck.planner.tokens import TokenCounter
+from limbeck.teacher.backends.scripted import ScriptedBackend
+from limbeck.teacher.client import teacher as teacher_module
+from limbeck.teacher.client.budget import Budget, BudgetSettings
+from limbeck.teacher.client.ledger import Ledger
+from limbeck.teacher.client.teacher import Teacher
+from limbeck.teacher.request import About, BackendError, Reply, TeacherRequest
+from limbeck.teacher.settings import TeacherSettings
+
+COUNT = TokenCounter()
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(teacher_module, "FIRST_BACKOFF_S", 0.001)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    rows = [{"domain": domain, "question": f"{domain} number {n}", "answer": str(n)} for domain in "ab" for n in range(20)]
+    write_rows(tmp_path / "train.jsonl", rows)
+    values = {"data": {"train": "train.jsonl"}, "task": {"answer": "number"}, "budget": {"max_examples": 10},
+              "teacher": {"backend": "tutor", "model": "m", "max_tokens": 1000}, "method": {"stages": 1}}  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(values), "utf-8")
+    return load_config(tmp_path / "config.json")
+
+
+def write_ledger(folder: Path, asked: list[tuple[str, str, int]], model: str = "m", failures: int = 0) -> list[str]:
+    """A ledger with one answered request of 40 bytes for each (purpose, domain, completion tokens); gives their keys.
+
+    The teacher counts 36 prompt tokens, and the first requests fail once each, as many as `failures` says.
+    """
+    folder.mkdir(exist_ok=True)
+    tokens = iter([count for _, _, count in asked])
+    failed: set[str] = set()
+
+    def answer(request: TeacherRequest) -> Reply | BackendError:
+        if len(failed) < failures and request.key not in failed:
+            failed.add(request.key)
+            return BackendError("busy", is_transient=True)
+        return Reply("text", model, "stop", 36, next(tokens))
+
+    ledger = Ledger(folder / "ledger.sqlite")
+    settings = TeacherSettings(backend="scripted", model=model, max_concurrency=1)
+    with Teacher(ScriptedBackend(answer), ledger, Budget(BudgetSettings(max_examples=1)), settings) as teacher:
+        requests = [
+            teacher.make_request("x" * 40, About(purpose, 0, domain, (make_example(str(place)),)), sample=place)
+            for place, (purpose, domain, _) in enumerate(asked)
+        ]
+        for request in requests:
+            teacher.ask_many([request])
+    ledger.close()
+    return [request.key for request in requests]
+
+
+def test_quantiles_by_hand() -> None:
+    """10% and 95% lie between two values in proportion; of few values half and twice the mean stand for them."""
+    assert find_quantile([0, 10, 20], 0.1) == pytest.approx(2)
+    assert measure([10 * n for n in range(11)]) == Range(10, 50, 95)
+    assert measure([10, 30]) == Range(10, 20, 40)
+    assert measure([1] * 99 + [1000]).high >= measure([1] * 99 + [1000]).likely  # a mean above the 95% quantile
+
+
+def test_shares_by_hand() -> None:
+    """Wilson's interval of 8 of 10 is 0.490 to 0.943; of all or none it reaches its end."""
+    share = measure_share(8, 10)
+    assert (share.low, share.likely, share.high) == (pytest.approx(0.490, abs=5e-4), 0.8, pytest.approx(0.943, abs=5e-4))
+    assert (measure_share(10, 10).high, measure_share(0, 10).low) == (1, 0)
+
+
+def test_lengths_attempts_and_prompts(tmp_path: Path, config: Config) -> None:
+    """Lengths by purpose and by domain where it has eight, the teacher's prompt count over ours, attempts of a request."""
+    asked = [("annotate", "a", 10 * n) for n in range(11)] + [("annotate", "b", 500)] + [("synthesize", "b", 60)]
+    write_ledger(tmp_path / "old", asked, failures=3)
+    learned = learn(tmp_path / "old", config, COUNT)
+    assert learned.find_reply("annotate", "a") == Range(10, 50, 95)
+    assert learned.find_reply("annotate", "b") == learned.find_reply("annotate", "new")
+    assert learned.find_reply("annotate", "new").likely == pytest.approx((550 + 500) / 12)  # type: ignore[union-attr]
+    assert learned.find_reply("probe", "b") == learned.find_reply("synthesize", "b") == Range(30, 60, 120)
+    assert learned.find_reply("evaluate", "a") is None
+    # 40 bytes are 10 tokens and 8 of the template by our count, 36 by the teacher's.
+    assert learned.find_prompt_factor("annotate") == Range(2, 2, 2)
+    assert learned.find_attempts("annotate").likely == pytest.approx(15 / 12)
+    assert learned.find_attempts("verify") == Range(1, 1, 1)
+    assert learned.replies == {"annotate": 12, "synthesize": 1}
+    assert learned.to_json()["domains"] == {"annotate": 1}
+    assert learn(tmp_path / "old" / "ledger.sqlite", config, COUNT) == learned
+
+
+def test_a_plan_by_what_was_learned(tmp_path: Path, config: Config) -> None:
+    """Prompt and completion tokens, attempts and kept shares of the ledger replace the guesses, by domain where they can."""
+    keys = write_ledger(tmp_path / "old", [("annotate", "a", 10 * n) for n in range(11)])
+    stage = tmp_path / "old" / "stage_0"
+    stage.mkdir()
+    write_kept(stage, real=8, rejected=keys[:2])
+    learned = learn(tmp_path / "old", config, COUNT)
+    assert learned.kept == {"annotate": (8, 2)}
+    plan = make_plan(config, read_data(config), learned, COUNT)
+    rows = {row["domain"]: row for row in plan["requests"]}
+    wilson = measure_share(8, 10)
+    assert rows["a"]["requests"] == {"low": pytest.approx(5 / wilson.high), "likely": pytest.approx(5 / 0.8),
+                                     "high": pytest.approx(5 / wilson.low)}  # fmt: skip
+    assert rows["a"]["completion_tokens"]["likely"] == pytest.approx(5 / 0.8 * 50)
+    assert rows["a"]["completion_tokens"]["high"] == pytest.approx(5 / wilson.low * 95)
+    plain = {row["domain"]: row for row in make_plan(config, read_data(config), count=COUNT)["requests"]}
+    each, guessed = rows["a"]["prompt_tokens"]["likely"] * 0.8 / 5, plain["a"]["prompt_tokens"]["likely"] * 0.85 / 5
+    assert each == pytest.approx(2 * guessed)
+    assert plan["assumptions"]["learned"] == {
+        "source": str(tmp_path / "old" / "ledger.sqlite"), "replies": {"annotate": 11}, "domains": {"annotate": 1},
+        "kept": {"annotate": {"kept": 8, "rejected": 2}},
+    }  # fmt: skip
+
+
+def write_kept(stage: Path, *, real: int, rejected: list[str], synthesized: int = 0, probes: int | None = None) -> None:
+    entry: dict[str, Any] = {"real": real, "synthesized": synthesized, **({} if probes is None else {"probes": probes})}
+    (stage / "quotas.json").write_text(json.dumps({"domains": {"a": entry}}), "utf-8")
+    write_rows(stage / "rejected.jsonl", [{"request": key, "reason": "empty"} for key in [*rejected, None, "unknown"]])
+
+
+def test_kept_shares_come_by_the_purpose_of_the_request(tmp_path: Path, config: Config) -> None:
+    """Rejected replies count for the purpose of their request; those that were never asked about count for none."""
+    keys = write_ledger(tmp_path / "old", [("annotate", "a", 9), ("synthesize", "a", 9), ("synthesize", "a", 9)])
+    (tmp_path / "old" / "stage_0").mkdir()
+    write_kept(tmp_path / "old" / "stage_0", real=4, synthesized=9, rejected=keys)
+    learned = learn(tmp_path / "old", config, COUNT)
+    assert learned.kept == {"annotate": (4, 1), "synthesize": (9, 2)}
+    assert learned.find_kept("annotate") is None  # of five nothing can be said
+    (tmp_path / "old" / "premixed.jsonl").write_text("{}\n" * 12, "utf-8")
+    write_rows(tmp_path / "old" / "premixed_rejected.jsonl", [{"request": keys[1]}])
+    assert learn(tmp_path / "old", config, COUNT).kept["synthesize"] == (12, 3)
+
+
+def test_what_another_config_taught(tmp_path: Path, config: Config) -> None:
+    """Another method's inventions and another annotation's kept share are left out; another model is warned of."""
+    keys = write_ledger(tmp_path / "old", [("annotate", "a", 9), ("synthesize", "a", 9), ("evaluate", "a", 3)], model="other")
+    (tmp_path / "old" / "stage_0").mkdir()
+    write_kept(tmp_path / "old" / "stage_0", real=9, synthesized=9, rejected=keys[:2])
+    (tmp_path / "old" / "config.yaml").write_text("method: {name: gold, annotation: blind}\n", "utf-8")
+    learned = learn(tmp_path / "old", config, COUNT)
+    assert (learned.replies, learned.kept) == ({"annotate": 1, "evaluate": 1}, {})
+    assert "the replies are of other, not of teacher.model 'm'" in learned.warnings[0]
+    assert make_plan(config, read_data(config), learned, COUNT)["warnings"] == [learned.warnings[0]]
+    assert learn_if_there(tmp_path / "old", config, COUNT) == Learned()
+
+
+def test_ledgers_that_teach_nothing(tmp_path: Path, config: Config) -> None:
+    """A ledger that is named must be there and hold a reply; one that is looked for by itself need not."""
+    with pytest.raises(DataError, match="no ledger here"):
+        learn(tmp_path / "nowhere", config, COUNT)
+    assert learn_if_there(tmp_path / "nowhere", config, COUNT) == Learned()
+    (tmp_path / "empty").mkdir()
+    Ledger(tmp_path / "empty" / "ledger.sqlite").close()
+    with pytest.raises(DataError, match="no answered request"):
+        learn(tmp_path / "empty", config, COUNT)
+    assert learn_if_there(tmp_path / "empty", config, COUNT) == Learned()

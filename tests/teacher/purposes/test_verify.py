@@ -1,0 +1,297 @@
+"""Verification: what each kind sees of the tutor's faults, counted exactly against its own solver, and what it costs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+
+import pytest
+from tests.support import make_example
+
+from limbeck.data.example import Example, Rejected
+from limbeck.data.overlap import DuplicateGuard, LeakGuard
+from limbeck.data.procedural.problems import DOMAINS, draw_problem
+from limbeck.data.task import Task
+from limbeck.teacher.backends.scripted import ScriptedBackend
+from limbeck.teacher.backends.tutor import TutorBackend
+from limbeck.teacher.client.budget import Budget, BudgetSettings
+from limbeck.teacher.client.ledger import Ledger
+from limbeck.teacher.client.teacher import Teacher
+from limbeck.teacher.purposes.synthesize import synthesize
+from limbeck.teacher.purposes.until_kept import Harvest, Review, forget_rejected
+from limbeck.teacher.purposes.verify import ask_votes, find_other_result, make_review
+from limbeck.teacher.request import Backend, TeacherRequest
+from limbeck.teacher.settings import TeacherSettings, TutorSettings
+
+TASK = Task(instruction="Solve the problem.", answer="number")
+EACH = 12
+
+
+def make_teacher(folder: Path, backend: Backend | None = None, max_requests: int | None = None, **tutor: float) -> Teacher:
+    settings = TeacherSettings(backend="tutor", tutor=TutorSettings(**tutor))  # type: ignore[arg-type]
+    folder.mkdir(parents=True, exist_ok=True)
+    ledger = Ledger(folder / "ledger.sqlite")
+    caps = BudgetSettings(max_examples=9999, max_requests=max_requests)
+    return Teacher(backend or TutorBackend(settings, TASK), ledger, Budget(caps, ledger.sum_spend()), settings)
+
+
+def invent(teacher: Teacher, verify: str, votes: int = 3, agreement: float = 0.5) -> Harvest:
+    """`EACH` new problems of every domain of the tutor, after verification."""
+    pytest.importorskip("reasoning_gym", reason="the tutor extra is not installed")
+    seeds = {name: [_draw(name, index) for index in range(3)] for name in DOMAINS}
+    return synthesize(
+        teacher, seeds, dict.fromkeys(DOMAINS, EACH), task=TASK, stage=1, seed=5, max_attempts=6,
+        duplicates=DuplicateGuard(), leaks=LeakGuard([], []),
+        review=make_review(verify, teacher, TASK, stage=1, votes=votes, agreement=agreement),
+    )  # fmt: skip
+
+
+def _draw(domain: str, index: int) -> Example:
+    problem = draw_problem(domain, 3, index)
+    return make_example(problem.question, problem.answer, domain, answer_type=DOMAINS[domain].answer_type)
+
+
+def is_wrong(example: Example) -> bool:
+    """By the tutor's own solver, without faults."""
+    return not TASK.is_correct(DOMAINS[example.domain].solve(example.question, None).answer, example)
+
+
+def count_wrong(harvest: Harvest) -> int:
+    return sum(map(is_wrong, harvest.kept))
+
+
+def count_unverified(harvest: Harvest) -> int:
+    return sum(rejected.reason == "unverified" for rejected in harvest.rejected)
+
+
+def test_votes_keep_clearly_fewer_slips(tmp_path: Path) -> None:
+    """With a slip in 30% of solutions the votes keep less than half as many wrong examples as no verification, of as many."""
+    plain = invent(make_teacher(tmp_path / "none", slip_rate=0.3), "none")
+    voted = invent(make_teacher(tmp_path / "vote", slip_rate=0.3), "vote")
+    assert len(plain.kept) == len(voted.kept) == EACH * len(DOMAINS)
+    assert count_wrong(plain) >= 0.2 * len(plain.kept)
+    assert count_wrong(voted) < 0.5 * count_wrong(plain)
+
+
+def test_answer_sees_no_slips(tmp_path: Path) -> None:
+    """A wrong step that is carried into the answer is not seen by `answer`: exactly the examples of `none` are kept."""
+    plain = invent(make_teacher(tmp_path / "none", slip_rate=0.3), "none")
+    read = invent(make_teacher(tmp_path / "answer", slip_rate=0.3), "answer")
+    assert count_unverified(read) == 0
+    assert [example.id for example in read.kept] == [example.id for example in plain.kept]
+
+
+def test_answer_sees_misstatements(tmp_path: Path) -> None:
+    """Of answers that are not what their rationale computes, `answer` keeps none where it can tell: in sums and factors."""
+    plain = invent(make_teacher(tmp_path / "none", misstate_rate=0.3), "none")
+    read = invent(make_teacher(tmp_path / "answer", misstate_rate=0.3), "answer")
+    wrong = Counter(example.domain for example in plain.kept if is_wrong(example))
+    left = Counter(example.domain for example in read.kept if is_wrong(example))
+    assert set(wrong) == set(DOMAINS)
+    told = {"chain_sum", "letter_counting", "leg_counting", "products", "prime_factorization"}
+    assert not told & set(left)
+    assert left["gcd"] < wrong["gcd"], "which ends in 18 = 6 × 3, so an answer is seen only where it is never said"
+
+
+def test_answer_rejects_nothing_that_is_right(tmp_path: Path) -> None:
+    """A teacher without faults loses no example to either kind of verification."""
+    for verify in ("answer", "vote"):
+        harvest = invent(make_teacher(tmp_path / verify), verify)
+        assert count_unverified(harvest) == count_wrong(harvest) == 0
+
+
+def test_votes_are_counted_and_listed(tmp_path: Path) -> None:
+    """Each vote is a request in the ledger with the purpose `verify`, and a rejection says what was stored and voted."""
+    teacher = make_teacher(tmp_path, slip_rate=0.3)
+    harvest = invent(teacher, "vote")
+    purposes = Counter(row["purpose"] for row in teacher.ledger.list_requests())
+    unverified = [rejected for rejected in harvest.rejected if rejected.reason == "unverified"]
+    judged = {example.id for example in harvest.kept} | {one.example_id for one in unverified}
+    assert purposes["verify"] == 3 * len(judged), "a question that comes back has its votes already"
+    assert teacher.budget.spent.requests == purposes.total()
+    assert unverified
+    assert all(one.request and one.detail.startswith("stored '") and "votes [" in one.detail for one in unverified)
+    assert all(example.meta["agreement"] >= 0.5 for example in harvest.kept)
+
+
+def test_votes_do_not_see_the_answer(tmp_path: Path) -> None:
+    """The prompt of a vote asks for steps, and holds neither the stored answer nor its rationale."""
+    backend = ScriptedBackend(lambda request: "Steps.\nThe answer is: 4321")
+    example = make_example("What is it?", "4321", rationale="Some 1234 steps.")
+    kept = ask_votes(
+        make_teacher(tmp_path, backend), [example], TASK, stage=0, votes=2, agreement=1, reason="r", is_reasoned=True
+    )
+    assert [one.meta["agreement"] for one in kept if isinstance(one, Example)] == [1.0]
+    for request in backend.asked:
+        assert "step by step" in request.messages[0]["content"]
+        assert not any(hidden in request.messages[0]["content"] for hidden in ("4321", "1234"))
+
+
+@pytest.mark.parametrize(("agreement", "is_kept"), [(1 / 3, True), (0.34, False), (0.5, False)])
+def test_agreement_is_a_bound_that_is_kept(tmp_path: Path, agreement: float, is_kept: bool) -> None:
+    """An example stays where its share of agreeing votes is at least the bound: one of three, where three differ."""
+    backend = ScriptedBackend(lambda request: f"Steps.\nThe answer is: {request.sample}")
+    (verdict,) = ask_votes(
+        make_teacher(tmp_path, backend), [make_example("?", "1")], TASK, stage=0, votes=3, agreement=agreement, reason="r",
+        is_reasoned=True,
+    )  # fmt: skip
+    assert isinstance(verdict, Example) == is_kept
+    if isinstance(verdict, Rejected):
+        assert "stored '1', votes ['0', '1', '2']" in verdict.detail
+
+
+def test_no_example_is_left_without_its_votes(tmp_path: Path) -> None:
+    """With a cap of 40 requests ten examples are written and voted on three times each, in turns over the domains."""
+    teacher = make_teacher(tmp_path, max_requests=40)
+    harvest = invent(teacher, "vote")
+    purposes = Counter(row["purpose"] for row in teacher.ledger.list_requests())
+    assert purposes == {"synthesize": 10, "verify": 30}
+    assert len(harvest.kept) == 10
+    assert Counter(example.domain for example in harvest.kept) == {name: 1 + (place < 2) for place, name in enumerate(DOMAINS)}
+    assert teacher.budget.exhausted is not None, "so that the run says that a cap ended it"
+    assert (teacher.budget.exhausted.spent, teacher.budget.exhausted.needed) == (40, 4)
+
+
+def test_what_a_rejected_example_leaves_is_spent_on_others(tmp_path: Path) -> None:
+    """Of 22 requests five examples can be voted on; where two of them are malformed, their votes pay two others, and no part of
+    an example is bought with what is left."""
+    numbers = count()
+
+    def script(request: TeacherRequest) -> str:
+        if request.about.purpose == "verify":
+            return f"Steps.\nThe answer is: {request.about.examples[0].answer}"
+        number = next(numbers)
+        text = f"Question: What is {number} and nothing?\nRationale: It is {number}.\nThe answer is: {number}"
+        return text if number >= 2 else "What?"
+
+    teacher = make_teacher(tmp_path, ScriptedBackend(script), max_requests=22)
+    harvest = synthesize(
+        teacher, {"d": [make_example("Seed?", "1")]}, {"d": 9}, task=TASK, stage=0, seed=1, max_attempts=3,
+        duplicates=DuplicateGuard(), leaks=LeakGuard([], []),
+        review=make_review("vote", teacher, TASK, stage=0, votes=3, agreement=1.0),
+    )  # fmt: skip
+    purposes = Counter(row["purpose"] for row in teacher.ledger.list_requests())
+    assert purposes == {"synthesize": 7, "verify": 15}, "5 + 9, then 8 left: 2 + 6"
+    assert (len(harvest.kept), harvest.missing) == (5, {"d": 4})
+
+
+def test_replies_that_are_paid_need_no_room(tmp_path: Path) -> None:
+    """The same cap again, without a request left, keeps again what its stored replies gave, and asks nothing."""
+    first = invent(make_teacher(tmp_path, max_requests=40), "vote")
+    again = make_teacher(tmp_path, max_requests=40)
+    second = invent(again, "vote")
+    assert {example.id for example in second.kept} == {example.id for example in first.kept}
+    assert len(list(again.ledger.list_requests())) == 40
+
+
+@pytest.mark.parametrize(
+    ("said", "share"),
+    [
+        (["5"], 1),
+        (["6"], 0),
+        ([None], 0),
+        (["5", "6"], 1 / 2),  # a tie is half of the votes
+        (["5", "5", "6"], 2 / 3),
+        (["5", "6", "6"], 1 / 3),
+        (["5", "6", "7"], 1 / 3),  # a tie of all three
+        (["5", None, "5"], 2 / 3),  # what is not answered agrees with nothing
+        (["5", "5", "6", "6"], 1 / 2),
+        (["5", "5", "5", "6", "6"], 3 / 5),
+        (["5", "5", "6", "6", "7"], 2 / 5),  # tied with another answer
+        (["5", "5", "6", "7", "8"], 2 / 5),  # the largest group, and no half
+        (["5.0", "5", "05", "5", "5"], 1),  # equal by value
+    ],
+)
+def test_votes_and_ties_by_hand(tmp_path: Path, said: list[str | None], share: float) -> None:
+    """The share of votes that equal the stored answer is compared with the bound; what the others agree on has no part."""
+    answers = [f"Steps.\nThe answer is: {text}" if text else "I can't tell." for text in said]
+    for bound in (1 / 3, 0.5, 0.6, 2 / 3, 1.0):
+        teacher = make_teacher(tmp_path / str(bound), ScriptedBackend(lambda request: answers[request.sample]))
+        (verdict,) = ask_votes(
+            teacher, [make_example("?", "5")], TASK, stage=0, votes=len(said), agreement=bound, reason="r", is_reasoned=True
+        )
+        assert isinstance(verdict, Example) == (share >= bound), bound
+        assert not isinstance(verdict, Example) or verdict.meta["agreement"] == share
+
+
+def test_a_rejected_question_may_come_back(tmp_path: Path) -> None:
+    """The guard forgets what was rejected, so that a resumed run, which never knew it, judges later examples alike."""
+    guard = DuplicateGuard([make_example("What is 7 and 8?")])
+    new = [make_example("What is 1 and 2?"), make_example("How many legs do 3 hens have?")]
+    for example in new:
+        guard.add(example)
+    review = forget_rejected(Review(lambda examples: [Rejected(0, "d", "unverified"), examples[1]], requests=3), guard)
+    assert review is not None
+    assert review.requests == 3
+    review.look(new)
+    assert guard.find_duplicate(new[0].question, "number") is None
+    assert guard.find_duplicate(new[1].question, "number") == ("duplicate", new[1].id)
+    assert guard.find_duplicate("What is 7 and 8?", "number") is not None
+    guard.forget(make_example("Never seen."))
+
+
+@pytest.mark.parametrize(
+    ("rationale", "answer", "answer_type", "is_seen"),
+    [
+        ("40 + 2 = 42. 42 + 5 = 47.", "47", "number", False),
+        ("40 + 2 = 42. 42 + 5 = 47.", "48", "number", True),
+        ("So 3 × 4 = 12 apples.", "12", "number", False),
+        ("So 3 × 4 = 12 apples.", "13", "number", True),
+        ("He pays 3 × 4 = $12.", "$12.00", "number", False),
+        ("Half of it is 0.5.", "1/2", "number", False),
+        ("The rest of 9 is 4.", "5", "number", True),
+        ("There are 3 hens, which is 2 less than there were.", "5", "number", True),  # 5 is never said
+        ("There are 3 hens, and two more are five.", "5", "number", False),
+        ("Two and two are four.", "5", "number", False),  # no numerals: can't be told
+        ("12 = 6 × 2. 18 = 6 × 3.", "6", "number", False),
+        ("12 = 6 × 2. 18 = 6 × 3.", "7", "number", True),
+        ("12 = 6 × 2. 18 = 6 × 3.", "3", "number", False),  # said, though not as the answer
+        ("60 = 2 × 30 = 2 × 2 × 15 = 2 × 2 × 3 × 5.", "2 × 2 × 3 × 5", "text", False),
+        ("60 = 2 × 30 = 2 × 2 × 15 = 2 × 2 × 3 × 5.", "2 × 2 × 3 × 7", "text", True),
+        ("60 = 2 × 30 = 2 × 2 × 15.", "2 x 2 x 15", "text", False),
+        ("7 is prime.", "7", "text", False),
+        ("7 is prime.", "8", "text", True),
+        ("c a t becomes t a c.", "tca", "text", False),  # words can't be told
+        ("Thus $x = 4$.", "4", "math", False),
+        ("Thus $x = 4$.", "5", "math", True),
+        ("Thus $x = \\frac{1}{2}$.", "0.5", "math", False),
+        ("So A = 3.", "A", "choice", False),
+        ("", "5", "number", False),
+        ("x = " * 5000, "5", "number", False),
+    ],
+)  # fmt: skip
+def test_results_of_rationales(rationale: str, answer: str, answer_type: str, is_seen: bool) -> None:
+    """A rationale's last result is compared with the answer where it is a bare value; what can't be told is left alone."""
+    assert (find_other_result(rationale, answer, answer_type) is not None) == is_seen
+
+
+def test_rejects_are_replaced_until_the_attempts_are_spent(tmp_path: Path) -> None:
+    """A domain whose first examples are not confirmed gets others, and a teacher that never agrees ends at the bound."""
+    numbers = count()
+
+    def make_script(confirms: Callable[[int], bool]) -> Callable[[TeacherRequest], str]:
+        def script(request: TeacherRequest) -> str:
+            if request.about.purpose == "verify":
+                answer = int(request.about.examples[0].answer)
+                return f"Steps.\nThe answer is: {answer if confirms(answer) else -1}"
+            number = next(numbers)
+            return f"Question: What is {number} and nothing?\nRationale: It is {number}.\nThe answer is: {number}"
+
+        return script
+
+    def ask(folder: str, confirms: Callable[[int], bool]) -> Harvest:
+        teacher = make_teacher(tmp_path / folder, ScriptedBackend(make_script(confirms)))
+        return synthesize(
+            teacher, {"d": [make_example("Seed?", "1")]}, {"d": 4}, task=TASK, stage=0, seed=1, max_attempts=3,
+            duplicates=DuplicateGuard(), leaks=LeakGuard([], []),
+            review=make_review("vote", teacher, TASK, stage=0, votes=2, agreement=1.0),
+        )  # fmt: skip
+
+    some = ask("some", lambda answer: answer % 2 == 1)
+    assert len(some.kept) == 4
+    assert all(int(example.answer) % 2 for example in some.kept)
+    assert {rejected.reason for rejected in some.rejected} == {"unverified"}
+    none = ask("none", lambda answer: False)
+    assert (len(none.kept), len(none.rejected), none.missing) == (0, 12, {"d": 4})

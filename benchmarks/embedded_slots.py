@@ -29,9 +29,12 @@ MAX_TOKENS = 48
 def measure(slots: int, requests: int) -> float:
     """Completion tokens per second, the start of the server left out."""
     settings = TeacherSettings(
-        backend="embedded", model="packaged:smollm2-135m-instruct", max_tokens=MAX_TOKENS, temperature=0.9,
+        backend="embedded",
+        model="packaged:smollm2-135m-instruct",
+        max_tokens=MAX_TOKENS,
+        temperature=0.9,
         embedded=EmbeddedSettings(slots=slots, context=512),
-    )  # fmt: skip
+    )
     with tempfile.TemporaryDirectory() as folder:
         ledger = Ledger(Path(folder) / "ledger.sqlite")
         with Teacher(EmbeddedBackend(settings), ledger, Budget(BudgetSettings(max_examples=1)), settings) as teacher:

@@ -57,8 +57,28 @@ NATURAL_EPOCHS = 5
 GATE = {"untouched": 0.1, "natural": 0.6}
 PRETRAINING_STEPS = 1500
 # The 97.5% quantiles of Student's t by degrees of freedom.
-T_QUANTILES = (math.nan, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145,
-               2.131, 2.120, 2.110, 2.101, 2.093)  # fmt: skip
+T_QUANTILES = (
+    math.nan,
+    12.706,
+    4.303,
+    3.182,
+    2.776,
+    2.571,
+    2.447,
+    2.365,
+    2.306,
+    2.262,
+    2.228,
+    2.201,
+    2.179,
+    2.160,
+    2.145,
+    2.131,
+    2.120,
+    2.110,
+    2.101,
+    2.093,
+)
 
 
 def main() -> None:
@@ -121,10 +141,19 @@ def make_student() -> None:
     labels = list(load_config(CONFIG).task.labels)
     tokenizer = make_tokenizer()
     torch.manual_seed(0)
-    model = BertForSequenceClassification(BertConfig(
-        vocab_size=len(tokenizer), hidden_size=128, intermediate_size=512, num_hidden_layers=2, num_attention_heads=4,
-        max_position_embeddings=32, num_labels=len(labels), hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
-    ))  # fmt: skip
+    model = BertForSequenceClassification(
+        BertConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=128,
+            intermediate_size=512,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            max_position_embeddings=32,
+            num_labels=len(labels),
+            hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
+        )
+    )
     draw = random.Random(0)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -313,14 +342,24 @@ def write_page(result: Mapping[str, Any]) -> str:
     lines = "\n".join
     untouched, natural, small = (gate[name] for name in ("untouched", "natural", "natural_budget"))
     page = PAGE.format(
-        count=count, budget=result["budget"], tests=result["test_problems"], natural_size=gate["natural_size"],
-        bias=result["teacher"]["centre_bias"], follows=str(result["teacher"]["follows_shown"]).lower(),
-        untouched=untouched["all"], most=GATE["untouched"], natural=natural["all"], least=GATE["natural"],
+        count=count,
+        budget=result["budget"],
+        tests=result["test_problems"],
+        natural_size=gate["natural_size"],
+        bias=result["teacher"]["centre_bias"],
+        follows=str(result["teacher"]["follows_shown"]).lower(),
+        untouched=untouched["all"],
+        most=GATE["untouched"],
+        natural=natural["all"],
+        least=GATE["natural"],
         passed="passed" if gate["is_passed"] else "**not passed: the study can resolve nothing**",
         small=", ".join(f"{part} {small[part]:.1%}" for part in PARTS),
-        rows=lines(rows), pairs=lines(pairs), made=lines(made), verdict=lines(write_verdict(result)),
+        rows=lines(rows),
+        pairs=lines(pairs),
+        made=lines(made),
+        verdict=lines(write_verdict(result)),
         best=max(ARMS, key=lambda arm: arms[arm]["accuracy"]["tail"]["mean"]),
-    )  # fmt: skip
+    )
     parts = page.split("\n\n")
     wrapped = [part if part.startswith(("|", "#", "-")) else textwrap.fill(part, 128, break_on_hyphens=False) for part in parts]
     return "\n\n".join(part.strip() for part in wrapped) + "\n"

@@ -21,10 +21,16 @@ METRICS = {"f1_macro": "F1 macro", "f1_micro": "F1 micro", "accuracy_macro": "ac
 # Macro and micro F1 of arms with rationales but for random-label (Table 2; balance-cot and active-cot Table 3, macro alone).
 PAPER = {
     "R52": {
-        "untouched": "0.9 / 2.3", "random-label": "46.0 / 91.4", "random-cot": "59.7 / 89.5", "duplicate-cot": "46.6 / 71.8",
-        "balance-cot": "51.5 / –", "active-cot": "59.5 / –", "baldistill-n": "59.6 / 82.5", "baldistill-a": "58.9 / 87.5",
+        "untouched": "0.9 / 2.3",
+        "random-label": "46.0 / 91.4",
+        "random-cot": "59.7 / 89.5",
+        "duplicate-cot": "46.6 / 71.8",
+        "balance-cot": "51.5 / –",
+        "active-cot": "59.5 / –",
+        "baldistill-n": "59.6 / 82.5",
+        "baldistill-a": "58.9 / 87.5",
     }
-}  # fmt: skip
+}
 
 
 def main() -> None:
@@ -59,8 +65,14 @@ def show_pairs(facts: Mapping[str, Any]) -> str:
     rows = []
     for pair in facts["pairs"]:
         if pair["metric"] == metric:
-            rows.append([f"`{pair['a']}` − `{pair['b']}`", f"{100 * pair['difference']:+.1f}", show_interval(pair["ci95"]),
-                         show_p(pair["p_holm"])])  # fmt: skip
+            rows.append(
+                [
+                    f"`{pair['a']}` − `{pair['b']}`",
+                    f"{100 * pair['difference']:+.1f}",
+                    show_interval(pair["ci95"]),
+                    show_p(pair["p_holm"]),
+                ]
+            )
     return make_table([f"a − b, {metric}", "points", "95% interval", "p (Holm)"], rows)
 
 

@@ -35,9 +35,16 @@ def main() -> None:
     clean, faulty = measure({}), measure(FAULTS)
     result = {
         "what": "seconds for the same requests with a faulty teacher, over the ideal for its mix of faults",
-        "requests": REQUESTS, "concurrency": CONCURRENCY, "latency_s": LATENCY_S, "timeout_s": TIMEOUT_S, "faults": FAULTS,
-        "clean": clean, "faulty": faulty, "ratio": faulty["seconds"] / faulty["ideal_seconds"], "target": 2.0,
-    }  # fmt: skip
+        "requests": REQUESTS,
+        "concurrency": CONCURRENCY,
+        "latency_s": LATENCY_S,
+        "timeout_s": TIMEOUT_S,
+        "faults": FAULTS,
+        "clean": clean,
+        "faulty": faulty,
+        "ratio": faulty["seconds"] / faulty["ideal_seconds"],
+        "target": 2.0,
+    }
     write_result("teacher_faults", result)
 
 
@@ -65,9 +72,14 @@ def measure(faults: dict[str, float]) -> dict[str, Any]:
 def ask(url: str, path: Path) -> dict[str, Any]:
     """Ask through a durable ledger; seconds, states, and how long each attempt kept its place at the server."""
     settings = TeacherSettings(
-        backend="openai_compatible", model="fake-teacher", base_url=url, max_concurrency=CONCURRENCY, timeout_s=TIMEOUT_S,
-        max_tokens=64, max_attempts=12,
-    )  # fmt: skip
+        backend="openai_compatible",
+        model="fake-teacher",
+        base_url=url,
+        max_concurrency=CONCURRENCY,
+        timeout_s=TIMEOUT_S,
+        max_tokens=64,
+        max_attempts=12,
+    )
     ledger, budget = Ledger(path), Budget(BudgetSettings(max_examples=REQUESTS, max_requests=20 * REQUESTS))
     with Teacher(OpenAIBackend(settings), ledger, budget, settings) as teacher:
         requests = [teacher.make_request(f"What is {n} + {n}?", About("annotate", 0, "d", (), n)) for n in range(REQUESTS)]
@@ -78,10 +90,12 @@ def ask(url: str, path: Path) -> dict[str, Any]:
     ledger.close()
     missing = Counter(outcome.reason for outcome in outcomes if outcome.reply is None)
     return {
-        "seconds": seconds, "requests": budget.spent.requests, "without_reply": dict(missing),
+        "seconds": seconds,
+        "requests": budget.spent.requests,
+        "without_reply": dict(missing),
         "states": dict(Counter(row["state"] for row in rows)),
         "places_s": [row["done_at"] - row["sent_at"] for row in rows],
-    }  # fmt: skip
+    }
 
 
 if __name__ == "__main__":

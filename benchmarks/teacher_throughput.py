@@ -60,16 +60,19 @@ def main() -> None:
 
 def measure_limbeck(port: int, concurrency: int, requests: int) -> Sample:
     """One run of limbeck, ledger on disk; its connections are open and its code is warm when the clock starts."""
-    settings = TeacherSettings(backend="openai_compatible", model="teacher", base_url=f"http://127.0.0.1:{port}/v1",
-                               max_concurrency=concurrency)  # fmt: skip
+    settings = TeacherSettings(
+        backend="openai_compatible", model="teacher", base_url=f"http://127.0.0.1:{port}/v1", max_concurrency=concurrency
+    )
     with tempfile.TemporaryDirectory(dir=Path(__file__).parent / "results") as folder:
         ledger = Ledger(Path(folder) / "ledger.sqlite")
         budget = Budget(BudgetSettings(max_examples=requests, max_requests=10 * requests, max_tokens=10**9))
         with Teacher(OpenAIBackend(settings), ledger, budget, settings) as teacher:
 
             def ask(first: int, count: int) -> int:
-                asked = [teacher.make_request(make_prompt(number), About("annotate", 0, "d", (), number))
-                         for number in range(first, first + count)]  # fmt: skip
+                asked = [
+                    teacher.make_request(make_prompt(number), About("annotate", 0, "d", (), number))
+                    for number in range(first, first + count)
+                ]
                 return sum(outcome.reply is not None for outcome in teacher.ask_many(asked))
 
             ask(10**6, 2 * concurrency)

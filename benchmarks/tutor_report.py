@@ -9,9 +9,13 @@ from typing import Any
 METRICS = {"accuracy_macro": "macro", "accuracy_head": "head", "accuracy_tail": "tail", "accuracy_worst": "worst"}
 SPEND = ("examples", "requests", "tokens")
 CLAIMS = (
-    ("baldistill-a", "random-cot"), ("baldistill-plus", "baldistill-a"), ("baldistill-n", "random-cot"),
-    ("baldistill-a", "balance-cot"), ("baldistill-plus", "baldistill-n"), ("baldistill-plus", "balance-cot"),
-)  # fmt: skip
+    ("baldistill-a", "random-cot"),
+    ("baldistill-plus", "baldistill-a"),
+    ("baldistill-n", "random-cot"),
+    ("baldistill-a", "balance-cot"),
+    ("baldistill-plus", "baldistill-n"),
+    ("baldistill-plus", "balance-cot"),
+)
 
 
 def write_page(result: Mapping[str, Any]) -> str:
@@ -22,8 +26,11 @@ def write_page(result: Mapping[str, Any]) -> str:
     by_domain = [[name, *(f"{100 * gate[name]['domains'][d]:.0f}" for d in domains)] for name in ("untouched", "full")]
     factors = dict.fromkeys(one["factor"] for one in result["levels"].values())
     page = PAGE.format(
-        count=len(main["seeds"]), budget=main["budget"]["max_examples"][main["presets"][0]],
-        untouched=gate["untouched"]["macro"], full=gate["full"]["macro"], full_examples=gate["full_examples"],
+        count=len(main["seeds"]),
+        budget=main["budget"]["max_examples"][main["presets"][0]],
+        untouched=gate["untouched"]["macro"],
+        full=gate["full"]["macro"],
+        full_examples=gate["full_examples"],
         passed="passed" if gate["is_passed"] else "**not passed: the study can resolve nothing**",
         domains=make_table(["", *domains], by_domain),
         by_domain=show_domains(result["domains"]),
@@ -31,9 +38,13 @@ def write_page(result: Mapping[str, Any]) -> str:
         pairs=make_table(["a − b", "macro", "95% interval", "p (Holm)", "tail", "p (Holm)"], show_pairs(main)),
         claims="\n".join(judge(main, *claim) for claim in CLAIMS),
         sweeps="\n\n".join(show_factor(result, factor) for factor in factors),
-        pilot=show_pilot(result["pilot"]), epochs=gate["training"]["epochs"], per_domain=gate["per_domain"],
-        sha=result["student_sha256"], torch=result["torch"], machine=result["machine"],
-    )  # fmt: skip
+        pilot=show_pilot(result["pilot"]),
+        epochs=gate["training"]["epochs"],
+        per_domain=gate["per_domain"],
+        sha=result["student_sha256"],
+        torch=result["torch"],
+        machine=result["machine"],
+    )
     parts = page.split("\n\n")
     wrapped = [
         part if part.startswith(("|", "#", "-", "    ")) else textwrap.fill(part, 128, break_on_hyphens=False) for part in parts
@@ -103,8 +114,10 @@ def judge(facts: Mapping[str, Any], a: str, b: str) -> str:
         if pair is None:
             continue
         word = ("higher" if pair["difference"] > 0 else "lower") if pair["is_resolved"] else "not resolved"
-        said.append(f"{METRICS[metric]} {word} ({100 * pair['difference']:+.1f} points, {show_interval(pair['ci95'])}, "
-                    f"p by Holm {show_p(pair['p_holm'])})")  # fmt: skip
+        said.append(
+            f"{METRICS[metric]} {word} ({100 * pair['difference']:+.1f} points, {show_interval(pair['ci95'])}, "
+            f"p by Holm {show_p(pair['p_holm'])})"
+        )
     return f"- `{a}` against `{b}`: {'; '.join(said)}."
 
 
@@ -127,11 +140,15 @@ def show_factor(result: Mapping[str, Any], factor: str) -> str:
 def show_pilot(pilot: Mapping[str, Any]) -> str:
     """Each variant, and what it changes from the first."""
     rows = [
-        [name, *(f"{100 * one[metric]['mean']:.1f}" for metric in ("accuracy_macro", "accuracy_head", "accuracy_tail")),
-         f"{one['requests']['mean']:,.0f}", f"{100 * one['accuracy_macro']['difference']['mean']:+.1f}",
-         show_interval(one["accuracy_macro"]["difference"]["ci95"])]
+        [
+            name,
+            *(f"{100 * one[metric]['mean']:.1f}" for metric in ("accuracy_macro", "accuracy_head", "accuracy_tail")),
+            f"{one['requests']['mean']:,.0f}",
+            f"{100 * one['accuracy_macro']['difference']['mean']:+.1f}",
+            show_interval(one["accuracy_macro"]["difference"]["ci95"]),
+        ]
         for name, one in pilot.items()
-    ]  # fmt: skip
+    ]
     return make_table(["variant", "macro", "head", "tail", "requests", "macro, change", "95% interval"], rows)
 
 

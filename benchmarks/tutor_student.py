@@ -66,8 +66,10 @@ def add_up(luck: Luck) -> Document:
 
 def add_list(luck: Luck) -> Document:
     """A list of numbers in one sum, as a solution's last step writes it."""
-    numbers = [luck.choice((luck.randrange(4), luck.randrange(60), luck.randrange(10) * luck.choice((10, 20, 30))))
-               for _ in range(luck.choice((2, 2, 3)))]  # fmt: skip
+    numbers = [
+        luck.choice((luck.randrange(4), luck.randrange(60), luck.randrange(10) * luck.choice((10, 20, 30))))
+        for _ in range(luck.choice((2, 2, 3)))
+    ]
     ask = luck.choice(("Together: {}?", "All of {} at once?", "{}: make one number."))
     return (
         ask.format(luck.choice((", ", " ", " & ")).join(map(str, numbers))),
@@ -211,13 +213,42 @@ def common_measure(luck: Luck) -> Document:
 
 
 FIRST = (
-    add_up, add_up, add_list, times, times, times_by_place, divide, divide, smallest_factor, count_signs, count_signs,
-    sort_words, sort_words, turn_round, turn_round, copy, copy, look_up, look_up, common_measure,
-)  # fmt: skip
+    add_up,
+    add_up,
+    add_list,
+    times,
+    times,
+    times_by_place,
+    divide,
+    divide,
+    smallest_factor,
+    count_signs,
+    count_signs,
+    sort_words,
+    sort_words,
+    turn_round,
+    turn_round,
+    copy,
+    copy,
+    look_up,
+    look_up,
+    common_measure,
+)
 THEN = (
-    *[add_up] * 4, *[add_list] * 3, *[sort_words] * 3, *[count_signs] * 4, *[look_up] * 3, *[times] * 3, *[factor_chain] * 3,
-    copy, divide, smallest_factor, turn_round, times_by_place, common_measure,
-)  # fmt: skip
+    *[add_up] * 4,
+    *[add_list] * 3,
+    *[sort_words] * 3,
+    *[count_signs] * 4,
+    *[look_up] * 3,
+    *[times] * 3,
+    *[factor_chain] * 3,
+    copy,
+    divide,
+    smallest_factor,
+    turn_round,
+    times_by_place,
+    common_measure,
+)
 PHASES: tuple[tuple[int, tuple[Callable[[Luck], Document], ...]], ...] = ((2500, FIRST), (4000, THEN))
 """Steps, and what is drawn from: all evenly until words can be copied, then more of what is learnt slowly."""
 
@@ -308,11 +339,19 @@ def make_student(folder: Path = FOLDER) -> None:
     torch.manual_seed(0)
     model = LlamaForCausalLM(
         LlamaConfig(
-            vocab_size=len(tokenizer), hidden_size=HIDDEN, intermediate_size=8 * HIDDEN // 3, num_hidden_layers=4,
-            num_attention_heads=HEADS, num_key_value_heads=HEADS, max_position_embeddings=512, tie_word_embeddings=True,
-            pad_token_id=tokenizer.pad_token_id, bos_token_id=None, eos_token_id=tokenizer.eos_token_id,
+            vocab_size=len(tokenizer),
+            hidden_size=HIDDEN,
+            intermediate_size=8 * HIDDEN // 3,
+            num_hidden_layers=4,
+            num_attention_heads=HEADS,
+            num_key_value_heads=HEADS,
+            max_position_embeddings=512,
+            tie_word_embeddings=True,
+            pad_token_id=tokenizer.pad_token_id,
+            bos_token_id=None,
+            eos_token_id=tokenizer.eos_token_id,
         )
-    )  # fmt: skip
+    )
     for phase, (steps, tasks) in enumerate(PHASES):
         pretrain(model, draw_batches(tokenizer, random.Random(phase), tasks), steps, tokenizer.pad_token_id)
 

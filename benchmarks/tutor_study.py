@@ -164,10 +164,15 @@ def make_data() -> None:
         fresh = {problem.question: problem for problem in drawn if problem.question not in held_out}
         kind = DOMAINS[domain]
         full += [
-            {"domain": domain, "question": problem.question, "answer": problem.answer, "answer_type": kind.answer_type,
-             "rationale": kind.solve(problem.question, None).rationale}
+            {
+                "domain": domain,
+                "question": problem.question,
+                "answer": problem.answer,
+                "answer_type": kind.answer_type,
+                "rationale": kind.solve(problem.question, None).rationale,
+            }
             for problem in list(fresh.values())[:FULL_PER_DOMAIN]
-        ]  # fmt: skip
+        ]
     write_jsonl(folder / "full.jsonl", full)
 
 
@@ -190,8 +195,14 @@ def measure_gate() -> dict[str, Any]:
     training = config.training.model_copy(update=FULL_TRAINING)
     rows = [encoder.encode(example) for example in full]
     trained = fine_tune(load_for_training(config.student, training, seed=0), rows, training, seed=0)
-    gate = {"untouched": measure(start), "full": measure(trained), "full_examples": len(full),
-            "per_domain": TEST_PER_DOMAIN, "training": FULL_TRAINING, "seconds": round(time.monotonic() - begin)}  # fmt: skip
+    gate = {
+        "untouched": measure(start),
+        "full": measure(trained),
+        "full_examples": len(full),
+        "per_domain": TEST_PER_DOMAIN,
+        "training": FULL_TRAINING,
+        "seconds": round(time.monotonic() - begin),
+    }
     gate["is_passed"] = gate["untouched"]["macro"] <= GATE["untouched"] and gate["full"]["macro"] >= GATE["full"]
     write_json(path, gate)
     return gate
@@ -202,9 +213,14 @@ def run_compare(
 ) -> dict[str, Any]:
     """What ``compare.json`` of one folder holds, without its single runs; a run that is done is not run again."""
     wanted = Comparison(
-        CONFIG, tuple(presets), tuple(seeds), sets=(f"student.model={FOLDER}", *sets), jobs=jobs,
-        has_all_labels=has_references, has_teacher=has_references,
-    )  # fmt: skip
+        CONFIG,
+        tuple(presets),
+        tuple(seeds),
+        sets=(f"student.model={FOLDER}", *sets),
+        jobs=jobs,
+        has_all_labels=has_references,
+        has_teacher=has_references,
+    )
     facts, code = compare(wanted, out, lambda text: print(f"{out.name}: {text}", flush=True))
     if code:
         raise SystemExit(code)
@@ -233,12 +249,15 @@ def summarise_pilot(pilot: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     base = pilot[PILOT[0].name]["arms"]["baldistill-a"]
     return {
         name: {
-            metric: {"mean": arm[metric]["mean"], "values": arm[metric]["values"],
-                     "difference": find_difference(arm[metric]["values"], base[metric]["values"])}
+            metric: {
+                "mean": arm[metric]["mean"],
+                "values": arm[metric]["values"],
+                "difference": find_difference(arm[metric]["values"], base[metric]["values"]),
+            }
             for metric in METRICS
         }
         for name, arm in ((name, facts["arms"]["baldistill-a"]) for name, facts in pilot.items())
-    }  # fmt: skip
+    }
 
 
 def find_difference(values: Sequence[float], others: Sequence[float]) -> dict[str, Any]:

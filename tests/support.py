@@ -48,8 +48,18 @@ CHAT_TEMPLATES: dict[str, tuple[str | None, str]] = {
     ),
     "none": (None, "</s>"),
 }
-SPECIAL = ("<s>", "</s>", "<|im_start|>", "<|im_end|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>",
-           "<start_of_turn>", "<end_of_turn>", "<pad>")  # fmt: skip
+SPECIAL = (
+    "<s>",
+    "</s>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|start_header_id|>",
+    "<|end_header_id|>",
+    "<|eot_id|>",
+    "<start_of_turn>",
+    "<end_of_turn>",
+    "<pad>",
+)
 
 
 def make_tokenizer(template: str = "chatml") -> PreTrainedTokenizerFast:
@@ -114,18 +124,26 @@ class Zygote:
         self._environment = {name: value for name, value in os.environ.items() if "KEY" not in name}
         self._environment |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.zygote"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            cwd=ROOT, env=self._environment,
-        )  # fmt: skip
+            [sys.executable, "-m", "tests.zygote"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            env=self._environment,
+        )
 
     def run(self, *args: object, cwd: Path | None = None, env: Mapping[str, str] | None = None, **how: Any) -> int:  # noqa: ANN401
         """The exit code of a command; minus the signal that ended it. ``events`` and ``kill`` as in `tests.zygote`."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         command = {
-            "args": [str(arg) for arg in args], "out": str(self._folder / "out"), "err": str(self._folder / "err"),
-            "cwd": str(cwd or self._folder), "env": {**self._environment, **(env or {})}, **how,
-        }  # fmt: skip
+            "args": [str(arg) for arg in args],
+            "out": str(self._folder / "out"),
+            "err": str(self._folder / "err"),
+            "cwd": str(cwd or self._folder),
+            "env": {**self._environment, **(env or {})},
+            **how,
+        }
         print(json.dumps(command), file=self._process.stdin, flush=True)
         return int(json.loads(self._process.stdout.readline())["code"])
 
@@ -146,10 +164,18 @@ class Zygote:
 def make_bert_config(pad: int, size: int, **changes: object) -> BertConfig:
     """A two-layer BERT without dropout."""
     return BertConfig(
-        vocab_size=size, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2,
-        max_position_embeddings=96, pad_token_id=pad, initializer_range=0.4, hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0, **changes,
-    )  # fmt: skip
+        vocab_size=size,
+        hidden_size=16,
+        intermediate_size=24,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=96,
+        pad_token_id=pad,
+        initializer_range=0.4,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        **changes,
+    )
 
 
 def has_packaged(name: str) -> bool:

@@ -101,10 +101,16 @@ def test_the_key_is_written_nowhere(zygote: Zygote, project: Project, is_file: b
         outputs = [done.stdout, done.stderr]
         assert done.returncode == 0, done.stderr
         assert server.seen[0][0]["Authorization"] == f"Bearer {KEY}"
-        for command in (("plan", path, *options), ("doctor", path, *options), ("doctor", path, "--json", *options), ("status",
-        run),
-                        ("status", run, "--json"), ("ledger", run), ("ledger", run, "--state", "all"),
-                        ("ledger", run, "--state", "all", "--json")):  # fmt: skip
+        for command in (
+            ("plan", path, *options),
+            ("doctor", path, *options),
+            ("doctor", path, "--json", *options),
+            ("status", run),
+            ("status", run, "--json"),
+            ("ledger", run),
+            ("ledger", run, "--state", "all"),
+            ("ledger", run, "--state", "all", "--json"),
+        ):
             said = limbeck(zygote, *command, home=home, **environment)
             assert said.returncode in (0, 2), said.stderr  # 2: doctor, where a packaged model is not installed
             outputs += [said.stdout, said.stderr]
@@ -360,10 +366,18 @@ def test_archives_are_not_unpacked(zygote: Zygote, project: Project, tiny_folder
 
 FORBIDDEN_IMPORTS = {"pickle", "dill", "shelve", "marshal", "cloudpickle", "joblib", "zipfile", "tarfile", "code", "runpy"}
 FORBIDDEN_NAMES = {"eval", "exec", "compile", "__import__"}
-FORBIDDEN_CALLS = {("os", "system"), ("os", "popen"), ("torch", "load"), ("yaml", "load"), ("yaml", "unsafe_load"), ("shutil",
-"unpack_archive"),
-                   ("np", "load"), ("numpy", "load"), ("multiprocessing", "get_context"), ("multiprocessing",
-                   "Pipe")}  # fmt: skip
+FORBIDDEN_CALLS = {
+    ("os", "system"),
+    ("os", "popen"),
+    ("torch", "load"),
+    ("yaml", "load"),
+    ("yaml", "unsafe_load"),
+    ("shutil", "unpack_archive"),
+    ("np", "load"),
+    ("numpy", "load"),
+    ("multiprocessing", "get_context"),
+    ("multiprocessing", "Pipe"),
+}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT / "src")))

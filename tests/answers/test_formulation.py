@@ -303,8 +303,39 @@ def test_written_programs(
     assert not is_equal_formulation(text, text.replace(write_sum(goal), changed, 1))
 
 
-PIECES = ("maximize ", "min ", "subject to ", "s.t.", "x", "2", "y-", " <= ", ">=", "=", ";", ",", "\n", "- ", "* ", "(", ")",
-          "%", "and ", ":", "**", "`", "$", "\\leq", "/", "0", "≤", "Variables", "²", "\x00", "\ud800")  # fmt: skip
+PIECES = (
+    "maximize ",
+    "min ",
+    "subject to ",
+    "s.t.",
+    "x",
+    "2",
+    "y-",
+    " <= ",
+    ">=",
+    "=",
+    ";",
+    ",",
+    "\n",
+    "- ",
+    "* ",
+    "(",
+    ")",
+    "%",
+    "and ",
+    ":",
+    "**",
+    "`",
+    "$",
+    "\\leq",
+    "/",
+    "0",
+    "≤",
+    "Variables",
+    "²",
+    "\x00",
+    "\ud800",
+)
 
 
 @given(st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=25).map("".join))

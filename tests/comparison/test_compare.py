@@ -240,8 +240,10 @@ def test_a_run_that_fails_stops_no_other(project: Project, tmp_path: Path) -> No
     assert code == 2
     assert facts["arms"]["zero-shot"]["seeds"] == [1]
     assert facts["arms"]["zero-shot"]["accuracy_macro"]["ci95"] is None
-    assert any("missing: zero-shot, seed 2 failed with exit code 2" in text and "holds files but no run" in text
-               for text in facts["warnings"])  # fmt: skip
+    assert any(
+        "missing: zero-shot, seed 2 failed with exit code 2" in text and "holds files but no run" in text
+        for text in facts["warnings"]
+    )
     assert any("zero-shot, seed 2: failed with exit code 2" in text for text in said)
     assert facts["runs"][0]["is_finished"] is False
 
@@ -251,11 +253,27 @@ def test_an_interruption_reaches_the_runs(project: Project, tmp_path: Path) -> N
     """SIGTERM stops the runs too, in the background as well; each says so in its folder, and the command exits with 130."""
     path, out = make_project(project), tmp_path / "out"
     process = subprocess.Popen(
-        [sys.executable, "-m", "limbeck", "compare", str(path), "--presets", "baldistill-n", "--seeds", "1", "--out", str(out),
-         "--set", "training.epochs=2000", "--no-teacher", "--no-all-labels"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        [
+            sys.executable,
+            "-m",
+            "limbeck",
+            "compare",
+            str(path),
+            "--presets",
+            "baldistill-n",
+            "--seeds",
+            "1",
+            "--out",
+            str(out),
+            "--set",
+            "training.epochs=2000",
+            "--no-teacher",
+            "--no-all-labels",
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # as a shell starts what is to be in the background
-    )  # fmt: skip
+    )
     state = out / "baldistill-n" / "seed_1" / "run.json"
     deadline = time.monotonic() + 120
     while not (state.exists() and "training" in str(read_json(state).get("step"))) and time.monotonic() < deadline:
@@ -361,8 +379,15 @@ def test_sharing_by_seed_keeps_seeds_apart(project: Project, tmp_path: Path) -> 
 def test_head_and_tail_are_those_of_the_comparison() -> None:
     """Head and tail are regrouped by the same domains for all arms, whatever tail a run's own budget gives."""
     domains = {name: {"accuracy": value, "count": 2} for name, value in (("a", 0.9), ("b", 0.6), ("c", 0.3))}
-    metrics = {"accuracy_macro": 0.6, "accuracy_macro_ci95": [0, 1], "accuracy_head": 0.9, "accuracy_head_ci95": [0, 1],
-               "accuracy_tail": 0.45, "accuracy_tail_ci95": [0, 1], "domains": domains}  # fmt: skip
+    metrics = {
+        "accuracy_macro": 0.6,
+        "accuracy_macro_ci95": [0, 1],
+        "accuracy_head": 0.9,
+        "accuracy_head_ci95": [0, 1],
+        "accuracy_tail": 0.45,
+        "accuracy_tail_ci95": [0, 1],
+        "domains": domains,
+    }
     figures = read_accuracy(metrics, {"c"})
     assert figures["accuracy_head"] == pytest.approx(0.75)
     assert figures["accuracy_tail"] == pytest.approx(0.3)
@@ -371,9 +396,21 @@ def test_head_and_tail_are_those_of_the_comparison() -> None:
 
 def test_markdown_shows_hostile_text_as_it_is() -> None:
     """What a failed run last said can't break out of the Markdown."""
-    facts = {"name": "n", "presets": ["p"], "seeds": [1], "equal": ["examples"], "arms": {"p": {"seeds": []}}, "references": {},
-             "pairs": [], "main_metric": "accuracy_macro", "charged": {"requests": 0, "tokens": 0}, "really_asked": None,
-             "jobs": 1, "notes": [], "warnings": ["<script>|\x1b[2J"]}  # fmt: skip
+    facts = {
+        "name": "n",
+        "presets": ["p"],
+        "seeds": [1],
+        "equal": ["examples"],
+        "arms": {"p": {"seeds": []}},
+        "references": {},
+        "pairs": [],
+        "main_metric": "accuracy_macro",
+        "charged": {"requests": 0, "tokens": 0},
+        "really_asked": None,
+        "jobs": 1,
+        "notes": [],
+        "warnings": ["<script>|\x1b[2J"],
+    }
     text = write_markdown(facts)
     assert "\\<script\\>\\|\ufffd\\[2J" in text
     assert "| p | 0 | – |" in text
@@ -385,8 +422,11 @@ def test_a_run_ended_by_a_raised_cap_goes_on(project: Project, tmp_path: Path) -
     wanted = Comparison(path, ("random-cot",), (1,), ("budget.max_requests=3",))
     run = _make_run(wanted, tmp_path / "out", "random-cot", "random-cot", 1, [])
     run.folder.mkdir(parents=True)
-    for name, value in (("run.json", {"status": "budget"}), ("metrics.json", {}),
-                        ("config.yaml", run.config.model_dump(mode="json"))):  # fmt: skip
+    for name, value in (
+        ("run.json", {"status": "budget"}),
+        ("metrics.json", {}),
+        ("config.yaml", run.config.model_dump(mode="json")),
+    ):
         (run.folder / name).write_text(json.dumps(value))
     assert run.is_finished
     raised = replace(wanted, sets=("budget.max_requests=30",))

@@ -196,8 +196,9 @@ def test_a_folder_older_than_a_key_has_its_default(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"another config: student\.lists_labels differ"):
         check_same_run(tmp_path, before, {}, other, {})
     with pytest.raises(ConfigError, match=r"another config: student\.gone differ"):
-        check_same_run(tmp_path, {**config.model_dump(mode="json"), "student": {**config.student.model_dump(), "gone": 1}}, {},
-                       config, {})  # fmt: skip
+        check_same_run(
+            tmp_path, {**config.model_dump(mode="json"), "student": {**config.student.model_dump(), "gone": 1}}, {}, config, {}
+        )
 
 
 def test_differences_name_keys_but_not_changeable_ones() -> None:

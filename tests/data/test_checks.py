@@ -29,10 +29,14 @@ def find_reason(task: Task, context: str = CONTEXT, question: str = "Which city 
         ({"max_chars": 76}, {}, "too_long_text", "context has 77 characters, task.checks.max_chars is 76"),
         ({}, {"question": "no no no no no"}, "repetitive", "25% of the word pairs of question are distinct: 'no no no no no'"),
         ({"span_of": "context"}, {"answer": "London"}, "no_span", "'London' does not occur in context"),
-        ({"numbers_in": "context"}, {"answer": "7 + 12 - 3"}, "unknown_numbers",
-         "['12', '3'] of '7 + 12 - 3' do not occur in context"),
+        (
+            {"numbers_in": "context"},
+            {"answer": "7 + 12 - 3"},
+            "unknown_numbers",
+            "['12', '3'] of '7 + 12 - 3' do not occur in context",
+        ),
     ],
-)  # fmt: skip
+)
 def test_every_reason(checks: dict[str, object], changes: dict[str, str], reason: str, facts: str) -> None:
     """Each check has its reason and says what it found, and the same example passes without that check's fault."""
     fields = {"context": CONTEXT, "question": "Which city is it?", **changes}

@@ -58,8 +58,10 @@ def test_columns_beside_the_conversation_win(tmp_path: Path) -> None:
 
 def test_labels_are_collected_from_conversations(tmp_path: Path) -> None:
     """The labels of conversational rows are what stands after the answer prefix."""
-    rows = [{"domain": "a", "messages": [user(f"q{n}"), assistant(f"So.\nThe answer is: {label}")]}
-            for n, label in enumerate(("yes", "no", "yes"))]  # fmt: skip
+    rows = [
+        {"domain": "a", "messages": [user(f"q{n}"), assistant(f"So.\nThe answer is: {label}")]}
+        for n, label in enumerate(("yes", "no", "yes"))
+    ]
     path = write_rows(tmp_path / "rows.jsonl", rows)
     assert list(collect_labels(Task(answer="label"), DataSettings(train=str(path))).labels) == ["no", "yes"]
 
@@ -108,7 +110,9 @@ def test_answers_are_left_whole(tmp_path: Path) -> None:
 
 def test_columns_may_have_alternatives(tmp_path: Path) -> None:
     """Of several columns listed for a name the first that a row has is read, so that files may differ."""
-    path = write_rows(tmp_path / "rows.jsonl", [{"domain": "a", "text": "q1", "answer": "1"},
-                                                {"domain": "a", "question": "q2", "text": "x", "answer": "2"}])  # fmt: skip
+    path = write_rows(
+        tmp_path / "rows.jsonl",
+        [{"domain": "a", "text": "q1", "answer": "1"}, {"domain": "a", "question": "q2", "text": "x", "answer": "2"}],
+    )
     reading = read_examples(path, NUMBER, DataSettings(columns={"question": ["question", "text"]}))
     assert [example.question for example in reading.examples] == ["q1", "q2"]

@@ -24,8 +24,18 @@ from limbeck.data.diversity import (
 from limbeck.data.example import Example
 from limbeck.data.vectors import Vectors
 
-THEMES = ["rivers of the north", "an old clock tower", "how bakers weigh flour", "the price of copper", "a lost grey cat",
-          "moons beyond Saturn", "why bridges sway", "songs for a harvest", "seven kinds of moss", "tax on salt"]  # fmt: skip
+THEMES = [
+    "rivers of the north",
+    "an old clock tower",
+    "how bakers weigh flour",
+    "the price of copper",
+    "a lost grey cat",
+    "moons beyond Saturn",
+    "why bridges sway",
+    "songs for a harvest",
+    "seven kinds of moss",
+    "tax on salt",
+]
 VARIED = [
     f"Describe {one} to somebody who heard of {other}." for one, other in zip(THEMES, THEMES[3:] + THEMES[:3], strict=True)
 ]
@@ -76,9 +86,15 @@ def test_a_domain_by_hand() -> None:
     """
     found = measure_domain(["a b c d", "x y z"], ["a b c e", "m n o p q r", "m n o p q r!"])
     assert found["real"] == {
-        "count": 2, "measured": 2, "distinct_1": 1.0, "distinct_2": 1.0, "distinct_3": 1.0, "mean_similarity": 0.0,
-        "nearest_similarity": 0.0, "near_duplicates_of_real": 0.0,
-    }  # fmt: skip
+        "count": 2,
+        "measured": 2,
+        "distinct_1": 1.0,
+        "distinct_2": 1.0,
+        "distinct_3": 1.0,
+        "mean_similarity": 0.0,
+        "nearest_similarity": 0.0,
+        "near_duplicates_of_real": 0.0,
+    }
     invented = found["synthesized"]
     assert (invented["count"], invented["measured"]) == (3, 3)
     assert invented["mean_similarity"] == round(1 / 3, 5), "one of three pairs"
@@ -112,9 +128,16 @@ def test_domains_without_either_kind() -> None:
     assert domains["new"]["synthesized"]["near_duplicates_of_real"] is None
     assert domains["new"]["synthesized"]["nearest_similarity"] == 0.0, "of the one that has an earlier one"
     assert domains["real"]["synthesized"] == {
-        "count": 0, "measured": 0, "distinct_1": None, "distinct_2": None, "distinct_3": None, "mean_similarity": None,
-        "nearest_similarity": None, "near_duplicates_of_real": None, "near_duplicates_of_earlier": None,
-    }  # fmt: skip
+        "count": 0,
+        "measured": 0,
+        "distinct_1": None,
+        "distinct_2": None,
+        "distinct_3": None,
+        "mean_similarity": None,
+        "nearest_similarity": None,
+        "near_duplicates_of_real": None,
+        "near_duplicates_of_earlier": None,
+    }
 
 
 def test_large_domains_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:

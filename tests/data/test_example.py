@@ -52,9 +52,18 @@ def test_json_form() -> None:
     """The JSON form of an example has its attributes by name and in their order."""
     row = make_example("q").to_json()
     assert list(row) == [
-        "id", "domain", "fields", "question", "answer", "answer_type", "rationale", "teacher_answer", "provenance", "stage",
+        "id",
+        "domain",
+        "fields",
+        "question",
+        "answer",
+        "answer_type",
+        "rationale",
+        "teacher_answer",
+        "provenance",
+        "stage",
         "meta",
-    ]  # fmt: skip
+    ]
     assert row["fields"] == {"question": "q"}
     assert row["provenance"] == {"kind": "real", "request": None, "seeds": (), "copy": 0}
 
@@ -126,8 +135,13 @@ def test_rejected_json_form() -> None:
     """A rejection is written with its stage, domain, reason, example, request and detail."""
     rejected = Rejected(1, "d", "answer_mismatch", "id7", None, "5 is not 6")
     assert rejected.to_json() == {
-        "stage": 1, "domain": "d", "reason": "answer_mismatch", "example_id": "id7", "request": None, "detail": "5 is not 6",
-    }  # fmt: skip
+        "stage": 1,
+        "domain": "d",
+        "reason": "answer_mismatch",
+        "example_id": "id7",
+        "request": None,
+        "detail": "5 is not 6",
+    }
 
 
 def test_reasons_are_counted() -> None:

@@ -130,8 +130,10 @@ def twin_rows(pair_count: int) -> list[Row]:
     rows: list[Row] = []
     for pair in range(pair_count):
         shared = " ".join(f"p{pair}w{number}" for number in range(19))
-        rows += [{"domain": "a", "question": f"{shared} " + " ".join(f"{side}{pair}x{n}" for n in range(8)), "pair": pair}
-                 for side in ("left", "right")]  # fmt: skip
+        rows += [
+            {"domain": "a", "question": f"{shared} " + " ".join(f"{side}{pair}x{n}" for n in range(8)), "pair": pair}
+            for side in ("left", "right")
+        ]
     return rows
 
 

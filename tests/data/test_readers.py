@@ -149,7 +149,10 @@ def test_splits_of_a_saved_data_set(tmp_path: Path) -> None:
     splits = {name: Dataset.from_list([{"domain": name}]) for name in ("train", "validation", "test", "extra")}
     DatasetDict(splits).save_to_disk(tmp_path / "saved")
     assert [rows_of(tmp_path / "saved", wanted)[0]["domain"] for wanted in ("train", "dev", "test")] == [
-        "train", "validation", "test"]  # fmt: skip
+        "train",
+        "validation",
+        "test",
+    ]
     assert rows_of(f"{tmp_path}/saved:extra") == [{"domain": "extra"}]
     assert is_there(f"{tmp_path}/saved:extra")
     with pytest.raises(DataError, match=r"no split nothing; it has train, validation, test, extra"):
@@ -194,9 +197,17 @@ def test_hub_data_sets_are_asked_for_by_name_config_and_split(monkeypatch: pytes
 
 @pytest.mark.parametrize(
     ("source", "is_hub"),
-    [("org/name", True), ("org/name/config:train", True), ("folder/rows.jsonl", False), ("../org/name", False),
-     ("/org/name", False), ("name", False), ("a/b/c/d", False), ("a b/c", False)],
-)  # fmt: skip
+    [
+        ("org/name", True),
+        ("org/name/config:train", True),
+        ("folder/rows.jsonl", False),
+        ("../org/name", False),
+        ("/org/name", False),
+        ("name", False),
+        ("a/b/c/d", False),
+        ("a b/c", False),
+    ],
+)
 def test_what_can_be_a_hub_id(source: str, *, is_hub: bool) -> None:
     """A Hub id is ORG/NAME with an optional config and split; names of files and paths are none."""
     assert (find_hub_id(source) is not None) == is_hub

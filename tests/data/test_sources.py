@@ -120,8 +120,10 @@ def test_dotted_columns(read: Read) -> None:
     examples = read(content, columns=columns).examples
     assert [example.question for example in examples] == ["q1", "q2", "q3"]
     assert [(example.answer, example.answer_type) for example in examples] == [
-        ("3 + 4", "equation"), ("7", "number"), ("9", "number"),
-    ]  # fmt: skip
+        ("3 + 4", "equation"),
+        ("7", "number"),
+        ("9", "number"),
+    ]
     assert [example.rationale for example in examples] == ["3 + 4", None, "9"]
 
 

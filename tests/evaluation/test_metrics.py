@@ -33,9 +33,16 @@ rows_of_values = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from([0.0
 
 def predict(identity: str, domain: str, is_correct: bool, **changes: Any) -> Prediction:  # noqa: ANN401
     values: dict[str, Any] = {
-        "id": identity, "domain": domain, "answer": "1", "answer_type": "number", "prediction": "1" if is_correct else "2",
-        "is_correct": is_correct, "f1": None, "text": "so", "is_truncated": False,
-    }  # fmt: skip
+        "id": identity,
+        "domain": domain,
+        "answer": "1",
+        "answer_type": "number",
+        "prediction": "1" if is_correct else "2",
+        "is_correct": is_correct,
+        "f1": None,
+        "text": "so",
+        "is_truncated": False,
+    }
     return Prediction(**{**values, **changes})
 
 
@@ -55,8 +62,10 @@ def test_aggregates_by_hand() -> None:
     assert summary["accuracy_tail"] == pytest.approx(1.0)
     assert summary["accuracy_worst"] == pytest.approx(0.2)
     assert {name: (entry["accuracy"], entry["count"]) for name, entry in summary["domains"].items()} == {
-        "a": (0.5, 4), "b": (1.0, 1), "c": (0.2, 5),
-    }  # fmt: skip
+        "a": (0.5, 4),
+        "b": (1.0, 1),
+        "c": (0.2, 5),
+    }
 
 
 @pytest.mark.parametrize(("tail", "empty", "full"), [(set(), "tail", "head"), ({"a", "b", "c"}, "head", "tail")])
@@ -180,9 +189,13 @@ def test_metrics_of_numbers() -> None:
     metrics = compute_metrics(rows, {"b"})
     names = ("micro", "macro", "head", "tail", "worst")
     assert set(metrics) == {
-        "examples", "unanswered", "truncated", "domains",
-        *(f"accuracy_{name}" for name in names), *(f"accuracy_{name}_ci95" for name in names),
-    }  # fmt: skip
+        "examples",
+        "unanswered",
+        "truncated",
+        "domains",
+        *(f"accuracy_{name}" for name in names),
+        *(f"accuracy_{name}_ci95" for name in names),
+    }
     assert (metrics["examples"], metrics["unanswered"], metrics["truncated"]) == (10, 1, 2)
     assert metrics["accuracy_macro"] == pytest.approx(17 / 30)
     assert set(metrics["domains"]["a"]) == {"accuracy", "accuracy_ci95", "count"}
@@ -288,9 +301,17 @@ def test_metrics_are_json() -> None:
 def test_prediction_json_form() -> None:
     """A prediction is written with everything that is needed to count it again."""
     assert predict("7", "a", True, f1=0.5).to_json() == {
-        "id": "7", "domain": "a", "answer": "1", "answer_type": "number", "prediction": "1", "is_correct": True, "f1": 0.5,
-        "text": "so", "is_truncated": False, "rouge_l": None,
-    }  # fmt: skip
+        "id": "7",
+        "domain": "a",
+        "answer": "1",
+        "answer_type": "number",
+        "prediction": "1",
+        "is_correct": True,
+        "f1": 0.5,
+        "text": "so",
+        "is_truncated": False,
+        "rouge_l": None,
+    }
 
 
 def test_predictions_of_older_files() -> None:

@@ -74,8 +74,10 @@ def test_pairs_use_the_seeds_that_both_have() -> None:
     }
     rows = compare_pairs(arms)
     assert [(row["a"], row["b"], row["metric"], row["seeds"]) for row in rows] == [
-        ("a", "b", "accuracy_macro", [1, 2]), ("a", "c", "accuracy_macro", [2]), ("b", "c", "accuracy_macro", [2]),
-    ]  # fmt: skip
+        ("a", "b", "accuracy_macro", [1, 2]),
+        ("a", "c", "accuracy_macro", [2]),
+        ("b", "c", "accuracy_macro", [2]),
+    ]
     assert rows[0]["difference"] == pytest.approx(0.15)
     assert rows[0]["p_holm"] == pytest.approx(min(1, 3 * rows[0]["p"]))
     assert not any(row["is_resolved"] for row in rows)
@@ -83,8 +85,10 @@ def test_pairs_use_the_seeds_that_both_have() -> None:
 
 def test_an_arm_without_runs_makes_no_other_look_better() -> None:
     """Pairs that could not be tested since an arm has no seed count in Holm's correction as those of one that has."""
-    arms = {name: {seed: {"accuracy_macro": value} for seed, value in enumerate(values)}
-            for name, values in (("a", (0.5, 0.6, 0.7)), ("b", (0.4, 0.52, 0.58)), ("c", ()))}  # fmt: skip
+    arms = {
+        name: {seed: {"accuracy_macro": value} for seed, value in enumerate(values)}
+        for name, values in (("a", (0.5, 0.6, 0.7)), ("b", (0.4, 0.52, 0.58)), ("c", ()))
+    }
     (row,) = compare_pairs(arms)
     assert (row["a"], row["b"]) == ("a", "b")
     assert row["p_holm"] == pytest.approx(min(1, 3 * row["p"]))
@@ -92,8 +96,17 @@ def test_an_arm_without_runs_makes_no_other_look_better() -> None:
 
 def test_noise_is_said() -> None:
     """A difference whose interval holds 0, that rests on one seed, or that Holm does not let pass has a warning."""
-    pair = {"a": "x", "b": "y", "metric": "accuracy_macro", "seeds": [1, 2, 3], "difference": 0.1, "ci95": [-0.1, 0.3],
-            "p": 0.2, "p_holm": 0.2, "is_resolved": False}  # fmt: skip
+    pair = {
+        "a": "x",
+        "b": "y",
+        "metric": "accuracy_macro",
+        "seeds": [1, 2, 3],
+        "difference": 0.1,
+        "ci95": [-0.1, 0.3],
+        "p": 0.2,
+        "p_holm": 0.2,
+        "is_resolved": False,
+    }
     assert "x − y: accuracy_macro +0.100 is within noise: its 95% interval [-0.100, +0.300] holds 0" in str(
         describe_noise(pair)
     )

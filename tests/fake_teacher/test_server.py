@@ -140,9 +140,15 @@ def test_faults_of_the_exchange(kind: str, values: dict[str, Any], facts: dict[s
 
 @pytest.mark.parametrize(
     ("kind", "fault"),
-    [("truncate", "truncated"), ("refuse", "refused"), ("empty", "empty"), ("filter", "filtered"), ("malformed", None),
-     ("language", "wrong_language")],
-)  # fmt: skip
+    [
+        ("truncate", "truncated"),
+        ("refuse", "refused"),
+        ("empty", "empty"),
+        ("filter", "filtered"),
+        ("malformed", None),
+        ("language", "wrong_language"),
+    ],
+)
 def test_faults_of_the_text(kind: str, fault: str | None) -> None:
     """Truncated, refused, empty, filtered and formless texts, and those in another script, are whole replies and paid."""
     server = FakeTeacher(FakeSettings(**{kind: 1.0}))
@@ -184,8 +190,9 @@ def test_counts() -> None:
     assert [reply.completion_tokens for reply in found] == [count_tokens(reply.text) + 9 for reply in found]
     usage = json.loads(text)["usage"]
     assert (usage["completion_tokens_details"], usage["prompt_tokens_details"]) == (
-        {"reasoning_tokens": 9}, {"cached_tokens": 1}
-    )  # fmt: skip
+        {"reasoning_tokens": 9},
+        {"cached_tokens": 1},
+    )
     assert status == 200
 
 
@@ -279,9 +286,13 @@ def test_a_client_that_goes_away() -> None:
 
 @pytest.mark.parametrize(
     ("body", "part"),
-    [([1], "no JSON object"), ({"model": "m"}, "messages"), (talk("x", stream=True), "whole replies only"),
-     (talk("x", max_tokens=0), "max_tokens: a whole number")],
-)  # fmt: skip
+    [
+        ([1], "no JSON object"),
+        ({"model": "m"}, "messages"),
+        (talk("x", stream=True), "whole replies only"),
+        (talk("x", max_tokens=0), "max_tokens: a whole number"),
+    ],
+)
 def test_bad_requests(body: object, part: str) -> None:
     """What is no chat request is a 400 that says what is wanted."""
     with serving(FakeTeacher()) as url:
@@ -346,17 +357,23 @@ def test_replies_of_a_file(tmp_path: Path) -> None:
     with serving(FakeTeacher(replies=read_replies(path))) as url:
         found = send(url, [ask_about(HINTED), ask_about("Hm"), ask_about("What else?")])
     assert [(reply.text[:6], reply.finish_reason) for reply in found if isinstance(reply, Reply)] == [
-        ("Seven.", "stop"), ("x", "length"), ("This i", "stop")
-    ]  # fmt: skip
+        ("Seven.", "stop"),
+        ("x", "length"),
+        ("This i", "stop"),
+    ]
     with pytest.raises(DataError, match=r"r\.jsonl:1: no column 'text'"):
         read_replies(write_rows(path, [{"match": "x"}]))
 
 
 @pytest.mark.parametrize(
     ("flags", "said"),
-    [({"throttle": 0.7, "fail": 0.6}, r"sum to 1\.3 \(throttle 0\.7, fail 0\.6\)"), ({"cut": 1.5}, "--cut: .*less than"),
-     ({"outage": (-1, 2.0)}, "--outage: "), ({"latency_ms": float("nan")}, "--latency-s: ")],
-)  # fmt: skip
+    [
+        ({"throttle": 0.7, "fail": 0.6}, r"sum to 1\.3 \(throttle 0\.7, fail 0\.6\)"),
+        ({"cut": 1.5}, "--cut: .*less than"),
+        ({"outage": (-1, 2.0)}, "--outage: "),
+        ({"latency_ms": float("nan")}, "--latency-s: "),
+    ],
+)
 def test_bad_settings(flags: dict[str, Any], said: str) -> None:
     """Rates that sum to more than one, and values out of range, are config errors that name them."""
     with pytest.raises(ConfigError, match=said):

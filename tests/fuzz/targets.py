@@ -79,9 +79,18 @@ student: {kind: classifier}
 training: {loss: symmetric_cross_entropy, alpha: 0.1, beta: 1.0}
 method: {name: gold, rounds: 15, feedback: energy, band: [0.50, 0.75]}
 """
-SETS = ("budget.max_examples=7", "data.test=mine.jsonl", "training.lora=null", "teacher.templates={annotate: x}",
-"method.band=[0.1, 0.2]",
-        "task.labels=[a, b]", "data.root=.", "teacher.extra_body.top_p=0.5", "name='x'", "teacher.model=m.gguf")  # fmt: skip
+SETS = (
+    "budget.max_examples=7",
+    "data.test=mine.jsonl",
+    "training.lora=null",
+    "teacher.templates={annotate: x}",
+    "method.band=[0.1, 0.2]",
+    "task.labels=[a, b]",
+    "data.root=.",
+    "teacher.extra_body.top_p=0.5",
+    "name='x'",
+    "teacher.model=m.gguf",
+)
 
 
 def read_config(draw: random.Random, folder: Path) -> str:
@@ -152,20 +161,38 @@ def _check_text(text: str, most: int = 20_000) -> None:
 
 
 ROWS: tuple[dict[str, Any], ...] = (
-    {"domain": "gcd", "question": "Of 12 and 18, find the greatest common divisor.", "answer": "6",
-    "rationale": "12 = 2 × 6.", "meta": {"source": "x"}},
+    {
+        "domain": "gcd",
+        "question": "Of 12 and 18, find the greatest common divisor.",
+        "answer": "6",
+        "rationale": "12 = 2 × 6.",
+        "meta": {"source": "x"},
+    },
     {"domain": "b", "question": "Calculate 2 + 2.", "answer": 4, "answer_type": "number", "source": "s"},
     {"domain": "c", "question": "Which?\n(A) one (B) two", "answer": "(B)", "answer_type": "letter"},
-    {"domain": "d", "messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "2 + 2"},
-    {"role": "assistant", "content": "4"}]},
-    {"domain": "e", "prompt": [{"role": "user", "content": "2 + 3"}], "completion": [{"role": "assistant",
-    "content": "So. The answer is: 5"}]},
+    {
+        "domain": "d",
+        "messages": [
+            {"role": "system", "content": "s"},
+            {"role": "user", "content": "2 + 2"},
+            {"role": "assistant", "content": "4"},
+        ],
+    },
+    {
+        "domain": "e",
+        "prompt": [{"role": "user", "content": "2 + 3"}],
+        "completion": [{"role": "assistant", "content": "So. The answer is: 5"}],
+    },
     {"domain": "f", "question": "Half of one?", "answer": "\\frac{1}{2}", "answer_type": "latex"},
-    {"domain": "g", "question": "A program", "answer": "Maximize 2x + 3y subject to x + y <= 4, x >= 0",
-    "answer_type": "formulation"},
+    {
+        "domain": "g",
+        "question": "A program",
+        "answer": "Maximize 2x + 3y subject to x + y <= 4, x >= 0",
+        "answer_type": "formulation",
+    },
     {"domain": "h", "question": "An equation", "answer": "x = (2 + 3) * 4", "answer_type": "equation"},
     {"domain": "i", "question": "A word", "answer": "blue", "answer_type": "text"},
-)  # fmt: skip
+)
 TASKS = (
     Task(answer="number"),
     Task(answer="text", answer_prefix="#### "),
@@ -174,8 +201,12 @@ TASKS = (
     Task(answer="math", fields=("question", "domain"), template="{question} {domain}"),
     Task(answer="formulation", answer_prefix="Answer"),
 )
-SETTINGS = (DataSettings(), DataSettings(domain="answer"), DataSettings(domain="none"),
-            DataSettings(columns={"question": ["q", "meta.source", "question"], "answer": "meta.a.b"}))  # fmt: skip
+SETTINGS = (
+    DataSettings(),
+    DataSettings(domain="answer"),
+    DataSettings(domain="none"),
+    DataSettings(columns={"question": ["q", "meta.source", "question"], "answer": "meta.a.b"}),
+)
 
 
 def read_rows(draw: random.Random, folder: Path) -> str:
@@ -284,13 +315,23 @@ def judge_reply(draw: random.Random, folder: Path) -> str:
 
 
 REPLY: dict[str, Any] = {
-    "id": "c1", "model": "served-model",
-    "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "So. The answer is: 4",
-    "refusal": None}}],
-    "usage": {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18,
-    "completion_tokens_details": {"reasoning_tokens": 3},
-              "prompt_tokens_details": {"cached_tokens": 2}},
-}  # fmt: skip
+    "id": "c1",
+    "model": "served-model",
+    "choices": [
+        {
+            "index": 0,
+            "finish_reason": "stop",
+            "message": {"role": "assistant", "content": "So. The answer is: 4", "refusal": None},
+        }
+    ],
+    "usage": {
+        "prompt_tokens": 11,
+        "completion_tokens": 7,
+        "total_tokens": 18,
+        "completion_tokens_details": {"reasoning_tokens": 3},
+        "prompt_tokens_details": {"cached_tokens": 2},
+    },
+}
 REFUSAL: dict[str, Any] = {
     "error": {"message": "slow down", "type": "invalid_request_error", "code": 429, "param": "max_tokens"}
 }
@@ -323,12 +364,38 @@ STATUSES = (
     599,
     999,
 )
-HEADERS = ("Retry-After", "retry-after-ms", "Location", "Content-Type", "x-ratelimit-remaining-requests",
-"x-ratelimit-reset-tokens",
-           "x-ratelimit-limit-requests", "anthropic-ratelimit-requests-remaining", "Date", "RateLimit-Reset")  # fmt: skip
-HEADER_VALUES = ("1", "0.5", "-1", "nan", "inf", "1e999", "9" * 400, "Wed, 21 Oct 2015 07:28:00 GMT",
-"Wed, 99 Oct 99999 07:28:00 GMT", "text/html",
-                 "application/json; charset=utf-8", "http://x\x1b[31m", "", "1s", "6m0s", "\ud800", "20ms", "é")  # fmt: skip
+HEADERS = (
+    "Retry-After",
+    "retry-after-ms",
+    "Location",
+    "Content-Type",
+    "x-ratelimit-remaining-requests",
+    "x-ratelimit-reset-tokens",
+    "x-ratelimit-limit-requests",
+    "anthropic-ratelimit-requests-remaining",
+    "Date",
+    "RateLimit-Reset",
+)
+HEADER_VALUES = (
+    "1",
+    "0.5",
+    "-1",
+    "nan",
+    "inf",
+    "1e999",
+    "9" * 400,
+    "Wed, 21 Oct 2015 07:28:00 GMT",
+    "Wed, 99 Oct 99999 07:28:00 GMT",
+    "text/html",
+    "application/json; charset=utf-8",
+    "http://x\x1b[31m",
+    "",
+    "1s",
+    "6m0s",
+    "\ud800",
+    "20ms",
+    "é",
+)
 KEY = "sk-fuzz-0123456789"
 
 
@@ -431,37 +498,76 @@ TEMPLATES = (
     "Q: {{ question }}\n{% for name in fields %}{{ name|upper }}: {{ seeds[0].fields[name] }}\n{% endfor %}{{ answer or 0 }}",
 )
 SNIPPETS = (
-    "{{ ''.__class__.__mro__ }}", "{{ question.__init__.__globals__ }}", "{{ seeds[0].__dict__ }}", "{{ seeds.append(1) }}",
+    "{{ ''.__class__.__mro__ }}",
+    "{{ question.__init__.__globals__ }}",
+    "{{ seeds[0].__dict__ }}",
+    "{{ seeds.append(1) }}",
     "{{ cycler.__init__ }}",
-    "{{ self._TemplateReference__context }}", "{{ lipsum() }}", "{{ lipsum.__globals__['os'] }}", "{{ namespace.__init__ }}",
+    "{{ self._TemplateReference__context }}",
+    "{{ lipsum() }}",
+    "{{ lipsum.__globals__['os'] }}",
+    "{{ namespace.__init__ }}",
     "{{ missing }}",
-    "{{ question|attr('__class__') }}", "{{ '%s' % question }}", "{{ '{0.__class__}'.format(question) }}",
-    "{{ question.format(1) }}", "{{ 1 / 0 }}",
-    "{{ 1 + 'a' }}", "{{ question[99] }}", "{{ question.x.y }}", "{{ none.x }}", "{% include 'x' %}", "{% extends 'x' %}",
+    "{{ question|attr('__class__') }}",
+    "{{ '%s' % question }}",
+    "{{ '{0.__class__}'.format(question) }}",
+    "{{ question.format(1) }}",
+    "{{ 1 / 0 }}",
+    "{{ 1 + 'a' }}",
+    "{{ question[99] }}",
+    "{{ question.x.y }}",
+    "{{ none.x }}",
+    "{% include 'x' %}",
+    "{% extends 'x' %}",
     "{% import 'x' as y %}",
-    "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "{% set question = question * 3 %}",
+    "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+    "{% set question = question * 3 %}",
     "{% for a in question %}{{ a }}{% else %}{% endfor %}",
-    "{{ question|nosuch }}", "{{ question is nosuch }}", "{{ question|replace('a', 'b')|int }}",
-    "{{ seeds|map(attribute='question')|join }}", "{{ '\\ud800' }}",
-    "{% for i in range(10) recursive %}{{ loop([i]) }}{% endfor %}", "{% raw %}", "{#", "{{ '%d'|format('x') }}",
-    "{{ question|round }}", "{{ (1).__class__ }}",
-    "{{ labels.items() }}", "{{ range('a') }}", "{{ dict(a=1, **{'b': 2}) }}", "{{ question() }}", "{{ caller() }}",
-    "{{ super() }}", "{% break %}",
-    "{{ [1, 2][1:'a'] }}", "{{ 'a' < 1 }}", "{{ {}[[]] }}", "{{ -question }}", "{{ question|tojson }}",
-    "{{ seeds[0]|pprint }}", "{{ joiner()() }}",
-)  # fmt: skip
+    "{{ question|nosuch }}",
+    "{{ question is nosuch }}",
+    "{{ question|replace('a', 'b')|int }}",
+    "{{ seeds|map(attribute='question')|join }}",
+    "{{ '\\ud800' }}",
+    "{% for i in range(10) recursive %}{{ loop([i]) }}{% endfor %}",
+    "{% raw %}",
+    "{#",
+    "{{ '%d'|format('x') }}",
+    "{{ question|round }}",
+    "{{ (1).__class__ }}",
+    "{{ labels.items() }}",
+    "{{ range('a') }}",
+    "{{ dict(a=1, **{'b': 2}) }}",
+    "{{ question() }}",
+    "{{ caller() }}",
+    "{{ super() }}",
+    "{% break %}",
+    "{{ [1, 2][1:'a'] }}",
+    "{{ 'a' < 1 }}",
+    "{{ {}[[]] }}",
+    "{{ -question }}",
+    "{{ question|tojson }}",
+    "{{ seeds[0]|pprint }}",
+    "{{ joiner()() }}",
+)
 BOMBS = (
-    "{{ 9 ** (9 ** 9) }}", "{{ 'a' * 10 ** 10 }}", "{{ range(10 ** 9)|list }}", "{{ '%10000000000d'|format(1) }}",
+    "{{ 9 ** (9 ** 9) }}",
+    "{{ 'a' * 10 ** 10 }}",
+    "{{ range(10 ** 9)|list }}",
+    "{{ '%10000000000d'|format(1) }}",
     "{{ 'a'.ljust(10 ** 10) }}",
-    "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "{{ '{:10000000000}'.format(1) }}",
+    "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+    "{{ '{:10000000000}'.format(1) }}",
     "{{ question|center(10 ** 10) }}",
-    "{% macro m(n) %}{% if n %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(200) }}", "{{ lipsum(n=10 ** 9) }}",
+    "{% macro m(n) %}{% if n %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(200) }}",
+    "{{ lipsum(n=10 ** 9) }}",
     "{{ [1]|batch(10 ** 9, 1)|list }}",
     "{% set s = 'aaaaaaaaaa' %}" + "{% set s = s ~ s ~ s ~ s ~ s ~ s ~ s ~ s ~ s ~ s %}" * 12 + "{{ s }}",
     "{{ " + "(" * 3_000 + ")" * 3_000 + " }}",
-    "{% for a in range(99999) %}{{ question * 100 }}{% endfor %}", "{{ 1|round(10 ** 9) }}", "{% if a %}" * 400,
+    "{% for a in range(99999) %}{{ question * 100 }}{% endfor %}",
+    "{{ 1|round(10 ** 9) }}",
+    "{% if a %}" * 400,
     "{{ question|indent(10 ** 10) }}",
-)  # fmt: skip
+)
 BOMB_SHARE = 0.005
 
 
@@ -480,12 +586,25 @@ def render_template(draw: random.Random, folder: Path) -> str:
     path.write_bytes(encode(draw, text))
     shown = tuple(make_example(mutate_text(draw, "Calculate 2 + 2."), "4", rationale="Two and two.") for _ in range(2))
     values = {
-        "instruction": "Solve it.", "labels": "", "question": shown[0].question, "answer": draw.choice((None, "4")),
+        "instruction": "Solve it.",
+        "labels": "",
+        "question": shown[0].question,
+        "answer": draw.choice((None, "4")),
         "answer_prefix": "The answer is: ",
-        "domain": "d", "seeds": shown, "fields": ("question",), "is_json": False, "names": ["a", "b"], "noun": "example",
-        "label": None, "meaning": "",
-        "attributes": {"topic": "x"}, "is_unlike": True, "is_label_asked": False, "is_first": True, "parts": ["question", ""],
-    }  # fmt: skip
+        "domain": "d",
+        "seeds": shown,
+        "fields": ("question",),
+        "is_json": False,
+        "names": ["a", "b"],
+        "noun": "example",
+        "label": None,
+        "meaning": "",
+        "attributes": {"topic": "x"},
+        "is_unlike": True,
+        "is_label_asked": False,
+        "is_first": True,
+        "parts": ["question", ""],
+    }
     try:
         prompt = render_prompt(load_template("annotate", path), "annotate", **values)
     except ConfigError as error:

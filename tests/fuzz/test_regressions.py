@@ -52,7 +52,7 @@ BOMB = "a: &a [x, x]\n" + "".join(
         ("training: {learning_rate: .nan}", "training.learning_rate"),
         ("nam" + "e" * 900 + ": x", "unknown key"),
     ],
-)  # fmt: skip
+)
 def test_hostile_configs_are_one_short_line(tmp_path: Path, text: str, message: str) -> None:
     """A config that is a bomb, has no end, or holds what no file or path can, is refused in a short line."""
     path = tmp_path / "config.yaml"
@@ -91,7 +91,7 @@ HALF = '"\\ud83d"'
         (json.dumps(ROW)[:-1] + f', "source": {HALF}}}', "column meta or source holds half"),
         (json.dumps(ROW)[:-1] + ', "meta": ' + '{"a": ' * 400 + "1" + "}" * 400 + "}", "rows.jsonl:1: nested too deep"),
     ],
-)  # fmt: skip
+)
 def test_rows_that_can_not_be_written_are_refused(tmp_path: Path, text: str, message: str) -> None:
     """What becomes part of an example can be written to a run folder, else its row is refused when it is read."""
     path = tmp_path / "rows.jsonl"

@@ -35,8 +35,13 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 def config(tmp_path: Path) -> Config:
     rows = [{"domain": domain, "question": f"{domain} number {n}", "answer": str(n)} for domain in "ab" for n in range(20)]
     write_rows(tmp_path / "train.jsonl", rows)
-    values = {"data": {"train": "train.jsonl"}, "task": {"answer": "number"}, "budget": {"max_examples": 10},
-              "teacher": {"backend": "tutor", "model": "m", "max_tokens": 1000}, "method": {"stages": 1}}  # fmt: skip
+    values = {
+        "data": {"train": "train.jsonl"},
+        "task": {"answer": "number"},
+        "budget": {"max_examples": 10},
+        "teacher": {"backend": "tutor", "model": "m", "max_tokens": 1000},
+        "method": {"stages": 1},
+    }
     (tmp_path / "config.json").write_text(json.dumps(values), "utf-8")
     return load_config(tmp_path / "config.json")
 
@@ -114,17 +119,22 @@ def test_a_plan_by_what_was_learned(tmp_path: Path, config: Config) -> None:
     plan = make_plan(config, read_data(config), learned, COUNT)
     rows = {row["domain"]: row for row in plan["requests"]}
     wilson = measure_share(8, 10)
-    assert rows["a"]["requests"] == {"low": pytest.approx(5 / wilson.high), "likely": pytest.approx(5 / 0.8),
-                                     "high": pytest.approx(5 / wilson.low)}  # fmt: skip
+    assert rows["a"]["requests"] == {
+        "low": pytest.approx(5 / wilson.high),
+        "likely": pytest.approx(5 / 0.8),
+        "high": pytest.approx(5 / wilson.low),
+    }
     assert rows["a"]["completion_tokens"]["likely"] == pytest.approx(5 / 0.8 * 50)
     assert rows["a"]["completion_tokens"]["high"] == pytest.approx(5 / wilson.low * 95)
     plain = {row["domain"]: row for row in make_plan(config, read_data(config), count=COUNT)["requests"]}
     each, guessed = rows["a"]["prompt_tokens"]["likely"] * 0.8 / 5, plain["a"]["prompt_tokens"]["likely"] * 0.85 / 5
     assert each == pytest.approx(2 * guessed)
     assert plan["assumptions"]["learned"] == {
-        "source": str(tmp_path / "old" / "ledger.sqlite"), "replies": {"annotate": 11}, "domains": {"annotate": 1},
+        "source": str(tmp_path / "old" / "ledger.sqlite"),
+        "replies": {"annotate": 11},
+        "domains": {"annotate": 1},
         "kept": {"annotate": {"kept": 8, "rejected": 2}},
-    }  # fmt: skip
+    }
 
 
 def write_kept(stage: Path, *, real: int, rejected: list[str], synthesized: int = 0, probes: int | None = None) -> None:

@@ -19,8 +19,15 @@ from limbeck.methods.baldistill.plan import compare_with_plan, make_plan
 from limbeck.planner.estimate import guess_billions, measure_question
 
 # Rows of each domain of BalDistill's Math pool (notes, §4).
-MATH = {"Algebra": 1744, "Intermediate Algebra": 763, "Prealgebra": 561, "Geometry": 349, "Number Theory": 290,
-        "Counting & Probability": 231, "Precalculus": 187}  # fmt: skip
+MATH = {
+    "Algebra": 1744,
+    "Intermediate Algebra": 763,
+    "Prealgebra": 561,
+    "Geometry": 349,
+    "Number Theory": 290,
+    "Counting & Probability": 231,
+    "Precalculus": 187,
+}
 
 
 def plan(path: Path, *sets: str) -> dict[str, Any]:
@@ -29,8 +36,11 @@ def plan(path: Path, *sets: str) -> dict[str, Any]:
 
 
 def write_pool(tmp_path: Path, counts: dict[str, int], **values: Any) -> Path:  # noqa: ANN401
-    rows = [{"domain": domain, "question": f"{domain} number {n}", "answer": str(n)}
-            for domain, count in counts.items() for n in range(count)]  # fmt: skip
+    rows = [
+        {"domain": domain, "question": f"{domain} number {n}", "answer": str(n)}
+        for domain, count in counts.items()
+        for n in range(count)
+    ]
     write_rows(tmp_path / "train.jsonl", rows)
     config = {"data": {"train": "train.jsonl"}, "task": {"answer": "number"}, "method": {"preset": "baldistill-n"}, **values}
     (tmp_path / "config.json").write_text(json.dumps(config), "utf-8")
@@ -83,10 +93,14 @@ def test_stages_and_roles_by_hand(tmp_path: Path) -> None:
     made = plan(write_pool(tmp_path, {"big": 6, "small": 1}), "budget.max_examples=8", "method.stages=2")
     first, second = (stage["domains"] for stage in made["stages"])
     share = {"duplicate": 0, "missing": 0}
-    assert first == {"big": {"role": "head", "quota": 2, "real": 2, "synthesize": 0, **share},
-                     "small": {"role": "tail", "quota": 2, "real": 1, "synthesize": 1, **share}}  # fmt: skip
-    assert second == {"big": {"role": "head", "quota": 2, "real": 2, "synthesize": 0, **share},
-                      "small": {"role": "tail", "quota": 2, "real": 0, "synthesize": 2, **share}}  # fmt: skip
+    assert first == {
+        "big": {"role": "head", "quota": 2, "real": 2, "synthesize": 0, **share},
+        "small": {"role": "tail", "quota": 2, "real": 1, "synthesize": 1, **share},
+    }
+    assert second == {
+        "big": {"role": "head", "quota": 2, "real": 2, "synthesize": 0, **share},
+        "small": {"role": "tail", "quota": 2, "real": 0, "synthesize": 2, **share},
+    }
     assert list(made["domains"].items()) == [("big", 6), ("small", 1)]
 
 
@@ -110,13 +124,23 @@ def test_one_global_pool(tmp_path: Path) -> None:
 
 def test_requests_tokens_and_money_by_hand(tmp_path: Path) -> None:
     """Low keeps every reply, likely 85% of hinted ones, high uses three attempts each; money follows the prices."""
-    path = write_pool(tmp_path, {"a": 20}, teacher={"backend": "tutor", "max_tokens": 100, "prices": {
-        "prompt_usd_per_mtok": 0.0, "completion_usd_per_mtok": 10.0}})  # fmt: skip
+    path = write_pool(
+        tmp_path,
+        {"a": 20},
+        teacher={
+            "backend": "tutor",
+            "max_tokens": 100,
+            "prices": {"prompt_usd_per_mtok": 0.0, "completion_usd_per_mtok": 10.0},
+        },
+    )
     totals = plan(path, "budget.max_examples=10", "method.stages=1")["totals"]
     assert totals["requests"] == {"low": 10, "likely": pytest.approx(10 / 0.85), "high": 30}
     # Without rationales in the data a reply is taken to use 3, 30 or 100% of its limit.
-    assert totals["cost_usd"] == {"low": pytest.approx(10 * 3 * 1e-5), "likely": pytest.approx(10 / 0.85 * 30 * 1e-5),
-                                  "high": pytest.approx(30 * 100 * 1e-5)}  # fmt: skip
+    assert totals["cost_usd"] == {
+        "low": pytest.approx(10 * 3 * 1e-5),
+        "likely": pytest.approx(10 / 0.85 * 30 * 1e-5),
+        "high": pytest.approx(30 * 100 * 1e-5),
+    }
     assert totals["seconds"]["low"] < totals["seconds"]["likely"] < totals["seconds"]["high"]
 
 
@@ -177,8 +201,13 @@ def test_a_recorded_teacher_that_would_run_dry(tmp_path: Path) -> None:
     write_rows(tmp_path / "new.jsonl", [{"domain": "b", "question": "q", "rationale": "r", "answer": "1"}])
     rows = [{"question": f"{d} number {n}", "rationale": "r", "teacher_answer": str(n)} for d in "ab" for n in range(8)]
     write_rows(tmp_path / "old.jsonl", rows[:4] + rows[8:])
-    sets = ["teacher.backend=recorded", f"teacher.recorded.annotations={tmp_path / 'old.jsonl'}",
-            f"teacher.recorded.synthesized={tmp_path / 'new.jsonl'}", "method.stages=1", "budget.max_examples=8"]  # fmt: skip
+    sets = [
+        "teacher.backend=recorded",
+        f"teacher.recorded.annotations={tmp_path / 'old.jsonl'}",
+        f"teacher.recorded.synthesized={tmp_path / 'new.jsonl'}",
+        "method.stages=1",
+        "budget.max_examples=8",
+    ]
     made = plan(path, *sets)
     assert made["warnings"] == ["the recorded teacher can't synthesize all that 1 domain(s) lack: b"]
     assert "4 of 10 training rows can't be annotated by the recorded teacher" in made["notes"][0]
@@ -212,9 +241,16 @@ PRICES = {"prompt_usd_per_mtok": 2.0, "completion_usd_per_mtok": 10.0}
 
 @pytest.mark.parametrize(
     "sets",
-    [[], ["method.tail=duplicate"], ["method.quota=none"], ["method.pooling=premixed"], ["method.annotation=none"],
-     ["method.on_mismatch=consume"], ["evaluation.teacher=true", "evaluation.max_examples=3"]],
-)  # fmt: skip
+    [
+        [],
+        ["method.tail=duplicate"],
+        ["method.quota=none"],
+        ["method.pooling=premixed"],
+        ["method.annotation=none"],
+        ["method.on_mismatch=consume"],
+        ["evaluation.teacher=true", "evaluation.max_examples=3"],
+    ],
+)
 def test_totals_are_the_sums_of_the_requests(tmp_path: Path, sets: list[str]) -> None:
     """Requests, tokens and money come by stage, domain and purpose, low ≤ likely ≤ high, and the totals are their sums."""
     path = write_pool(tmp_path, {"big": 9, "mid": 4, "small": 1}, teacher={"backend": "tutor", "prices": PRICES})
@@ -263,8 +299,9 @@ def test_votes_by_hand(tmp_path: Path) -> None:
 
 def test_what_is_synthesized_in_advance_is_of_stage_0(tmp_path: Path) -> None:
     """With pooling: premixed the ledger's synthesis is all of stage 0, and so is the plan's."""
-    made = plan(write_pool(tmp_path, {"big": 9, "small": 1}), "budget.max_examples=8", "method.stages=2",
-                "method.pooling=premixed")  # fmt: skip
+    made = plan(
+        write_pool(tmp_path, {"big": 9, "small": 1}), "budget.max_examples=8", "method.stages=2", "method.pooling=premixed"
+    )
     (row,) = [row for row in made["requests"] if row["purpose"] == "synthesize"]
     assert (row["stage"], row["requests"]["low"]) == (0, made["totals"]["synthesize"])
 
@@ -272,15 +309,17 @@ def test_what_is_synthesized_in_advance_is_of_stage_0(tmp_path: Path) -> None:
 def test_the_requests_of_gold(tmp_path: Path) -> None:
     """GOLD's plan has syntheses, probes, votes and its own measurement by round and label, as its ledger says."""
     write_rows(tmp_path / "human.jsonl", [{"text": f"a {label} one", "answer": label} for label in ("good", "bad", "good")])
-    write_rows(tmp_path / "test.jsonl", [{"text": f"{n} is {label}", "answer": label} for label in ("good", "bad")
-                                         for n in range(4)])  # fmt: skip
+    write_rows(
+        tmp_path / "test.jsonl", [{"text": f"{n} is {label}", "answer": label} for label in ("good", "bad") for n in range(4)]
+    )
     config = {
         "data": {"human": "human.jsonl", "test": "test.jsonl"},
         "task": {"instruction": "Judge.", "answer": "label", "fields": ["text"], "labels": {"good": "", "bad": ""}},
-        "teacher": {"backend": "tutor", "prices": PRICES}, "budget": {"max_examples": 25},
+        "teacher": {"backend": "tutor", "prices": PRICES},
+        "budget": {"max_examples": 25},
         "evaluation": {"teacher": True, "max_examples": 5},
         "method": {"name": "gold", "rounds": 4, "batches_per_round": 2, "batch_size": 3, "probe_size": 4, "relabel_votes": 2},
-    }  # fmt: skip
+    }
     (tmp_path / "config.json").write_text(json.dumps(config), "utf-8")
     made = plan(tmp_path / "config.json")
     check_sums(made)
@@ -291,15 +330,21 @@ def test_the_requests_of_gold(tmp_path: Path) -> None:
     assert (2, "probe", "bad") not in low
     assert low[0, "verify", "good"] == 2 * (3 + 2)
     assert low[0, "evaluate", "good"] + low[0, "evaluate", "bad"] == 5
-    later = {row["stage"]: row["prompt_tokens"]["low"] for row in made["requests"] if row["purpose"] == "synthesize"
-             and row["domain"] == "good"}  # fmt: skip
+    later = {
+        row["stage"]: row["prompt_tokens"]["low"]
+        for row in made["requests"]
+        if row["purpose"] == "synthesize" and row["domain"] == "good"
+    }
     assert later[1] > later[0]  # feedback is shown
 
 
 def test_the_comparison_by_hand() -> None:
     """What was asked stands beside the low, high and likely figures; money only where it was planned."""
-    totals = {"requests": {"low": 10, "likely": 12, "high": 30}, "tokens": {"low": 1000, "likely": 2000.4, "high": 3000},
-              "cost_usd": {"low": None, "likely": None, "high": None}}  # fmt: skip
+    totals = {
+        "requests": {"low": 10, "likely": 12, "high": 30},
+        "tokens": {"low": 1000, "likely": 2000.4, "high": 3000},
+        "cost_usd": {"low": None, "likely": None, "high": None},
+    }
     said = compare_with_plan(totals, 11, 1234, 0.0)
     assert said == "teacher: 11 requests (planned 10 to 30, likely 12), 1,234 tokens (planned 1,000 to 3,000, likely 2,000)"
 

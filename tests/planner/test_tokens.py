@@ -17,13 +17,25 @@ from limbeck.teacher.request import About, TeacherRequest
 from limbeck.teacher.settings import TeacherSettings
 
 PACKAGED = "packaged:smollm2-135m-instruct"
-CHAT = [{"role": "user", "content": "What is 12 + 30?"}, {"role": "assistant", "content": "42"},
-        {"role": "user", "content": "And 5  times\n7 — 好?"}]  # fmt: skip
+CHAT = [
+    {"role": "user", "content": "What is 12 + 30?"},
+    {"role": "assistant", "content": "42"},
+    {"role": "user", "content": "And 5  times\n7 — 好?"},
+]
 TEXTS = [
-    "", "12345 apples, 3.14159 pears", "don't  do   this\n\n\nnow", "Ünïcödé 漢字 🎉🎉", "  leading and trailing  ",
-    "def f(x):\n    return x*2  # twice\n\tend", "DON'T I'LL", "\r\n\r\n x", " \n 9", "<|im_start|>user\nhi<|im_end|>\n",
-    r"\frac{1}{2} \cdot \sqrt{16} = 2", "a" * 300,
-]  # fmt: skip
+    "",
+    "12345 apples, 3.14159 pears",
+    "don't  do   this\n\n\nnow",
+    "Ünïcödé 漢字 🎉🎉",
+    "  leading and trailing  ",
+    "def f(x):\n    return x*2  # twice\n\tend",
+    "DON'T I'LL",
+    "\r\n\r\n x",
+    " \n 9",
+    "<|im_start|>user\nhi<|im_end|>\n",
+    r"\frac{1}{2} \cdot \sqrt{16} = 2",
+    "a" * 300,
+]
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +65,7 @@ def write_gguf(path: Path, fields: dict[str, str | list[str]]) -> Path:
 def test_a_gguf_file_counts_as_its_transformers_tokenizer(embedded: TokenCounter, packaged_model: Path) -> None:
     """The embedded teacher's prompts are counted by its file's own tokenizer, and equal what transformers makes of it."""
     tokenizer = AutoTokenizer.from_pretrained(packaged_model.parent, gguf_file=packaged_model.name)
-    assert [embedded.count(text) for text in TEXTS] == [
-        len(tokenizer.encode(text, add_special_tokens=False)) for text in TEXTS
-    ]  # fmt: skip
+    assert [embedded.count(text) for text in TEXTS] == [len(tokenizer.encode(text, add_special_tokens=False)) for text in TEXTS]
     plain = [{**message, "content": message["content"].replace("  ", " ")} for message in CHAT]
     ids = tokenizer.apply_chat_template(plain, add_generation_prompt=True, tokenize=True, return_dict=True)["input_ids"]
     assert embedded.count_prompt(plain) == len(ids)
@@ -75,9 +85,8 @@ def test_a_gguf_file_counts_as_llama_cpp(embedded: TokenCounter) -> None:
         about = About("annotate", 0, "d")
         try:
             return [
-                (await backend.send(TeacherRequest("m", tuple(chat), {"max_tokens": 1}, about))).prompt_tokens
-                for chat in chats
-            ]  # fmt: skip
+                (await backend.send(TeacherRequest("m", tuple(chat), {"max_tokens": 1}, about))).prompt_tokens for chat in chats
+            ]
         finally:
             await backend.close()
 

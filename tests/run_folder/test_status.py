@@ -20,9 +20,15 @@ from limbeck.teacher.settings import Prices, TeacherSettings
 
 def test_the_plan_by_purpose_by_hand(tmp_path: Path) -> None:
     """Rows of a plan are summed over stages and domains; unknown money stays unknown, and an older plan says nothing."""
-    row = {"stage": 0, "domain": "a", "purpose": "annotate", "requests": {"low": 1, "likely": 2, "high": 3},
-           "prompt_tokens": {"low": 10, "likely": 20, "high": 30}, "completion_tokens": {"low": 1, "likely": 1, "high": 1},
-           "cost_usd": dict.fromkeys(("low", "likely", "high"))}  # fmt: skip
+    row = {
+        "stage": 0,
+        "domain": "a",
+        "purpose": "annotate",
+        "requests": {"low": 1, "likely": 2, "high": 3},
+        "prompt_tokens": {"low": 10, "likely": 20, "high": 30},
+        "completion_tokens": {"low": 1, "likely": 1, "high": 1},
+        "cost_usd": dict.fromkeys(("low", "likely", "high")),
+    }
     (tmp_path / "plan.json").write_text(json.dumps({"requests": [row, {**row, "stage": 1}]}), "utf-8")
     found = sum_planned(tmp_path / "plan.json")
     assert found is not None

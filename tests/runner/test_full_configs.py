@@ -38,8 +38,15 @@ WORDS = (
     "meadow",
 )
 VARIABLES = ("DATASET", "BUDGET", "OPENAI_BASE_URL", "TEACHER_MODEL", "STUDENT_MODEL")
-SMALL = ("training.quantize=none", "training.epochs=0.2", "method.score_max_new_tokens=8", "evaluation.max_new_tokens=8",
-         "budget.max_examples=12", "evaluation.max_examples=6", "method.max_candidates_per_domain=2")  # fmt: skip
+SMALL = (
+    "training.quantize=none",
+    "training.epochs=0.2",
+    "method.score_max_new_tokens=8",
+    "evaluation.max_new_tokens=8",
+    "budget.max_examples=12",
+    "evaluation.max_examples=6",
+    "method.max_candidates_per_domain=2",
+)
 
 
 def say(number: int) -> str:
@@ -88,10 +95,14 @@ def write_math(folder: Path) -> Path:
         (folder / subject).mkdir(parents=True)
         for split, count in (("train", 8 if subject == "algebra" else 4), ("test", 1)):
             rows = [
-                {"problem": f"Count {say(50 * place + index + 20 * (split == 'test'))}.", "level": "Level 1", "type": subject,
-                 "solution": rf"There are $\boxed{{\frac{{{index + 1}}}{{7}}}}$."}
+                {
+                    "problem": f"Count {say(50 * place + index + 20 * (split == 'test'))}.",
+                    "level": "Level 1",
+                    "type": subject,
+                    "solution": rf"There are $\boxed{{\frac{{{index + 1}}}{{7}}}}$.",
+                }
                 for index in range(count)
-            ]  # fmt: skip
+            ]
             write_rows(folder / subject / f"{split}.jsonl", rows)
     return folder
 
@@ -147,9 +158,12 @@ def test_unifiedqa_rows_by_hand(tmp_path: Path) -> None:
     file.write_text("\n".join([*(f"{line}\t{answer}" for line, answer in zip(lines, answers, strict=True)), *odd]))
     choice, abstractive, bare = read_unifiedqa(file, "set")
     assert choice == {
-        "id": "set-1", "domain": "set", "answer": "B", "answer_type": "choice",
+        "id": "set-1",
+        "domain": "set",
+        "answer": "B",
+        "answer_type": "choice",
         "question": "Passage: There was a cat.\nQuestion: Who?\nChoice: (A) a cat (B) two (dogs) (C) nobody",
-    }  # fmt: skip
+    }
     assert (abstractive["question"], abstractive["answer"]) == ("Passage: Because.\nQuestion: Why?", "so it is")
     assert (bare["question"], bare["answer_type"]) == ("Question: Where?", "text")
     assert OPTION.findall("(A) one (B) (x) two") == [("A", "one"), ("B", "(x) two")]
@@ -171,9 +185,14 @@ def test_a_dry_run_of_each_data_set(
     monkeypatch.setenv("OPENAI_API_KEY", "sk-none")
     with serving(FakeTeacher(FakeSettings(model="gpt-4o"))) as url:
         config = load(
-            monkeypatch, f"full_{FULL[dataset]}", *SMALL, f"data.root={data}", DATASET=dataset, OPENAI_BASE_URL=url,
+            monkeypatch,
+            f"full_{FULL[dataset]}",
+            *SMALL,
+            f"data.root={data}",
+            DATASET=dataset,
+            OPENAI_BASE_URL=url,
             STUDENT_MODEL=str(tiny_folder),
-        )  # fmt: skip
+        )
         result = run(config, tmp_path / "run")
     assert config.name == f"full-{dataset}"
     state, metrics = read_json(result.folder / "run.json"), result.metrics

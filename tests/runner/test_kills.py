@@ -33,9 +33,10 @@ def config(project: Project) -> Path:
     """Three stages with annotation, synthesis and IFD, over HTTP."""
     return project(
         teacher={"backend": "openai_compatible", "model": "fake-teacher", "max_concurrency": 4},
-        budget__max_examples=15, evaluation__max_examples=3,
+        budget__max_examples=15,
+        evaluation__max_examples=3,
         training={"epochs": 1, "batch_size": 4, "lora": {"rank": 2, "alpha": 4}},
-    )  # fmt: skip
+    )
 
 
 def choose_points(events: list[str], count: int) -> list[tuple[str, int]]:
@@ -97,22 +98,33 @@ def test_killed_in_any_round_of_gold_resumes_to_the_same_bytes(
     write_rows(tmp_path / "human.jsonl", human)
     write_rows(tmp_path / "test.jsonl", [{**row, "question": row["question"].replace("+", "- 70 +")} for row in human])
     path = tmp_path / "config.json"
-    path.write_text(json.dumps({
-        "name": "sums", "task": {"answer": "number"},
-        "data": {"human": "human.jsonl", "test": "test.jsonl", "domain": "column"},
-        "teacher": {"backend": "tutor", "tutor": {"centre_bias": 0.5, "follows_shown": True}},
-        "budget": {"max_examples": 36}, "student": {"model": str(tiny_folder)},
-        "training": {"epochs": 1, "lora": {"rank": 2, "alpha": 4}}, "evaluation": {"max_new_tokens": 4},
-        "method": {"name": "gold", "rounds": 3, "batches_per_round": 1, "batch_size": 6, "probe_size": 6},
-    }), "utf-8")  # fmt: skip
+    path.write_text(
+        json.dumps(
+            {
+                "name": "sums",
+                "task": {"answer": "number"},
+                "data": {"human": "human.jsonl", "test": "test.jsonl", "domain": "column"},
+                "teacher": {"backend": "tutor", "tutor": {"centre_bias": 0.5, "follows_shown": True}},
+                "budget": {"max_examples": 36},
+                "student": {"model": str(tiny_folder)},
+                "training": {"epochs": 1, "lora": {"rank": 2, "alpha": 4}},
+                "evaluation": {"max_new_tokens": 4},
+                "method": {"name": "gold", "rounds": 3, "batches_per_round": 1, "batch_size": 6, "probe_size": 6},
+            }
+        ),
+        "utf-8",
+    )
     whole, log = tmp_path / "whole", tmp_path / "events"
     assert zygote.run("run", path, "--out", whole, events=str(log)) == 0, show(zygote)
     for point in choose_points(log.read_text().split("\n")[:-1], count):
         folder = tmp_path / "-".join(map(str, point)).replace(" ", "-")
         assert zygote.run("run", path, "--out", folder, kill=point) == -signal.SIGKILL, point
         assert zygote.run("run", path, "--out", folder) == 0, (point, show(zygote))
-        for name in (*(f"round_{index}/{part}.jsonl" for index in range(3) for part in ("examples", "probes", "feedback")),
-                     "train.jsonl", "metrics.json"):  # fmt: skip
+        for name in (
+            *(f"round_{index}/{part}.jsonl" for index in range(3) for part in ("examples", "probes", "feedback")),
+            "train.jsonl",
+            "metrics.json",
+        ):
             assert (folder / name).read_bytes() == (whole / name).read_bytes(), (point, name)
         ledger = Ledger(folder / "ledger.sqlite", is_read_only=True)
         done = [row["key"] for row in ledger.list_requests(("done",))]

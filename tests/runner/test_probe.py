@@ -127,10 +127,15 @@ def test_one_pool_for_all_domains(project: Project, teacher: Counting) -> None:
     config = load_config(project(method__quota="none", method__selection="random"))
     out = Path(config.data.train or "").parent / "run"
     assert probe(config, out, 3) | {"began_at": 0} == {
-        "folder": str(out), "wanted": 3, "asked": {"annotate": 3}, "began_at": 0, "reusable": 3,
-        "kept": {"annotate": {"kept": 3, "rejected": 0}}, "paid": {"requests": 3, "tokens": 330, "cost_usd": 0.0},
+        "folder": str(out),
+        "wanted": 3,
+        "asked": {"annotate": 3},
+        "began_at": 0,
+        "reusable": 3,
+        "kept": {"annotate": {"kept": 3, "rejected": 0}},
+        "paid": {"requests": 3, "tokens": 330, "cost_usd": 0.0},
         "ended_by": None,
-    }  # fmt: skip
+    }
     run(config, out)
     assert len(teacher.asked) == 9
 
@@ -152,13 +157,25 @@ def test_gold_is_probed(tmp_path: Path, tiny_folder: Path, teacher: Counting) ->
         tmp_path / "human.jsonl", [{"text": "a good one here", "answer": "good"}, {"text": "a bad one", "answer": "bad"}]
     )
     values = {
-        "data": {"human": "human.jsonl"}, "seed": 5,
+        "data": {"human": "human.jsonl"},
+        "seed": 5,
         "task": {"instruction": "Judge.", "answer": "label", "fields": ["text"], "labels": {"good": "", "bad": ""}},
-        "teacher": {"backend": "scripted", "model": "script"}, "budget": {"max_examples": 8},
-        "student": {"model": str(tiny_folder)}, "training": {"epochs": 0.2, "batch_size": 8, "lora": {"rank": 2, "alpha": 4}},
-        "method": {"name": "gold", "rounds": 2, "batches_per_round": 1, "batch_size": 4, "feedback": "none",
-                   "relabel_votes": 1, "temperatures": [0.3, 0.9], "held_out": 0, "patience": None},
-    }  # fmt: skip
+        "teacher": {"backend": "scripted", "model": "script"},
+        "budget": {"max_examples": 8},
+        "student": {"model": str(tiny_folder)},
+        "training": {"epochs": 0.2, "batch_size": 8, "lora": {"rank": 2, "alpha": 4}},
+        "method": {
+            "name": "gold",
+            "rounds": 2,
+            "batches_per_round": 1,
+            "batch_size": 4,
+            "feedback": "none",
+            "relabel_votes": 1,
+            "temperatures": [0.3, 0.9],
+            "held_out": 0,
+            "patience": None,
+        },
+    }
     (tmp_path / "config.json").write_text(json.dumps(values), "utf-8")
     config = load_config(tmp_path / "config.json")
     facts = probe(config, tmp_path / "run", 4)
@@ -246,8 +263,12 @@ def test_the_command(project: Project) -> None:
     assert done.stderr.splitlines() == ["probe: up to 3 real requests to the teacher script, paid", "False"]
     assert "probe: asked 2 annotate, 1 synthesize of 3 wanted; paid for 3 requests" in " ".join(done.stdout.split())
     assert "replies learned from" in done.stdout
-    as_json = subprocess.run([*command[:3], "plan", str(path), "--ledger", str(path.parent / "run"), "--json"],
-                             capture_output=True, text=True, check=False)  # fmt: skip
+    as_json = subprocess.run(
+        [*command[:3], "plan", str(path), "--ledger", str(path.parent / "run"), "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     made = json.loads(as_json.stdout)
     assert made["probe"] is None
     assert made["assumptions"]["learned"]["replies"] == {"annotate": 2, "synthesize": 1}

@@ -64,8 +64,13 @@ def read_examples(folder: Path) -> list[Example]:
 
 def test_a_run_survives_a_teacher_that_fails(project: Project) -> None:
     """With half of all attempts failing in every way a server can, the run ends with all its examples and a true ledger."""
-    faults = [Reaction(refuse("slow down"), 429, {"Retry-After": "0.01"}), Reaction(refuse("oops"), 500),
-              Reaction(is_dropped=True), Reaction('{"choices": [{"mess'), Reaction(chat(), delay_s=2.0)]  # fmt: skip
+    faults = [
+        Reaction(refuse("slow down"), 429, {"Retry-After": "0.01"}),
+        Reaction(refuse("oops"), 500),
+        Reaction(is_dropped=True),
+        Reaction('{"choices": [{"mess'),
+        Reaction(chat(), delay_s=2.0),
+    ]
 
     def react(number: int, body: dict[str, Any]) -> Any:  # noqa: ANN401
         return faults[number // 2 % len(faults)] if number % 2 else answer(body)

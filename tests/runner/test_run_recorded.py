@@ -26,8 +26,10 @@ def write_records(folder: Path, *, annotated: int = 20, synthesized: int = 5) ->
     """Records of the first sums of each domain and of new ones for `small`; returns the teacher's settings."""
     kept = [row for domain in ("big", "mid", "small") for row in [r for r in SUMS if r["domain"] == domain][:annotated]]
     old = [{"question": row["question"], "rationale": "One adds them up.", "teacher_answer": row["answer"]} for row in kept]
-    new = [{"domain": "small", "question": f"Calculate {n} + 9.", "rationale": "Nine more.", "answer": str(n + 9)}
-           for n in range(8000, 8000 + synthesized)]  # fmt: skip
+    new = [
+        {"domain": "small", "question": f"Calculate {n} + 9.", "rationale": "Nine more.", "answer": str(n + 9)}
+        for n in range(8000, 8000 + synthesized)
+    ]
     files = {"annotations": old, "synthesized": new}
     recorded = {name: str(write_rows(folder / f"{name}.jsonl", rows)) for name, rows in files.items()}
     return {"backend": "recorded", "model": "gpt", "recorded": recorded}
@@ -58,8 +60,9 @@ def test_arms_are_fitted_to_the_teacher_in_any_order(project: Project, tmp_path:
 
 
 def count_kinds(result: RunResult) -> Counter[tuple[str, str]]:
-    examples = [Example.from_json(row) for stage in range(3)
-                for row in read_json_lines(result.folder / f"stage_{stage}/examples.jsonl")]  # fmt: skip
+    examples = [
+        Example.from_json(row) for stage in range(3) for row in read_json_lines(result.folder / f"stage_{stage}/examples.jsonl")
+    ]
     return Counter((example.domain, example.provenance.kind) for example in examples)
 
 

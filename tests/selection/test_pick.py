@@ -77,8 +77,14 @@ def make_row(number: int, score: float | None, *, is_truncated: bool = False, do
 
 
 # 00 is fine, 01 above one, 02 cut, 03 both, 04 empty, 05 exactly one, 06 was not scored.
-ROWS = [make_row(0, 0.5), make_row(1, 1.5), make_row(2, 0.9, is_truncated=True), make_row(3, 2.0, is_truncated=True),
-        make_row(4, None), make_row(5, 1.0)]  # fmt: skip
+ROWS = [
+    make_row(0, 0.5),
+    make_row(1, 1.5),
+    make_row(2, 0.9, is_truncated=True),
+    make_row(3, 2.0, is_truncated=True),
+    make_row(4, None),
+    make_row(5, 1.0),
+]
 
 
 @pytest.mark.parametrize(
@@ -105,8 +111,9 @@ def test_guards_by_hand(above_one: str, truncated: str, order: str) -> None:
 rules = st.sampled_from(["keep", "last", "drop"])
 rows_of_ifd = st.lists(
     st.builds(make_row, st.integers(0, 19), st.none() | st.floats(0.01, 3), is_truncated=st.booleans()),
-    unique_by=lambda row: row["id"], max_size=20,
-)  # fmt: skip
+    unique_by=lambda row: row["id"],
+    max_size=20,
+)
 
 
 @given(rows_of_ifd, rules, rules, st.permutations(EXAMPLES))

@@ -146,8 +146,10 @@ def test_error_shares_by_hand() -> None:
     # 1/12 + 3/4 · (3, 11, 19)/33 = (5, 11, 17)/33
     assert tuple(compute_error_shares(SMALL, 2, 1, 1, WRONG).values()) == (Fraction(5, 33), Fraction(1, 3), Fraction(17, 33))
     assert tuple(compute_error_shares(SMALL, 2, 1, 0, WRONG).values()) == (
-        Fraction(62, 165), Fraction(19, 60), Fraction(203, 660),
-    )  # fmt: skip
+        Fraction(62, 165),
+        Fraction(19, 60),
+        Fraction(203, 660),
+    )
     assert compute_quotas("error", SMALL, budget=20, stages=2, stage=1, errors=WRONG) == {"a": 4, "b": 3, "c": 3}
     assert compute_quotas("error", SMALL, budget=20, stages=2, stage=1, offset=1, errors=WRONG) == {"a": 2, "b": 3, "c": 5}
 
@@ -288,9 +290,14 @@ def test_synthetic_need_of_math_by_subject() -> None:
     """With 300 examples a subject, Number Theory lacks 10, Counting & Probability 69 and Precalculus 113."""
     missing = compute_synthetic_need("uniform", MATH, budget=2100, stages=5)
     assert missing == {
-        "Algebra": 0, "Intermediate Algebra": 0, "Prealgebra": 0, "Geometry": 0, "Number Theory": 10,
-        "Counting & Probability": 69, "Precalculus": 113,
-    }  # fmt: skip
+        "Algebra": 0,
+        "Intermediate Algebra": 0,
+        "Prealgebra": 0,
+        "Geometry": 0,
+        "Number Theory": 10,
+        "Counting & Probability": 69,
+        "Precalculus": 113,
+    }
 
 
 @pytest.mark.parametrize(

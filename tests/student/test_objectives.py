@@ -23,8 +23,9 @@ from limbeck.student.settings import LoraSettings, StudentSettings, TrainingSett
 TASK = Task(answer="number")
 LORA = LoraSettings(rank=2, alpha=4, dropout=0.0)
 # One step of two accumulated batches; warm-up would make its learning rate 0.
-STEP = TrainingSettings(epochs=1, batch_size=2, gradient_accumulation=2, learning_rate=1e-2, precision="float32", lora=None,
-                        warmup_ratio=0.0)  # fmt: skip
+STEP = TrainingSettings(
+    epochs=1, batch_size=2, gradient_accumulation=2, learning_rate=1e-2, precision="float32", lora=None, warmup_ratio=0.0
+)
 TRAINERS = {"causal": "CompletionTrainer", "seq2seq": "SumLossTrainer"}
 Load = Callable[..., tuple[Student, list[Encoded]]]
 pytestmark = pytest.mark.usefixtures("one_thread")

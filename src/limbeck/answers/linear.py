@@ -14,9 +14,23 @@ Linear = Mapping[str, Fraction]  # coefficient by name; the constant stands unde
 
 _NAME_HYPHEN = "\u2011"  # stands for a hyphen that joins a name, so that every "-" left is a minus sign
 _SIGNS = str.maketrans(
-    {"−": " - ", "–": "-", "‐": "-", _NAME_HYPHEN: "-", "×": "*", "·": "*", "⋅": "*", "∗": "*", "÷": "/", "’": "'", "‘": "'",
-     "“": None, "”": None, '"': None}
-)  # fmt: skip
+    {
+        "−": " - ",
+        "–": "-",
+        "‐": "-",
+        _NAME_HYPHEN: "-",
+        "×": "*",
+        "·": "*",
+        "⋅": "*",
+        "∗": "*",
+        "÷": "/",
+        "’": "'",
+        "‘": "'",
+        "“": None,
+        "”": None,
+        '"': None,
+    }
+)
 _JOINED = re.compile(r"(?<=[\w'])-(?=\w)")
 _SYMBOL = re.compile(r"[^\W\d_][0-9]*")  # x, y1: a variable of one letter, which a hyphen subtracts and does not join
 _WORD_END = re.compile(r"[\w']*$")

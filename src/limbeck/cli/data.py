@@ -31,22 +31,38 @@ def longtail(
 
     if source.startswith("tutor:"):
         made = make_procedural_longtail(
-            source.removeprefix("tutor:"), exponent=exponent, seed=seed, dev_per_domain=dev_per_domain,
+            source.removeprefix("tutor:"),
+            exponent=exponent,
+            seed=seed,
+            dev_per_domain=dev_per_domain,
             test_per_domain=test_per_domain,
-        )  # fmt: skip
+        )
     else:
         columns = [name.strip() for name in question_columns.split(",")]
         made = make_longtail(
-            read_rows(source), domain_column=domain_column, question_columns=columns, exponent=exponent, seed=seed,
-            dev_per_domain=dev_per_domain, test_per_domain=test_per_domain, is_small_dropped=drop_small,
-        )  # fmt: skip
+            read_rows(source),
+            domain_column=domain_column,
+            question_columns=columns,
+            exponent=exponent,
+            seed=seed,
+            dev_per_domain=dev_per_domain,
+            test_per_domain=test_per_domain,
+            is_small_dropped=drop_small,
+        )
     for name, split in (("train", made.train), ("dev", made.dev), ("test", made.test)):
         write_jsonl(out / f"{name}.jsonl", split)
     facts = {
-        "source": source, "exponent": exponent, "seed": seed, "train": len(made.train), "dev": len(made.dev),
-        "test": len(made.test), "domains": [{"rank": rank, "domain": domain, "train": count}
-                                            for rank, (domain, count) in enumerate(made.counts.items(), start=1)],
-    }  # fmt: skip
+        "source": source,
+        "exponent": exponent,
+        "seed": seed,
+        "train": len(made.train),
+        "dev": len(made.dev),
+        "test": len(made.test),
+        "domains": [
+            {"rank": rank, "domain": domain, "train": count}
+            for rank, (domain, count) in enumerate(made.counts.items(), start=1)
+        ],
+    }
     write_json(out / "domains.json", facts)
     if as_json:
         print_json(facts)

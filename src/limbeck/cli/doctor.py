@@ -93,6 +93,10 @@ def render(report: dict[str, Any]) -> None:
     console.print(
         f"     device {device['type']}, bfloat16 {'yes' if device['bfloat16'] else 'no'}, cache {clean(report['cache'])}"
     )
-    for name, entry in [*report["packaged"].items(), ("tutor", report["tutor"]), ("disk", report["disk"]),
-                        *([("teacher", report["teacher"])] if report["teacher"] else [])]:  # fmt: skip
+    for name, entry in [
+        *report["packaged"].items(),
+        ("tutor", report["tutor"]),
+        ("disk", report["disk"]),
+        *([("teacher", report["teacher"])] if report["teacher"] else []),
+    ]:
         console.print(f"{'ok  ' if entry['ok'] else 'MISS'} {name}: {clean(entry['detail'])}")

@@ -83,8 +83,14 @@ def run(
         quiet_libraries()
         result = run_config(settings, out, progress, data)
     if as_json:
-        print_json({"folder": str(result.folder), "student": str(result.student) if result.student else None,
-                     "metrics": result.metrics, "diversity": result.diversity})  # fmt: skip
+        print_json(
+            {
+                "folder": str(result.folder),
+                "student": str(result.student) if result.student else None,
+                "metrics": result.metrics,
+                "diversity": result.diversity,
+            }
+        )
     elif result.metrics is not None:
         print_metrics(dict(result.metrics))
         print(f"student: {result.student}   all files: {result.folder}")

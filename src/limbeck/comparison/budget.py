@@ -55,9 +55,11 @@ def fit_examples(config: Config, data: RunData, tokens: int) -> int:
         ConfigError: not even the fewest that the method can begin with.
     """
     method = config.method
-    least = max(method.stages, len(data.counts) if method.quota in ("uniform", "adaptive") else 1) if isinstance(
-        method, BalDistillSettings
-    ) else 1  # fmt: skip
+    least = (
+        max(method.stages, len(data.counts) if method.quota in ("uniform", "adaptive") else 1)
+        if isinstance(method, BalDistillSettings)
+        else 1
+    )
     needed, _ = _foresee(config, data, least)
     if needed > tokens:
         raise ConfigError(

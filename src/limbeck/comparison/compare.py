@@ -94,13 +94,23 @@ def compare(wanted: Comparison, out: Path | None, tell: Tell) -> tuple[dict[str,
     with RunFolder.open(out):
         run_all([*runs, *beside], wanted.jobs, tell)
         result = collect_results(
-            runs, beside, tail=tail, notes=notes, equal=wanted.equal, replies=replies,
+            runs,
+            beside,
+            tail=tail,
+            notes=notes,
+            equal=wanted.equal,
+            replies=replies,
             prices=first.teacher.prices,
-        )  # fmt: skip
-        facts = {"name": first.name, "presets": list(wanted.presets), "seeds": list(wanted.seeds), "equal": list(wanted.equal),
-                 "share": wanted.share,
-                 "budget": {"max_examples": examples, "max_tokens": max_tokens or first.budget.max_tokens},
-                 **result}  # fmt: skip
+        )
+        facts = {
+            "name": first.name,
+            "presets": list(wanted.presets),
+            "seeds": list(wanted.seeds),
+            "equal": list(wanted.equal),
+            "share": wanted.share,
+            "budget": {"max_examples": examples, "max_tokens": max_tokens or first.budget.max_tokens},
+            **result,
+        }
         write_json(out / "compare.json", facts)
         write_text(out / "compare.md", write_markdown(facts))
     return facts, next((run["exit_code"] or 1 for run in result["runs"] if not run["is_finished"]), 0)

@@ -148,8 +148,10 @@ def _find_missing(runs: Sequence[ArmRun]) -> list[str]:
 def _find_ended(runs: Sequence[ArmRun]) -> list[str]:
     """Runs that a cap ended: what they show is what they could afford."""
     ended = [run for run in runs if run.is_finished and RunFolder(run.folder).state["status"] == "budget"]
-    return [f"{run.name}: a cap of the budget ended it early, on {RunFolder(run.folder).state['examples']} examples"
-            for run in ended]  # fmt: skip
+    return [
+        f"{run.name}: a cap of the budget ended it early, on {RunFolder(run.folder).state['examples']} examples"
+        for run in ended
+    ]
 
 
 def _find_unequal(arms: Mapping[str, Mapping[int, Figures]]) -> list[str]:
@@ -157,17 +159,24 @@ def _find_unequal(arms: Mapping[str, Mapping[int, Figures]]) -> list[str]:
     found = {name: {each["examples"] for each in by_seed.values()} - {0} for name, by_seed in arms.items()}
     if len(set().union(*found.values())) < 2:
         return []
-    shown = ", ".join(f"{name} {'/'.join(f'{count:,.0f}' for count in sorted(counts, key=float))}"  # type: ignore[arg-type]
-                      for name, counts in found.items() if counts)  # fmt: skip
+    shown = ", ".join(
+        f"{name} {'/'.join(f'{count:,.0f}' for count in sorted(counts, key=float))}"  # type: ignore[arg-type]
+        for name, counts in found.items()
+        if counts
+    )
     return [f"the arms were not trained on equally many examples: {shown}"]
 
 
 def _describe_run(run: ArmRun) -> dict[str, Any]:
     record = run.read_record()
     return {
-        "arm": run.arm, "seed": run.seed, "folder": f"{run.arm}/{run.folder.name}", "is_finished": run.is_finished,
-        "exit_code": record["exit_code"], "last_line": "" if run.is_finished else record["last_line"],
-    }  # fmt: skip
+        "arm": run.arm,
+        "seed": run.seed,
+        "folder": f"{run.arm}/{run.folder.name}",
+        "is_finished": run.is_finished,
+        "exit_code": record["exit_code"],
+        "last_line": "" if run.is_finished else record["last_line"],
+    }
 
 
 def _sum_charged(runs: Sequence[ArmRun], has_prices: bool) -> dict[str, float | None]:

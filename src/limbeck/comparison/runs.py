@@ -124,9 +124,13 @@ def _start(run: ArmRun, jobs: int) -> subprocess.Popen[bytes]:
         run.log.parent.mkdir(parents=True, exist_ok=True)
         with run.log.open("ab") as log:
             return subprocess.Popen(  # noqa: S603 (our own command, no shell)
-                [sys.executable, "-P", "-m", "limbeck", "run", *run.arguments], env=environment, stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL, stderr=log, start_new_session=True,
-            )  # fmt: skip
+                [sys.executable, "-P", "-m", "limbeck", "run", *run.arguments],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                start_new_session=True,
+            )
 
 
 def _write_record(run: ArmRun, code: int, seconds: float, jobs: int) -> None:

@@ -11,8 +11,13 @@ PROFILES: Mapping[str, Mapping[str, dict[str, Any]]] = {
     "paper": {
         "baldistill": {
             "training": {
-                "epochs": 5, "learning_rate": 2e-4, "schedule": "constant", "warmup_ratio": 0.0, "batch_size": 16,
-                "max_grad_norm": 0.3, "max_length": 1024,
+                "epochs": 5,
+                "learning_rate": 2e-4,
+                "schedule": "constant",
+                "warmup_ratio": 0.0,
+                "batch_size": 16,
+                "max_grad_norm": 0.3,
+                "max_length": 1024,
                 "lora": {"rank": 8, "alpha": 16, "dropout": 0.1, "target_modules": ["q_proj", "v_proj"]},
             },
             "method": {"stages": 5, "score_max_new_tokens": 200},
@@ -20,8 +25,15 @@ PROFILES: Mapping[str, Mapping[str, dict[str, Any]]] = {
         },
         "gold": {
             "training": {
-                "epochs": 50, "learning_rate": 5e-5, "schedule": "constant", "warmup_ratio": 0.0, "batch_size": 8,
-                "lora": None, "loss": "symmetric_cross_entropy", "alpha": 0.1, "beta": 1.0,
+                "epochs": 50,
+                "learning_rate": 5e-5,
+                "schedule": "constant",
+                "warmup_ratio": 0.0,
+                "batch_size": 8,
+                "lora": None,
+                "loss": "symmetric_cross_entropy",
+                "alpha": 0.1,
+                "beta": 1.0,
             },
             "method": {"rounds": 15, "batches_per_round": 25},
         },
@@ -33,11 +45,12 @@ PROFILES: Mapping[str, Mapping[str, dict[str, Any]]] = {
             "evaluation": {"max_new_tokens": 200},
         },
         "gold": {
-            "training": {"loss": "symmetric_cross_entropy"}, "method": {"batches_per_round": 5},
+            "training": {"loss": "symmetric_cross_entropy"},
+            "method": {"batches_per_round": 5},
             "evaluation": {"max_new_tokens": 64},
         },
     },
-}  # fmt: skip
+}
 # GOLD asks what only a run without data does: how good is the teacher itself?
 METHOD_DEFAULTS: Mapping[str, dict[str, Any]] = {"baldistill": {}, "gold": {"evaluation": {"teacher": True}}}
 # Small encoders and sequence-to-sequence models are trained whole, and slowly.

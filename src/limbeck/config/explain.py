@@ -26,8 +26,11 @@ def explain(error: ValidationError, place: str, model: type[BaseModel]) -> str:
     lines = []
     for fault in error.errors():
         # pydantic puts the name of the method between `method` and its key.
-        loc = [step for index, step in enumerate(fault["loc"]) if not (index == 1 and fault["loc"][0] == "method" and
-               step in METHOD_DEFAULTS)]  # fmt: skip
+        loc = [
+            step
+            for index, step in enumerate(fault["loc"])
+            if not (index == 1 and fault["loc"][0] == "method" and step in METHOD_DEFAULTS)
+        ]
         dotted = f"{'.'.join(map(str, loc)):.200}"
         if fault["type"] == "extra_forbidden":
             known = _known_keys(model, fault["loc"][:-1])

@@ -18,9 +18,19 @@ DATA_KEYS = (
     "teacher.recorded.annotations",
     "teacher.recorded.synthesized",
 )
-PATH_KEYS = ("data.root", "teacher.path", "teacher.shared_replies", "teacher.templates.annotate",
-              "teacher.templates.synthesize", "teacher.templates.generate", "teacher.templates.answer",
-              "teacher.tokenizer", "teacher.api_key_file", "teacher.model", "evaluation.shared_baseline")  # fmt: skip
+PATH_KEYS = (
+    "data.root",
+    "teacher.path",
+    "teacher.shared_replies",
+    "teacher.templates.annotate",
+    "teacher.templates.synthesize",
+    "teacher.templates.generate",
+    "teacher.templates.answer",
+    "teacher.tokenizer",
+    "teacher.api_key_file",
+    "teacher.model",
+    "evaluation.shared_baseline",
+)
 
 
 def make_absolute(values: dict[str, Any], keys: Sequence[str], folder: Path) -> None:

@@ -13,17 +13,24 @@ if TYPE_CHECKING:
     from limbeck.data.task import Task
 
 
-_ONES = [
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
-    "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
-]  # fmt: skip
+_ONES = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen"
+).split()
 _TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _SCALES = {"hundred": 100, "thousand": 1000}
 _NUMBER_WORDS = {
     **{word: value for value, word in enumerate(_ONES)},
     **{word: 20 + 10 * place for place, word in enumerate(_TENS)},
-    **_SCALES, "dozen": 12, "half": 2, "twice": 2, "double": 2, "thrice": 3, "triple": 3, "quarter": 4,
-}  # fmt: skip
+    **_SCALES,
+    "dozen": 12,
+    "half": 2,
+    "twice": 2,
+    "double": 2,
+    "thrice": 3,
+    "triple": 3,
+    "quarter": 4,
+}
 
 
 def find_check_fault(task: Task, fields: Mapping[str, str], answer: str) -> tuple[str, str] | None:

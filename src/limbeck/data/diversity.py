@@ -163,8 +163,11 @@ def find_real(domains: Mapping[str, Mapping[str, Any]], name: str) -> dict[str, 
     found = {}
     for measure, unknown in UNKNOWN_REAL.items():
         measured = {each: entry["real"].get(measure) for each, entry in domains.items()}
-        known = {each: value for each, value in measured.items()
-                 if value is not None and domains[each]["real"]["measured"] >= PARAPHRASED_FROM}  # fmt: skip
+        known = {
+            each: value
+            for each, value in measured.items()
+            if value is not None and domains[each]["real"]["measured"] >= PARAPHRASED_FROM
+        }
         usual = sum(known.values()) / len(known) if known else unknown
         found[measure] = known.get(name, max(usual, measured[name] or 0.0))
     return found

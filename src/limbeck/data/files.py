@@ -70,8 +70,12 @@ def _check_row(row: Any, place: str, *, is_flat: bool = False) -> Row:  # noqa: 
         raise DataError(f"{place}: a JSON object is wanted, {type(row).__name__} found")
     level: list[Any] = [] if is_flat else [row]
     for _ in range(MAX_DEPTH):
-        level = [item for value in level for item in (value.values() if isinstance(value, dict) else value)
-                 if isinstance(item, (dict, list))]  # fmt: skip
+        level = [
+            item
+            for value in level
+            for item in (value.values() if isinstance(value, dict) else value)
+            if isinstance(item, (dict, list))
+        ]
     if level:
         raise DataError(f"{place}: nested too deep; {MAX_DEPTH} levels are allowed")
     return row
@@ -167,7 +171,11 @@ def update_digest(digest: Any, row: Row) -> None:  # noqa: ANN401 (hashlib names
 
 
 FORMATS: Mapping[str, Callable[[Path], Rows]] = {
-    ".jsonl": read_jsonl, ".json": read_jsonl, ".ndjson": read_jsonl, ".csv": read_csv, ".tsv": read_csv,
+    ".jsonl": read_jsonl,
+    ".json": read_jsonl,
+    ".ndjson": read_jsonl,
+    ".csv": read_csv,
+    ".tsv": read_csv,
     ".parquet": read_parquet,
-}  # fmt: skip
+}
 """How a file is read, by the end of its name."""

@@ -128,9 +128,18 @@ def compare_pairs(arms: Mapping[str, BySeed], metrics: Sequence[str] = PARTS) ->
         corrected = correct_holm([*(test.p for *_, test in tests), *[None] * strangers])
         for (a, b, both, test), p_holm in zip(tests, corrected[: len(tests)], strict=True):
             rows.append(
-                {"a": a, "b": b, "metric": metric, "seeds": both, "difference": test.difference, "ci95": test.ci95,
-                 "p": test.p, "p_holm": p_holm, "is_resolved": p_holm is not None and p_holm < 1 - LEVEL}
-            )  # fmt: skip
+                {
+                    "a": a,
+                    "b": b,
+                    "metric": metric,
+                    "seeds": both,
+                    "difference": test.difference,
+                    "ci95": test.ci95,
+                    "p": test.p,
+                    "p_holm": p_holm,
+                    "is_resolved": p_holm is not None and p_holm < 1 - LEVEL,
+                }
+            )
     return rows
 
 

@@ -100,10 +100,14 @@ def read_settings(flags: Mapping[str, Any]) -> FakeSettings:
         return FakeSettings(**values, is_idempotent=flags.get("idempotent", False))
     except ValidationError as error:
         faults = [
-            " ".join([*(f"--{str(name).replace('_', '-')}:" for name in fault["loc"][:1]),
-                      fault["msg"].removeprefix("Value error, ")])
+            " ".join(
+                [
+                    *(f"--{str(name).replace('_', '-')}:" for name in fault["loc"][:1]),
+                    fault["msg"].removeprefix("Value error, "),
+                ]
+            )
             for fault in error.errors()
-        ]  # fmt: skip
+        ]
         raise ConfigError("fake-teacher: " + "; ".join(faults)) from error
 
 
@@ -209,8 +213,11 @@ class FakeTeacher(FakeServer):
         if limit is not None and count_tokens(text) > limit - reasoning:
             text, finish = text.encode("utf-8", "replace")[: 4 * (limit - reasoning)].decode("utf-8", "ignore"), "length"
         prompt_tokens, completion_tokens = count_tokens(prompt), count_tokens(text) + reasoning
-        usage: dict[str, Any] = {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens,
-                                 "total_tokens": prompt_tokens + completion_tokens}  # fmt: skip
+        usage: dict[str, Any] = {
+            "prompt_tokens": prompt_tokens,
+            "completion_tokens": completion_tokens,
+            "total_tokens": prompt_tokens + completion_tokens,
+        }
         if settings.reasoning_tokens:
             usage["completion_tokens_details"] = {"reasoning_tokens": reasoning}
         if settings.cached_tokens:

@@ -86,10 +86,13 @@ class FakeServer(ABC):
     def describe(self) -> dict[str, Any]:
         """The counts, as ``GET /stats`` gives them."""
         return {
-            "requests": self.requests, "served": self.served_by_body.total(), "lost": self.lost_count,
-            "outcomes": dict(sorted(self.outcomes.items())), "most_at_once": self.most_at_once,
+            "requests": self.requests,
+            "served": self.served_by_body.total(),
+            "lost": self.lost_count,
+            "outcomes": dict(sorted(self.outcomes.items())),
+            "most_at_once": self.most_at_once,
             "served_by_body": dict(self.served_by_body),
-        }  # fmt: skip
+        }
 
     async def start(self, port: int = 0) -> tuple[str, int]:
         """Listen on a port, or with 0 on any that is free; gives the base URL and the port.

@@ -151,17 +151,29 @@ def _read_human(config: Config, method: GoldSettings) -> RunData:
             )
         notes.append(f"{len(left_out)} of {len(human.examples)} rows of data.human are passed over: the first {first}")
     chosen = choose_rows(
-        [example.domain for example in clean], config.data.human_size,
+        [example.domain for example in clean],
+        config.data.human_size,
         lambda index: hash_text(f"human/{config.seed}/{clean[index].id}"),
-    )  # fmt: skip
+    )
     examples = [clean[index] for index in chosen]
     check_prices(config.budget, config.teacher)
     backend = open_backend(config.teacher, task)
     counts = Counter(example.domain for example in examples)
     return RunData(
-        task, examples, frozenset(), _examples(dev), _examples(test), leaks, counts, frozenset(),
-        _hash_files(config, {"human": human, "dev": dev, "test": test}, backend), notes, overlap, left_out, backend,
-    )  # fmt: skip
+        task,
+        examples,
+        frozenset(),
+        _examples(dev),
+        _examples(test),
+        leaks,
+        counts,
+        frozenset(),
+        _hash_files(config, {"human": human, "dev": dev, "test": test}, backend),
+        notes,
+        overlap,
+        left_out,
+        backend,
+    )
 
 
 def _read_pool(config: Config, method: BalDistillSettings) -> RunData:
@@ -202,9 +214,20 @@ def _read_pool(config: Config, method: BalDistillSettings) -> RunData:
     hashes = _hash_files(config, {"train": train, "dev": dev, "test": test}, backend)
     tail = find_tail_domains(counts, config.budget.max_examples, [e.domain for e in join_readings(dev, test)])
     return RunData(
-        task, kept, unavailable, _examples(dev), _examples(test), leaks, counts, tail, hashes, notes, overlap, left_out,
+        task,
+        kept,
+        unavailable,
+        _examples(dev),
+        _examples(test),
+        leaks,
+        counts,
+        tail,
+        hashes,
+        notes,
+        overlap,
+        left_out,
         backend,
-    )  # fmt: skip
+    )
 
 
 def check_method(

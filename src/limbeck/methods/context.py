@@ -131,9 +131,14 @@ class Job:
             student = load_student(self.student, start_from.student)
         what = f"training on {len(rows)} examples"
         return fine_tune(
-            student, rows, training, seed=seed, on_step=lambda done, total: self.say(what, done, total), judge=judge,
+            student,
+            rows,
+            training,
+            seed=seed,
+            on_step=lambda done, total: self.say(what, done, total),
+            judge=judge,
             patience=patience,
-        )  # fmt: skip
+        )
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -151,9 +156,12 @@ class Job:
     def measure(self, student: Student, examples: Sequence[Example], what: str) -> list[Prediction]:
         """The student's predictions on labelled rows."""
         return evaluate(
-            student, self.encoder, examples, self.evaluation,
+            student,
+            self.encoder,
+            examples,
+            self.evaluation,
             on_batch=lambda done, total: self.say(what, done, total),
-        )  # fmt: skip
+        )
 
     def measure_stage(self, stage: int) -> None:
         """Predictions and metrics of the stage's student on the dev rows, if there are any."""

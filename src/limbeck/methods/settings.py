@@ -93,8 +93,11 @@ class BalDistillSettings(Settings):
 
     @model_validator(mode="after")
     def _check_pooling(self) -> BalDistillSettings:
-        guided = [f"{name}: {value}" for name, value in (("quota", self.quota), ("feedback", self.feedback))
-                  if value in ("error", "energy")]  # fmt: skip
+        guided = [
+            f"{name}: {value}"
+            for name, value in (("quota", self.quota), ("feedback", self.feedback))
+            if value in ("error", "energy")
+        ]
         if self.pooling == "premixed" and guided:
             raise ValueError(
                 f"pooling: premixed synthesizes everything before the first student, which {' and '.join(guided)} would "

@@ -60,10 +60,13 @@ class PlannedRequests:
     def add(self, other: PlannedRequests) -> PlannedRequests:
         """This with more requests of the same stage, domain and purpose."""
         return replace(
-            self, requests=self.requests + other.requests, prompt_tokens=self.prompt_tokens + other.prompt_tokens,
-            completion_tokens=self.completion_tokens + other.completion_tokens, seconds=self.seconds + other.seconds,
+            self,
+            requests=self.requests + other.requests,
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+            seconds=self.seconds + other.seconds,
             cost_usd=None if self.cost_usd is None or other.cost_usd is None else self.cost_usd + other.cost_usd,
-        )  # fmt: skip
+        )
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary, as in ``plan --json``."""
@@ -131,8 +134,12 @@ class Estimator:
         if settings.backend == "embedded":
             seconds = replies * (1 / EMBEDDED_TOKENS_PER_S)
         elif settings.backend in REMOTE:
-            each = Range(*(0.5 + tokens / speed for tokens, speed in
-                           zip((reply.low, reply.likely, reply.high), REPLY_TOKENS_PER_S, strict=True)))  # fmt: skip
+            each = Range(
+                *(
+                    0.5 + tokens / speed
+                    for tokens, speed in zip((reply.low, reply.likely, reply.high), REPLY_TOKENS_PER_S, strict=True)
+                )
+            )
             seconds = each * tries * (1 / settings.max_concurrency)
         requests = tries * self.learned.find_attempts(purpose)
         return PlannedRequests(stage, domain, purpose, requests, prompts, replies, cost, seconds)
@@ -150,8 +157,11 @@ def sum_requests(rows: Sequence[PlannedRequests], config: Config) -> dict[str, A
         requests, tokens = requests + row.requests, tokens + row.prompt_tokens + row.completion_tokens
         cost += row.cost_usd or NOTHING
     has_prices = config.teacher.prices is not None
-    return {"requests": asdict(requests), "tokens": asdict(tokens),
-            "cost_usd": asdict(cost) if has_prices else dict.fromkeys(BOUNDS)}  # fmt: skip
+    return {
+        "requests": asdict(requests),
+        "tokens": asdict(tokens),
+        "cost_usd": asdict(cost) if has_prices else dict.fromkeys(BOUNDS),
+    }
 
 
 def plan_evaluation(estimator: Estimator, data: RunData) -> list[PlannedRequests]:
@@ -224,8 +234,11 @@ def guess_billions(model: str) -> float:
 def find_cap_warnings(config: Config, totals: Mapping[str, Any]) -> list[str]:
     """Caps that are below what is likely to be spent."""
     warnings = []
-    for name, cap in (("requests", config.budget.max_requests), ("tokens", config.budget.max_tokens),
-                      ("cost_usd", config.budget.max_cost_usd)):  # fmt: skip
+    for name, cap in (
+        ("requests", config.budget.max_requests),
+        ("tokens", config.budget.max_tokens),
+        ("cost_usd", config.budget.max_cost_usd),
+    ):
         likely = totals[name]["likely"]
         if cap is not None and likely is not None and likely > cap:
             warnings.append(f"budget.max_{name} = {cap:g} is below the {likely:.6g} that are likely; the run would end early")

@@ -126,9 +126,14 @@ def learn(path: Path, config: Config, count: TokenCounter) -> Learned:
         kept.pop("annotate", None)  # an answer that was shown is got right more often
     replies = Counter(row["purpose"] for row in done)
     return Learned(
-        str(file), dict(replies), measure_lengths(done), measure_prompt_factors(done, count), measure_attempts(rows),
-        {purpose: counts for purpose, counts in kept.items() if purpose in replies}, warnings,
-    )  # fmt: skip
+        str(file),
+        dict(replies),
+        measure_lengths(done),
+        measure_prompt_factors(done, count),
+        measure_attempts(rows),
+        {purpose: counts for purpose, counts in kept.items() if purpose in replies},
+        warnings,
+    )
 
 
 def learn_if_there(folder: Path, config: Config, count: TokenCounter) -> Learned:

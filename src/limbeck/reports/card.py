@@ -31,7 +31,7 @@ def write_card(config: Config, task: Task, distillation: Distillation, metrics: 
         f"- Task: {escape(task.instruction)}",
         f"- Method: {config.method.describe()}, seed {config.seed}",
         f"- Training set: {len(distillation.training_set)} examples ({', '.join(f'{n} {k}' for k, n in kinds.items())})",
-    ]  # fmt: skip
+    ]
     if metrics is not None:
         lines += ["", "| domain | n | before | after |", "|---|---|---|---|"]
         for domain, entry in metrics["domains"].items():

@@ -12,10 +12,20 @@ from rich.table import Table
 from limbeck.reports.terminal import clean, make_console
 from limbeck.system.terminal import make_printable
 
-COLUMNS = {"accuracy_macro": "macro", "accuracy_micro": "micro", "accuracy_head": "head", "accuracy_tail": "tail",
-           "accuracy_worst": "worst"}  # fmt: skip
-SPEND = {"examples": ("examples", ",.0f"), "requests": ("requests", ",.0f"), "tokens": ("tokens", ",.0f"),
-         "cost_usd": ("USD", ",.4f"), "seconds": ("seconds", ",.0f")}  # fmt: skip
+COLUMNS = {
+    "accuracy_macro": "macro",
+    "accuracy_micro": "micro",
+    "accuracy_head": "head",
+    "accuracy_tail": "tail",
+    "accuracy_worst": "worst",
+}
+SPEND = {
+    "examples": ("examples", ",.0f"),
+    "requests": ("requests", ",.0f"),
+    "tokens": ("tokens", ",.0f"),
+    "cost_usd": ("USD", ",.4f"),
+    "seconds": ("seconds", ",.0f"),
+}
 HEAD = ("arm", "seeds", *COLUMNS.values(), *(name for name, _ in SPEND.values()))
 WIDTH = 150
 PAIR_HEAD = ("a − b", "difference", "95% interval", "p", "p (Holm)", "resolved")
@@ -46,8 +56,11 @@ def print_comparison(facts: Mapping[str, Any]) -> None:
 def write_markdown(facts: Mapping[str, Any]) -> str:
     """The same as Markdown."""
     rows = [row for _, row in _list_arms(facts)]
-    parts = [f"# {_escape(facts['name'])}: {len(facts['presets'])} arms, {len(facts['seeds'])} seeds", _title(facts) + ".",
-             _write_table(HEAD, rows)]  # fmt: skip
+    parts = [
+        f"# {_escape(facts['name'])}: {len(facts['presets'])} arms, {len(facts['seeds'])} seeds",
+        _title(facts) + ".",
+        _write_table(HEAD, rows),
+    ]
     if pairs := _list_pairs(facts):
         parts += [f"Paired differences of {facts['main_metric']} over seeds:", _write_table(PAIR_HEAD, pairs)]
     parts.append("\n".join(f"- {_escape(text)}" for text in _list_remarks(facts)))

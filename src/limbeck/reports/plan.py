@@ -72,8 +72,10 @@ def _show_purposes(rows: Sequence[dict[str, Any]]) -> Table:
                 before = entry.get(name, [0.0, 0.0, 0.0])
                 entry[name] = [have + more for have, more in zip(before, row[name].values(), strict=True)]
     for purpose, entry in sums.items():
-        cells = (" / ".join(f"{value:,.{4 if name == 'cost_usd' else 0}f}" for value in entry[name]) if name in entry else "–"
-                 for name in ("requests", "prompt_tokens", "completion_tokens", "cost_usd"))  # fmt: skip
+        cells = (
+            " / ".join(f"{value:,.{4 if name == 'cost_usd' else 0}f}" for value in entry[name]) if name in entry else "–"
+            for name in ("requests", "prompt_tokens", "completion_tokens", "cost_usd")
+        )
         table.add_row(clean(purpose), *cells)
     return table
 

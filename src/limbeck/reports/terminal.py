@@ -37,10 +37,16 @@ class ConsoleProgress(RunProgress):
         self._shown = ""
         self._task: TaskID | None = None
         self._bars = Progress(
-            TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(),
-            TextColumn("ETA"), TimeRemainingColumn(), TextColumn("{task.fields[spend]}"), console=self._console,
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("ETA"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[spend]}"),
+            console=self._console,
             transient=True,
-        )  # fmt: skip
+        )
 
     def __enter__(self) -> ConsoleProgress:
         if self._console.is_terminal:
@@ -112,8 +118,17 @@ def print_metrics(metrics: dict[str, Any]) -> None:
         ]
         table.add_row(clean(domain) + (" *" if domain in tail else ""), str(entry["count"]), *cells)
     table.add_section()
-    for key in ("accuracy_micro", "accuracy_macro", "accuracy_head", "accuracy_tail", "accuracy_worst", "f1_macro", "f1_micro",
-                "rouge_l_macro", "rouge_l_micro"):  # fmt: skip
+    for key in (
+        "accuracy_micro",
+        "accuracy_macro",
+        "accuracy_head",
+        "accuracy_tail",
+        "accuracy_worst",
+        "f1_macro",
+        "f1_micro",
+        "rouge_l_macro",
+        "rouge_l_micro",
+    ):
         if metrics.get(key) is not None:
             table.add_row(key, "", *(_show_metric(part, key, name == "gain") for part, name in zip(parts, names, strict=True)))
     make_console().print(table)
@@ -135,8 +150,11 @@ def print_status(facts: dict[str, Any]) -> None:
         console.print(clean(facts["error"]), highlight=False)
     breaker = facts["teacher"]
     if breaker is not None and breaker["state"] != "closed":
-        console.print(f"teacher: {breaker['state']}, asked again after {breaker['pause_s']:g} s; it last said: "
-                      f"{clean(breaker['last_error'])}", highlight=False)  # fmt: skip
+        console.print(
+            f"teacher: {breaker['state']}, asked again after {breaker['pause_s']:g} s; it last said: "
+            f"{clean(breaker['last_error'])}",
+            highlight=False,
+        )
     if len(facts["models"] or ()) > 1:
         console.print(
             "models that answered: " + ", ".join(f"{clean(m)} {n}" for m, n in facts["models"].items()), highlight=False

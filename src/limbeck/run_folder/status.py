@@ -32,8 +32,9 @@ def read_status(path: Path) -> dict[str, Any]:
         quotas = each.path / "quotas.json"
         if quotas.exists():
             facts = read_json(quotas)["domains"]
-            stages.append({"stage": index, "is_done": each.is_done, "domains": facts,
-                           "scored": sum_scored(each.path / "selection.json")})  # fmt: skip
+            stages.append(
+                {"stage": index, "is_done": each.is_done, "domains": facts, "scored": sum_scored(each.path / "selection.json")}
+            )
             for name, entry in facts.items():
                 counts = {key: entry[key] for key in ("quota", "real", "synthesized", "duplicates")}
                 kept += counts["real"] + counts["synthesized"] + counts["duplicates"]
@@ -92,8 +93,13 @@ def sum_planned(path: Path) -> dict[str, dict[str, dict[str, float | None]]] | N
     return found
 
 
-_PLANNED = {"requests": ("requests",), "tokens": ("prompt_tokens", "completion_tokens"), "prompt_tokens": ("prompt_tokens",),
-            "completion_tokens": ("completion_tokens",), "cost_usd": ("cost_usd",)}  # fmt: skip
+_PLANNED = {
+    "requests": ("requests",),
+    "tokens": ("prompt_tokens", "completion_tokens"),
+    "prompt_tokens": ("prompt_tokens",),
+    "completion_tokens": ("completion_tokens",),
+    "cost_usd": ("cost_usd",),
+}
 
 
 def sum_spent(path: Path) -> dict[str, dict[str, float]]:

@@ -57,10 +57,13 @@ def _identify_baseline(job: Job, examples: Sequence[Example]) -> str:
     chosen = choose_examples(examples, job.evaluation.max_examples, job.seed)
     prompts = [job.encoder.encode_prompt(example.question, example.answer_type) for example in chosen]
     parts = {
-        "student": job.student.model_dump(mode="json"), "task": job.task.model_dump(mode="json"), "prompts": prompts,
-        "stop": sorted(job.encoder.find_stop_ids()), "max_new_tokens": job.evaluation.max_new_tokens,
+        "student": job.student.model_dump(mode="json"),
+        "task": job.task.model_dump(mode="json"),
+        "prompts": prompts,
+        "stop": sorted(job.encoder.find_stop_ids()),
+        "max_new_tokens": job.evaluation.max_new_tokens,
         "rows": [example.to_json() for example in chosen],
-    }  # fmt: skip
+    }
     return hash_text(canonical_json(parts))
 
 

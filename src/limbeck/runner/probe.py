@@ -93,10 +93,12 @@ def run_probe(estimator: Estimator, data: RunData, out: Path, count: int) -> dic
                 asked = _Probe(estimator, data, teacher).ask(count)
             spent = budget.spent - before
             facts |= {
-                "asked": dict(asked.asked), "reusable": asked.reusable, "kept": asked.count_kept(),
+                "asked": dict(asked.asked),
+                "reusable": asked.reusable,
+                "kept": asked.count_kept(),
                 "paid": {"requests": spent.requests, "tokens": spent.tokens, "cost_usd": spent.cost_usd},
                 "ended_by": None if budget.exhausted is None else str(budget.exhausted),
-            }  # fmt: skip
+            }
             write_json(out / PROBE, facts)
         finally:
             ledger.close()
@@ -154,8 +156,10 @@ class _Probe:
 
     def count_kept(self) -> dict[str, dict[str, int]]:
         """Kept and rejected replies by purpose."""
-        return {purpose: {"kept": self.kept[purpose], "rejected": self.rejected[purpose]}
-                for purpose in sorted({*self.kept, *self.rejected})}  # fmt: skip
+        return {
+            purpose: {"kept": self.kept[purpose], "rejected": self.rejected[purpose]}
+            for purpose in sorted({*self.kept, *self.rejected})
+        }
 
     def note(self, purpose: str, harvest: Harvest, *, unknown: int = 0, is_final: bool = True) -> None:
         """Count what a harvest was asked.
@@ -204,10 +208,19 @@ class _Probe:
             return draw.sample(list(data.train), min(config.teacher.seed_examples, len(data.train)))
 
         harvest = generate(
-            self.teacher, {(group, False): size for group, size in shares.items()}, show, asked=asked, purpose="synthesize",
-            place="lead", stage=0, seed=config.seed, max_attempts=1, duplicates=DuplicateGuard(data.train), leaks=data.leaks,
+            self.teacher,
+            {(group, False): size for group, size in shares.items()},
+            show,
+            asked=asked,
+            purpose="synthesize",
+            place="lead",
+            stage=0,
+            seed=config.seed,
+            max_attempts=1,
+            duplicates=DuplicateGuard(data.train),
+            leaks=data.leaks,
             temperature=None if method.temperatures is None else round(method.temperatures[0], 3),
-        )  # fmt: skip
+        )
         self.note("synthesize", harvest, is_final=not votes)
         judged = harvest.kept[: max(0, count - shares.total()) // votes] if votes else []
         if judged:
@@ -221,9 +234,11 @@ class _Probe:
             return
         is_premixed = method.pooling == "premixed"  # then the order of stage 0 depends on what is invented before it
         invented = self.count_invented(method, pool, stages, count)
-        plan = foresee_advance(config, method, pool, invented) if is_premixed else choose_tail(
-            method, stages[0], pool.counts, count, invented
-        )  # fmt: skip
+        plan = (
+            foresee_advance(config, method, pool, invented)
+            if is_premixed
+            else choose_tail(method, stages[0], pool.counts, count, invented)
+        )
         whole = {group: 0 if is_premixed else stages[0][group].real for group in plan}
         room = {group: share.real - whole.get(group, 0) for group, share in stages[0].items()}
         left = count - (sum(plan.values()) or invented) - sum(whole.values())
@@ -235,9 +250,15 @@ class _Probe:
             queues = {group: order_randomly(list_candidates(pool, group), config.seed, 0, group) for group in room}
             wanted = {group: whole.get(group, 0) + others[group] + later[group] for group in room}
             harvest = annotate(
-                self.teacher, queues, wanted, task=data.task, stage=0, is_hinted=method.annotation == "hinted",
-                on_mismatch=method.on_mismatch, max_attempts=1,
-            )  # fmt: skip
+                self.teacher,
+                queues,
+                wanted,
+                task=data.task,
+                stage=0,
+                is_hinted=method.annotation == "hinted",
+                on_mismatch=method.on_mismatch,
+                max_attempts=1,
+            )
             self.note("annotate", harvest, unknown=count if is_premixed else later.total())
             annotated = {} if is_premixed else {example.id: example for example in harvest.kept}
         seeds = {name: [annotated.get(example.id, example) for example in pool.originals[name]] for name in pool.domains}
@@ -256,16 +277,28 @@ class _Probe:
         return take_share(count, invented, annotated + invented)
 
     def invent(
-        self, method: BalDistillSettings, seeds: Mapping[str, Sequence[Example]], wanted: Mapping[str, int], stage: int,
+        self,
+        method: BalDistillSettings,
+        seeds: Mapping[str, Sequence[Example]],
+        wanted: Mapping[str, int],
+        stage: int,
         unknown: int = 0,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Have new examples written, once each; votes on them are not probed."""
         config, data = self.estimator.config, self.data
         harvest = synthesize(
-            self.teacher, seeds, wanted, task=data.task, stage=stage, seed=config.seed, max_attempts=1,
-            duplicates=DuplicateGuard(data.train), leaks=data.leaks, is_domain_answer=config.data.domain == "answer",
+            self.teacher,
+            seeds,
+            wanted,
+            task=data.task,
+            stage=stage,
+            seed=config.seed,
+            max_attempts=1,
+            duplicates=DuplicateGuard(data.train),
+            leaks=data.leaks,
+            is_domain_answer=config.data.domain == "answer",
             review=Review(lambda examples: check_answers(examples, stage)) if method.verify == "answer" else None,
-        )  # fmt: skip
+        )
         self.note("synthesize", harvest, unknown=unknown, is_final=method.verify != "vote")
 
 
@@ -277,7 +310,16 @@ def list_candidates(pool: Pool, group: str) -> list[Example]:
 def foresee_advance(config: Config, method: BalDistillSettings, pool: Pool, count: int) -> dict[str, int]:
     """``premixed``: which of the examples that are synthesized before stage 0 a probe asks for."""
     left = {name: pool.count_left(name) for name in pool.domains}
-    return dict(spread(count, compute_synthetic_need(
-        method.quota, pool.counts, budget=config.budget.max_examples, stages=method.stages, offset=method.adaptive_offset,
-        left=left,
-    )))  # fmt: skip
+    return dict(
+        spread(
+            count,
+            compute_synthetic_need(
+                method.quota,
+                pool.counts,
+                budget=config.budget.max_examples,
+                stages=method.stages,
+                offset=method.adaptive_offset,
+                left=left,
+            ),
+        )
+    )

@@ -137,14 +137,20 @@ def _run_in(folder: RunFolder, config: Config, data: RunData, ledger: Ledger, pr
     reporter = _Reporter(folder, progress, budget)
     planned = plan_once(folder, config, data)
     with Teacher(
-        data.backend, ledger, budget, config.teacher, on_settled=reporter.report_spend, on_note=progress.note,
+        data.backend,
+        ledger,
+        budget,
+        config.teacher,
+        on_settled=reporter.report_spend,
+        on_note=progress.note,
         on_state=reporter.report_teacher,
-    ) as teacher:  # fmt: skip
+    ) as teacher:
         reporter.report_spend(None)
         result = _distil(folder, config, data, teacher, reporter, progress)
     spent = budget.spent
-    folder.update_state(spent={"requests": spent.requests, "tokens": spent.tokens, "cost_usd": spent.cost_usd},
-                        models=ledger.count_models())  # fmt: skip
+    folder.update_state(
+        spent={"requests": spent.requests, "tokens": spent.tokens, "cost_usd": spent.cost_usd}, models=ledger.count_models()
+    )
     progress.note(compare_with_plan(planned, spent.requests, spent.tokens, spent.cost_usd))
     return result
 
@@ -164,16 +170,32 @@ def _distil(
     folder: RunFolder, config: Config, data: RunData, teacher: Teacher, reporter: _Reporter, progress: Progress
 ) -> RunResult:
     encoder = make_encoder(
-        config.student, load_tokenizer(config.student), data.task, has_rationale=config.method.has_rationale,
+        config.student,
+        load_tokenizer(config.student),
+        data.task,
+        has_rationale=config.method.has_rationale,
         is_separate=config.method.is_separate,
-    )  # fmt: skip
+    )
     job = Job(
-        seed=config.seed, task=data.task, examples=data.train, unavailable=data.unavailable, dev=data.dev,
-        tail=data.tail, leaks=data.leaks,
-        is_domain_answer=config.data.domain == "answer", max_examples=config.budget.max_examples, teacher=teacher,
-        student=config.student, training=config.training, evaluation=config.evaluation, encoder=encoder, folder=folder,
-        say=reporter.say, begin_stage=reporter.begin_stage, note=progress.note,
-    )  # fmt: skip
+        seed=config.seed,
+        task=data.task,
+        examples=data.train,
+        unavailable=data.unavailable,
+        dev=data.dev,
+        tail=data.tail,
+        leaks=data.leaks,
+        is_domain_answer=config.data.domain == "answer",
+        max_examples=config.budget.max_examples,
+        teacher=teacher,
+        student=config.student,
+        training=config.training,
+        evaluation=config.evaluation,
+        encoder=encoder,
+        folder=folder,
+        say=reporter.say,
+        begin_stage=reporter.begin_stage,
+        note=progress.note,
+    )
     baseline = measure_untouched_once(job, folder.path / "baseline", data.test)
     if isinstance(config.method, GoldSettings):
         distillation = run_gold(job, config.method)
@@ -201,11 +223,19 @@ def claim_folder(folder: RunFolder, config: Config, data: RunData) -> None:
         raise ConfigError(f"{folder.path} holds files but no run; choose an empty or new folder as --out")
     write_text(folder.path / "config.yaml", yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
     folder.update_state(
-        status="running", name=config.name, seed=config.seed, started_at=state.get("started_at", time.time()),
-        data=dict(data.hashes), domains=dict(data.counts), stages=config.method.stages,
-        versions=find_versions(), commit=find_commit(), error=None,
-        teacher=None, overlap=dict(data.overlap),
-    )  # fmt: skip
+        status="running",
+        name=config.name,
+        seed=config.seed,
+        started_at=state.get("started_at", time.time()),
+        data=dict(data.hashes),
+        domains=dict(data.counts),
+        stages=config.method.stages,
+        versions=find_versions(),
+        commit=find_commit(),
+        error=None,
+        teacher=None,
+        overlap=dict(data.overlap),
+    )
     if data.left_out:
         write_jsonl(folder.path / "left_out.jsonl", data.left_out)
 
@@ -264,7 +294,12 @@ def finish(
     ended_by = exhausted and exhausted.explain(describe_bought(job, distillation))
     write_text(folder.path / "README.md", write_card(config, data.task, distillation, metrics))
     folder.update_state(
-        status="budget" if ended_by else "done", stage=None, step=None, teacher=None, finished_at=time.time(),
-        examples=len(distillation.training_set), missing=distillation.missing,
-    )  # fmt: skip
+        status="budget" if ended_by else "done",
+        stage=None,
+        step=None,
+        teacher=None,
+        finished_at=time.time(),
+        examples=len(distillation.training_set),
+        missing=distillation.missing,
+    )
     return RunResult(folder.path, metrics, student, ended_by, diversity and diversity["summary"])

@@ -118,9 +118,15 @@ QUOTAS: Mapping[str, QuotaPolicy] = {
 
 
 def compute_quotas(
-    policy: str, counts: Mapping[str, int], *, budget: int, stages: int, stage: int, offset: int = 0,
+    policy: str,
+    counts: Mapping[str, int],
+    *,
+    budget: int,
+    stages: int,
+    stage: int,
+    offset: int = 0,
     errors: ErrorCounts = NO_ERRORS,
-) -> dict[str, int]:  # fmt: skip
+) -> dict[str, int]:
     """The quota of each domain in one stage, or of `GLOBAL` alone for ``none``; sums to `compute_stage_size`."""
     shares = QUOTAS[policy](counts, stages, stage, offset, errors)
     return round_shares(shares, compute_stage_size(budget, stages, stage))
@@ -196,11 +202,14 @@ def foresee_stages(
             lack = quota - real
             rest[domain] -= real
             shares[domain] = Share(
-                role="tail" if lack else "head", quota=quota, real=real, synthesize=lack if tail == "synthesize" else 0,
+                role="tail" if lack else "head",
+                quota=quota,
+                real=real,
+                synthesize=lack if tail == "synthesize" else 0,
                 # There is nothing to repeat of a domain that gave nothing.
                 duplicate=lack if tail == "duplicate" and left[domain] else 0,
                 missing=0 if tail == "synthesize" or (tail == "duplicate" and left[domain]) else lack,
-            )  # fmt: skip
+            )
         foreseen.append(shares)
     return foreseen
 

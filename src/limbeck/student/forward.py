@@ -96,9 +96,11 @@ def forward_seq2seq(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tenso
     labels = batch["labels"]
     is_labelled = labels != IGNORED
     outputs = model(
-        input_ids=batch["input_ids"], attention_mask=batch["attention_mask"],
-        decoder_input_ids=unwrap(model).prepare_decoder_input_ids_from_labels(labels=labels), use_cache=False,
-    )  # fmt: skip
+        input_ids=batch["input_ids"],
+        attention_mask=batch["attention_mask"],
+        decoder_input_ids=unwrap(model).prepare_decoder_input_ids_from_labels(labels=labels),
+        use_cache=False,
+    )
     return outputs.logits[is_labelled], labels[is_labelled]
 
 

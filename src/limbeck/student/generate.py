@@ -177,10 +177,13 @@ def _generate_seq2seq_batch(
     # A fresh configuration: a model's own may sample, search with beams or hold a repetition penalty.
     config = student.model.config
     settings = GenerationConfig(
-        max_new_tokens=max_new_tokens, do_sample=False, num_beams=1, eos_token_id=sorted(stop_ids),
+        max_new_tokens=max_new_tokens,
+        do_sample=False,
+        num_beams=1,
+        eos_token_id=sorted(stop_ids),
         pad_token_id=student.tokenizer.pad_token_id,
         decoder_start_token_id=getattr(config, "decoder_start_token_id", None) or config.pad_token_id or 0,
-    )  # fmt: skip
+    )
     own, student.model.generation_config = student.model.generation_config, settings  # else it fills in what is not set
     try:
         written = student.model.generate(**_pad_inputs(student, prompts), generation_config=settings)[:, 1:]

@@ -66,9 +66,13 @@ def score_by_ifd(
         )
     prompts = [encoder.reasoner.encode_prompt(example.question, example.answer_type) for example in examples]
     outputs = generate(
-        student, prompts, stop_ids=encoder.find_stop_ids(), max_new_tokens=max_new_tokens, batch_size=batch_size,
+        student,
+        prompts,
+        stop_ids=encoder.find_stop_ids(),
+        max_new_tokens=max_new_tokens,
+        batch_size=batch_size,
         on_batch=on_batch,
-    )  # fmt: skip
+    )
     filled = [index for index, output in enumerate(outputs) if output.ids]
     alone = [Encoded((encoder.start_id, *outputs[index].ids), 1) for index in filled]
     unconditional = compute_token_scores(student, alone, batch_size=batch_size)

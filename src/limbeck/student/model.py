@@ -209,9 +209,12 @@ def load_student(
     with explain_loading(source), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = MODELS[settings.kind].from_pretrained(
-            source, dtype=choose_dtype(settings.dtype, device), use_safetensors=True,
-            quantization_config=quantization, **head,
-        )  # fmt: skip
+            source,
+            dtype=choose_dtype(settings.dtype, device),
+            use_safetensors=True,
+            quantization_config=quantization,
+            **head,
+        )
     if is_adapter:
         from peft import PeftModel
 

@@ -79,8 +79,10 @@ def score_by_padded_energy(length: int) -> ScoreFunction:
         rows = [encoder.encode(example.but(rationale=None)) for example in examples]
         padded = [Encoded((*row.ids, *[pad] * (length - len(row.completion))), row.prompt_length) for row in rows]
         energies = [float(one.energy.double().mean()) for one in compute_token_scores(student, padded, batch_size=batch_size)]
-        return [Score(score.id, score.domain, value, {**score.parts, "energy": value})
-                for score, value in zip(scores, energies, strict=True)]  # fmt: skip
+        return [
+            Score(score.id, score.domain, value, {**score.parts, "energy": value})
+            for score, value in zip(scores, energies, strict=True)
+        ]
 
     return score
 

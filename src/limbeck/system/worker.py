@@ -71,8 +71,10 @@ class Worker:
             # -P: a file in the working folder must not take the place of a library's.
             self._process = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-P", "-m", self._module],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            )  # fmt: skip
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
             try:
                 self._exchange(self._process, b"", START_TIMEOUT_S)
             except (WorkerLost, BrokenPipeError) as error:

@@ -22,8 +22,9 @@ class Prices(Settings):
         """The price of so many tokens, of whose prompt so many were cached."""
         cached = self.prompt_usd_per_mtok if self.cached_prompt_usd_per_mtok is None else self.cached_prompt_usd_per_mtok
         fresh = prompt_tokens - cached_tokens
-        return (fresh * self.prompt_usd_per_mtok + cached_tokens * cached
-                + completion_tokens * self.completion_usd_per_mtok) / 1e6  # fmt: skip
+        return (
+            fresh * self.prompt_usd_per_mtok + cached_tokens * cached + completion_tokens * self.completion_usd_per_mtok
+        ) / 1e6
 
 
 class TutorSettings(Settings):

@@ -17,9 +17,15 @@ from limbeck.errors import ConfigError, DataError
 pytest.importorskip("reasoning_gym", reason="the tutor's problems come from the extra limbeck[tutor]")
 
 ORDER = (
-    "chain_sum", "letter_counting", "prime_factorization", "word_sorting", "leg_counting", "products", "gcd",
+    "chain_sum",
+    "letter_counting",
+    "prime_factorization",
+    "word_sorting",
+    "leg_counting",
+    "products",
+    "gcd",
     "spell_backward",
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")

@@ -223,8 +223,9 @@ def test_status_says_what_is_doubtful(project: Project, monkeypatch: pytest.Monk
     path = project({"big": 6, "mid": 1}, method__stages=2, budget__max_examples=4, method__above_one="drop")
     facts = read_status(run_config(path).folder)
     assert [entry["scored"] for entry in facts["stages"]] == [
-        None, {"scored": 5, "empty": 1, "above_one": 2, "truncated": 2, "dropped": 2}
-    ]  # fmt: skip
+        None,
+        {"scored": 5, "empty": 1, "above_one": 2, "truncated": 2, "dropped": 2},
+    ]
     shown = Console(width=120)
     monkeypatch.setattr(console, "make_console", lambda: shown)
     with shown.capture() as text:

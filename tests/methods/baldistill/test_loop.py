@@ -81,8 +81,14 @@ def test_uniform_quotas_take_tails_whole_and_synthesize_the_rest(project: Projec
     assert small == ["real", "real", "synthesized"]
     quotas = read_json(result.folder / "stage_2" / "quotas.json")["domains"]
     assert quotas["small"] == {
-        "quota": 1, "role": "tail", "left": 0, "real": 0, "synthesized": 1, "duplicates": 0, "missing": 0,
-    }  # fmt: skip
+        "quota": 1,
+        "role": "tail",
+        "left": 0,
+        "real": 0,
+        "synthesized": 1,
+        "duplicates": 0,
+        "missing": 0,
+    }
     assert quotas["big"]["role"] == "head"
     assert len(teacher.asked) == 9
 
@@ -350,12 +356,20 @@ def test_error_feedback_shows_no_invention_that_may_be_wrong(
         return [Score(e.id, e.domain, 0, {"energy": 0.0, "nll": float(e.provenance.kind != "real")}) for e in examples]
 
     monkeypatch.setattr(guide, "SCORES", {"energy": score})
-    run_config(project(
-        {"big": 12, "small": 4}, budget__max_examples=24, method__feedback="error", method__verify=verify,
-        teacher__seed_examples=1,
-    ))  # fmt: skip
-    shown = [request.about.examples[0].provenance.kind for request in teacher.asked
-             if request.about.purpose == "synthesize" and request.about.stage == 2]  # fmt: skip
+    run_config(
+        project(
+            {"big": 12, "small": 4},
+            budget__max_examples=24,
+            method__feedback="error",
+            method__verify=verify,
+            teacher__seed_examples=1,
+        )
+    )
+    shown = [
+        request.about.examples[0].provenance.kind
+        for request in teacher.asked
+        if request.about.purpose == "synthesize" and request.about.stage == 2
+    ]
     assert set(shown) == {"real" if verify == "none" else "synthesized"}
 
 

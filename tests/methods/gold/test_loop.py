@@ -50,9 +50,14 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer = make_tokenizer("none")
     torch.manual_seed(0)
     config = BertConfig(
-        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=24, num_hidden_layers=1, num_attention_heads=2,
-        max_position_embeddings=512, pad_token_id=tokenizer.pad_token_id,
-    )  # fmt: skip
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        intermediate_size=24,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=512,
+        pad_token_id=tokenizer.pad_token_id,
+    )
     BertForSequenceClassification(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
@@ -94,14 +99,19 @@ def reviews(tmp_path: Path, tiny_encoder: Path) -> Callable[..., Path]:
             "name": "reviews",
             "seed": 5,
             "data": {"human": "human.jsonl", "test": "test.jsonl"},
-            "task": {"instruction": "Judge.", "noun": "review", "answer": "label", "fields": ["text"],
-                     "labels": {"good": "praises", "bad": "blames"}},
+            "task": {
+                "instruction": "Judge.",
+                "noun": "review",
+                "answer": "label",
+                "fields": ["text"],
+                "labels": {"good": "praises", "bad": "blames"},
+            },
             "teacher": {"backend": "scripted", "model": "critic"},
             "budget": {"max_examples": 48},
             "student": {"model": str(tiny_encoder), "kind": "classifier"},
             "training": {"epochs": 1, "batch_size": 8},
             "method": {"name": "gold", "rounds": 3, "batches_per_round": 2, "batch_size": 4, "probe_size": 8},
-        }  # fmt: skip
+        }
         for dotted, value in changes.items():
             *parents, last = dotted.split("__")
             place = config
@@ -197,9 +207,10 @@ def test_probes_are_asked_to_be_unlike_the_newest_examples(critic: Critic, revie
 def test_every_preset_spends_exactly_the_budget(preset: str, critic: Critic, reviews: Callable[..., Path]) -> None:
     """All arms end with as many kept examples as the budget allows, so that they can be compared."""
     path = reviews(
-        method={"rounds": 9, "batches_per_round": 2, "batch_size": 4}, task__attributes={"tone": ["dry", "warm"]},
+        method={"rounds": 9, "batches_per_round": 2, "batch_size": 4},
+        task__attributes={"tone": ["dry", "warm"]},
         budget__max_examples=30,
-    )  # fmt: skip
+    )
     result = run_config(path, preset, "method.relabel_votes=0", "method.alphas=[]", preset=preset)
     assert len(read_json_lines(result.folder / "train.jsonl")) == 30
     assert read_status(result.folder)["spend"]["examples"]["spent"] == 30
@@ -395,8 +406,12 @@ def test_a_server_that_dies_and_comes_back_changes_nothing(
         return chat(f"It is {asked[1]}, said {hash_text(str(number))[:12]} to nobody." if asked else "bad")
 
     with Loopback(react) as server:
-        http = ("teacher.backend=openai_compatible", f"teacher.base_url={server.url}", "teacher.model=served-model",
-                "teacher.max_attempts=40")  # fmt: skip
+        http = (
+            "teacher.backend=openai_compatible",
+            f"teacher.base_url={server.url}",
+            "teacher.model=served-model",
+            "teacher.max_attempts=40",
+        )
         result = run_config(reviews(), "run", *http)
     assert len(read_json_lines(result.folder / "train.jsonl")) == 48
     assert result.metrics is not None

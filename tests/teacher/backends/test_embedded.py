@@ -144,8 +144,12 @@ def test_strangers_are_refused(teacher: Teacher) -> None:
 def test_replies_by_json_schema(tmp_path: Path) -> None:
     """The server holds replies to a JSON schema where one is sent."""
     settings = TeacherSettings(backend="embedded", model=MODEL, max_tokens=60, embedded=SMALL, json_schema=True)
-    schema = {"type": "object", "properties": {"answer": {"type": "string", "enum": ["yes", "no"]}}, "required": ["answer"],
-              "additionalProperties": False}  # fmt: skip
+    schema = {
+        "type": "object",
+        "properties": {"answer": {"type": "string", "enum": ["yes", "no"]}},
+        "required": ["answer"],
+        "additionalProperties": False,
+    }
     ledger = Ledger(tmp_path / "ledger.sqlite")
     with Teacher(EmbeddedBackend(settings), ledger, Budget(BudgetSettings(max_examples=9)), settings) as teacher:
         (outcome,) = teacher.ask_many([teacher.make_request("Is it raining?", About("synthesize", 0, "d"), schema=schema)])

@@ -85,8 +85,13 @@ def test_what_is_sent_and_what_is_read(tmp_path: Path) -> None:
     assert outcome.reply == Reply("4", "served-model", "stop", 11, 7)
     ((headers, body),) = server.seen
     assert headers["Authorization"] == f"Bearer {KEY}"
-    assert body == {"model": "served-model", "messages": [{"role": "user", "content": "question 0"}], "temperature": 0.7,
-                    "max_tokens": 50, "top_p": 0.5}  # fmt: skip
+    assert body == {
+        "model": "served-model",
+        "messages": [{"role": "user", "content": "question 0"}],
+        "temperature": 0.7,
+        "max_tokens": 50,
+        "top_p": 0.5,
+    }
 
 
 def test_without_a_key_none_is_sent(tmp_path: Path) -> None:
@@ -516,8 +521,22 @@ def test_proxies_are_not_used_for_this_machine(tmp_path: Path, monkeypatch: pyte
 
 def test_tls_is_verified(tmp_path: Path) -> None:
     """A server with a certificate that nobody vouches for is refused, and nothing is sent to it."""
-    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "cert.pem", "-days", "2",
-            "-subj", "/CN=127.0.0.1"]  # fmt: skip
+    made = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        "key.pem",
+        "-out",
+        "cert.pem",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=127.0.0.1",
+    ]
     try:
         subprocess.run(made, cwd=tmp_path, check=True, capture_output=True)
     except FileNotFoundError:

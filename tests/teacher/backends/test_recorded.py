@@ -49,9 +49,16 @@ def annotate_all(teacher: Teacher, examples: list[Example], wanted: int, task: T
 
 def synthesize_some(teacher: Teacher, wanted: int, stage: int = 0) -> Harvest:
     return synthesize(
-        teacher, {"d": [make_example("Seed?", "1")]}, {"d": wanted}, task=NUMBER, stage=stage, seed=1, max_attempts=3,
-        duplicates=DuplicateGuard(), leaks=LeakGuard([], []),
-    )  # fmt: skip
+        teacher,
+        {"d": [make_example("Seed?", "1")]},
+        {"d": wanted},
+        task=NUMBER,
+        stage=stage,
+        seed=1,
+        max_attempts=3,
+        duplicates=DuplicateGuard(),
+        leaks=LeakGuard([], []),
+    )
 
 
 def test_a_recorded_question_is_annotated(tmp_path: Path) -> None:
@@ -156,7 +163,7 @@ def test_records_that_contradict_themselves(tmp_path: Path) -> None:
         ({"synthesized": [{"question": "q", "rationale": "r", "answer": "1"}]}, r"no text in column 'domain'"),
         ({"synthesized": [{"domain": "d", "question": "q", "rationale": "r"}]}, r"no text in column 'answer'"),
     ],
-)  # fmt: skip
+)
 def test_records_that_lack_a_column(tmp_path: Path, rows: dict[str, list[dict[str, Any]]], message: str) -> None:
     """A record without its question, rationale, domain or answer is an error that names the line and the setting."""
     with pytest.raises(DataError, match=message):
@@ -165,8 +172,11 @@ def test_records_that_lack_a_column(tmp_path: Path, rows: dict[str, list[dict[st
 
 def test_rows_without_a_rationale_are_no_records(tmp_path: Path) -> None:
     """Of a data set with solutions for a part of its rows only those can be annotated; a column that no row has is an error."""
-    rows = [{"question": "Two and two?"}, {"question": "One and one?", "rationale": "One more.", "teacher_answer": "2"},
-            {"question": "One and two?", "rationale": None}]  # fmt: skip
+    rows = [
+        {"question": "Two and two?"},
+        {"question": "One and one?", "rationale": "One more.", "teacher_answer": "2"},
+        {"question": "One and two?", "rationale": None},
+    ]
     file = str(write_rows(tmp_path / "rows.jsonl", rows))
     settings = TeacherSettings(backend="recorded", model="gpt", recorded=RecordedSettings(annotations=file))
     backend = RecordedBackend(settings, NUMBER)

@@ -43,8 +43,12 @@ def test_a_second_run_is_charged_and_asks_nothing(tmp_path: Path) -> None:
         asked += len(script.asked)
     assert asked == 1
     assert count_shared(tmp_path / "r.sqlite") == {
-        "requests": 1, "replies": 1, "prompt_tokens": 7, "completion_tokens": 3, "cached_tokens": 0
-    }  # fmt: skip
+        "requests": 1,
+        "replies": 1,
+        "prompt_tokens": 7,
+        "completion_tokens": 3,
+        "cached_tokens": 0,
+    }
 
 
 def test_requests_under_way_are_waited_for(tmp_path: Path) -> None:

@@ -173,8 +173,14 @@ def test_one_tries_again_after_each_pause_and_pauses_double() -> None:
         assert gate.pause_s == 60
 
     asyncio.run(run())
-    assert states[:6] == [("open", 0.01), ("half-open", 0.01), ("open", 0.02), ("half-open", 0.02), ("open", 0.04),
-                          ("half-open", 0.04)]  # fmt: skip
+    assert states[:6] == [
+        ("open", 0.01),
+        ("half-open", 0.01),
+        ("open", 0.02),
+        ("half-open", 0.02),
+        ("open", 0.04),
+        ("half-open", 0.04),
+    ]
 
 
 def test_those_under_way_when_it_opened_do_not_lengthen_the_pause() -> None:

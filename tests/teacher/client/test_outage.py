@@ -48,8 +48,9 @@ def teach(url: str, path: Path, heard: Heard | None = None, **changes: Any) -> I
     ledger = Ledger(path)
     budget = Budget(BudgetSettings(max_examples=100), ledger.sum_spend())
     try:
-        with Teacher(OpenAIBackend(settings), ledger, budget, settings, on_note=heard.notes.append,
-                     on_state=heard.states.append) as teacher:  # fmt: skip
+        with Teacher(
+            OpenAIBackend(settings), ledger, budget, settings, on_note=heard.notes.append, on_state=heard.states.append
+        ) as teacher:
             yield teacher
     finally:
         ledger.close()
@@ -153,18 +154,41 @@ def test_another_model_is_said_once(tmp_path: Path) -> None:
     ("usage", "counts"),
     [
         ({"prompt_tokens": 20, "completion_tokens": 9, "total_tokens": 29}, (20, 9, 0, 0)),
-        ({"prompt_tokens": 20, "completion_tokens": 9, "completion_tokens_details": {"reasoning_tokens": 6},
-          "prompt_tokens_details": {"cached_tokens": 16}}, (20, 9, 6, 16)),
+        (
+            {
+                "prompt_tokens": 20,
+                "completion_tokens": 9,
+                "completion_tokens_details": {"reasoning_tokens": 6},
+                "prompt_tokens_details": {"cached_tokens": 16},
+            },
+            (20, 9, 6, 16),
+        ),
         # Reasoning that is counted beside the completion, and in the total only.
-        ({"prompt_tokens": 20, "completion_tokens": 3, "total_tokens": 29,
-          "completion_tokens_details": {"reasoning_tokens": 6}}, (20, 9, 6, 0)),
-        ({"prompt_tokens": 20, "completion_tokens": 9, "completion_tokens_details": {"reasoning_tokens": 99},
-          "prompt_tokens_details": {"cached_tokens": 99}}, (20, 9, 9, 20)),
-        ({"prompt_tokens": 20, "completion_tokens": 9, "completion_tokens_details": None, "prompt_tokens_details": "x"},
-         (20, 9, 0, 0)),
+        (
+            {
+                "prompt_tokens": 20,
+                "completion_tokens": 3,
+                "total_tokens": 29,
+                "completion_tokens_details": {"reasoning_tokens": 6},
+            },
+            (20, 9, 6, 0),
+        ),
+        (
+            {
+                "prompt_tokens": 20,
+                "completion_tokens": 9,
+                "completion_tokens_details": {"reasoning_tokens": 99},
+                "prompt_tokens_details": {"cached_tokens": 99},
+            },
+            (20, 9, 9, 20),
+        ),
+        (
+            {"prompt_tokens": 20, "completion_tokens": 9, "completion_tokens_details": None, "prompt_tokens_details": "x"},
+            (20, 9, 0, 0),
+        ),
         ({}, (10 + 16, 10, 0, 0)),
     ],
-)  # fmt: skip
+)
 def test_tokens_of_every_kind_are_counted(usage: dict[str, Any], counts: tuple[int, ...], tmp_path: Path) -> None:
     """Reasoning and cached tokens are counted and never exceed what they are part of; what nobody counts is the upper bound."""
     path = tmp_path / "ledger.sqlite"
@@ -218,9 +242,12 @@ def test_a_teacher_that_throttles_everybody_ends_the_run(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("status", "message"),
-    [(400, "invalid content in: 'my insufficient credits story'"), (500, "could not read 'insufficient_quota'"),
-     (403, "your input was flagged: 'how to get access to the key'")],
-)  # fmt: skip
+    [
+        (400, "invalid content in: 'my insufficient credits story'"),
+        (500, "could not read 'insufficient_quota'"),
+        (403, "your input was flagged: 'how to get access to the key'"),
+    ],
+)
 def test_a_prompt_that_an_error_quotes_ends_no_run(status: int, message: str, tmp_path: Path) -> None:
     """Words about money and keys count in an error's code, and in its message only where that can't quote the prompt."""
 

@@ -272,15 +272,20 @@ class Counted:
         for _ in range(fate.turns):
             await asyncio.sleep(0)
         self.requests += fate.kind != "unsent"
-        prompt, completion = (int(share * bound) for share, bound in
-                              zip(fate.shares, (request.token_bound - 10, request.reply_token_bound), strict=True))  # fmt: skip
+        prompt, completion = (
+            int(share * bound)
+            for share, bound in zip(fate.shares, (request.token_bound - 10, request.reply_token_bound), strict=True)
+        )
         if fate.kind == "reply":
             self.tokens += prompt + completion
             return Reply("x", "m", "stop", prompt, completion)
         raise BackendError(
-            "no", is_transient=fate.kind != "lasting", is_maybe_paid=fate.kind == "lost", is_unsent=fate.kind == "unsent",
+            "no",
+            is_transient=fate.kind != "lasting",
+            is_maybe_paid=fate.kind == "lost",
+            is_unsent=fate.kind == "unsent",
             is_throttled=fate.kind == "throttled",
-        )  # fmt: skip
+        )
 
     def can_answer(self, about: About) -> bool:
         return True
@@ -299,9 +304,11 @@ class Fate:
 
 
 FATES = st.builds(
-    Fate, st.sampled_from(["reply", "reply", "transient", "lasting", "lost", "unsent", "throttled"]), st.integers(0, 6),
+    Fate,
+    st.sampled_from(["reply", "reply", "transient", "lasting", "lost", "unsent", "throttled"]),
+    st.integers(0, 6),
     st.tuples(st.floats(0, 1), st.floats(0, 1)),
-)  # fmt: skip
+)
 
 
 @settings(max_examples=500, deadline=None)
@@ -328,9 +335,14 @@ def test_no_cap_is_ever_passed(
     folder = Path(tempfile.mkdtemp(dir=memory if memory.is_dir() else None))
     server, ledger = Counted(fates), Ledger(folder / "ledger.sqlite")
     config = TeacherSettings(
-        backend="scripted", model="m", max_tokens=10, deadline_s=0.001, max_attempts=3, max_concurrency=concurrency,
+        backend="scripted",
+        model="m",
+        max_tokens=10,
+        deadline_s=0.001,
+        max_attempts=3,
+        max_concurrency=concurrency,
         prices=Prices(prompt_usd_per_mtok=prices[0], completion_usd_per_mtok=prices[1]),
-    )  # fmt: skip
+    )
     with contextlib.suppress(TeacherError), Teacher(server, ledger, budget, config) as teacher:  # type: ignore[arg-type]
         teacher.ask_many(make_requests(teacher, [str(n) for n in range(len(fates))]))
     spent, written = budget.spent, ledger.sum_spend()

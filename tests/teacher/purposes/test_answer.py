@@ -22,9 +22,10 @@ from limbeck.teacher.settings import TeacherSettings
 
 SUMS = Task(instruction="Solve the problem.", answer="number")
 REVIEWS = Task(
-    instruction="Is the review positive or negative?", answer="label",
+    instruction="Is the review positive or negative?",
+    answer="label",
     labels={"positive": "praises the film", "negative": "finds fault with it"},
-)  # fmt: skip
+)
 QUESTIONS = [make_example("1 + 1", "2"), make_example("2 + 3", "5"), make_example("4 + 4", "8")]
 
 
@@ -105,10 +106,17 @@ def test_labels_are_for_label_rows_only(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "reply",
     [
-        "positive", "Positive.", "**positive**", "The answer is: positive", "It is positive, I think. The answer is negative.",
-        "not sure", "neither", "It may be positive or negative.", "",
+        "positive",
+        "Positive.",
+        "**positive**",
+        "The answer is: positive",
+        "It is positive, I think. The answer is negative.",
+        "not sure",
+        "neither",
+        "It may be positive or negative.",
+        "",
     ],
-)  # fmt: skip
+)
 def test_replies_are_read_as_students_are(tmp_path: Path, reply: str) -> None:
     """A reply that is whole gives the answer that the task reads in a student's output of the same words, or none."""
     teacher, _ = make_teacher(tmp_path, lambda request: reply)

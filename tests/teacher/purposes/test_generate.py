@@ -27,14 +27,21 @@ from limbeck.teacher.request import About, Reply, TeacherRequest
 from limbeck.teacher.settings import TeacherSettings
 
 REVIEWS = Task(
-    instruction="Is the review positive or negative?", answer="label", noun="review", fields=("text",),
+    instruction="Is the review positive or negative?",
+    answer="label",
+    noun="review",
+    fields=("text",),
     labels={"positive": "praises the film", "negative": "finds fault with it"},
     attributes={"topic": ["acting", "music"], "word": {"positive": ["moving", "bright"], "negative": ["dull", "flat"]}},
-)  # fmt: skip
+)
 PAIRS = Task(
-    instruction="Does the hypothesis follow?", answer="label", labels=["yes", "no"], fields=("premise", "hypothesis"),
-    template="{premise}\n{hypothesis}", noun="pair of sentences",
-)  # fmt: skip
+    instruction="Does the hypothesis follow?",
+    answer="label",
+    labels=["yes", "no"],
+    fields=("premise", "hypothesis"),
+    template="{premise}\n{hypothesis}",
+    noun="pair of sentences",
+)
 SUMS = Task(instruction="Solve the problem.", answer="number", noun="word problem")
 
 ASKED_REVIEWS = Asked(REVIEWS, ["positive", "negative"], is_label_asked=True, draws_attributes=False)
@@ -69,9 +76,15 @@ def run(
 ) -> Harvest:
     """A call of `generate` with feedback for nobody and nothing held out, changes apart."""
     arguments: dict[str, Any] = {
-        "purpose": "synthesize", "place": "lead", "stage": 2, "seed": 7, "max_attempts": 3,
-        "duplicates": DuplicateGuard(shown), "leaks": LeakGuard([], []), **changes,
-    }  # fmt: skip
+        "purpose": "synthesize",
+        "place": "lead",
+        "stage": 2,
+        "seed": 7,
+        "max_attempts": 3,
+        "duplicates": DuplicateGuard(shown),
+        "leaks": LeakGuard([], []),
+        **changes,
+    }
     return generate(
         teacher, {(group, False): n for group, n in wanted.items()}, lambda has, draw: shown, asked=asked, **arguments
     )
@@ -205,9 +218,18 @@ def test_feedback_is_drawn_for_those_that_want_it(tmp_path: Path) -> None:
         return [LOVELY, AWFUL] if has_feedback else [LOVELY]
 
     harvest = generate(
-        teacher, {("positive", False): 3, ("positive", True): 2}, show, asked=ASKED_REVIEWS, purpose="synthesize",
-        place="lead", stage=0, seed=1, max_attempts=1, duplicates=DuplicateGuard(), leaks=LeakGuard([], []),
-    )  # fmt: skip
+        teacher,
+        {("positive", False): 3, ("positive", True): 2},
+        show,
+        asked=ASKED_REVIEWS,
+        purpose="synthesize",
+        place="lead",
+        stage=0,
+        seed=1,
+        max_attempts=1,
+        duplicates=DuplicateGuard(),
+        leaks=LeakGuard([], []),
+    )
     assert sorted(heard) == [False] * 3 + [True] * 2
     assert Counter(len(request.messages) for request in backend.asked) == {3: 3, 5: 2}
     assert len({request.key for request in backend.asked}) == len(harvest.kept) == 5
@@ -217,10 +239,18 @@ def test_what_is_missing_is_said_by_group(tmp_path: Path) -> None:
     """What a label still lacks is named by the label, prompts with and without feedback added up."""
     teacher, _ = make_teacher(tmp_path, lambda request: "no")
     harvest = generate(
-        teacher, {("positive", False): 3, ("positive", True): 2, ("negative", False): 1}, lambda has, draw: (),
-        asked=ASKED_REVIEWS, purpose="synthesize", place="lead", stage=0, seed=1, max_attempts=1,
-        duplicates=DuplicateGuard(), leaks=LeakGuard([], []),
-    )  # fmt: skip
+        teacher,
+        {("positive", False): 3, ("positive", True): 2, ("negative", False): 1},
+        lambda has, draw: (),
+        asked=ASKED_REVIEWS,
+        purpose="synthesize",
+        place="lead",
+        stage=0,
+        seed=1,
+        max_attempts=1,
+        duplicates=DuplicateGuard(),
+        leaks=LeakGuard([], []),
+    )
     assert harvest.missing == {"positive": 5, "negative": 1}
 
 
@@ -533,10 +563,14 @@ def test_a_script_that_nobody_showed_is_the_wrong_language(text: str, reason: st
 
 def test_repeats_are_rejected(tmp_path: Path) -> None:
     """Repeats of a human example or of what was kept before are rejected, whatever their case and punctuation."""
-    said = iter([
-        "a LOVELY evening at the movies", "Something entirely new for once.", "something entirely new, for once!",
-        "A fourth one, then.",
-    ])  # fmt: skip
+    said = iter(
+        [
+            "a LOVELY evening at the movies",
+            "Something entirely new for once.",
+            "something entirely new, for once!",
+            "A fourth one, then.",
+        ]
+    )
     teacher, _ = make_teacher(tmp_path, lambda request: next(said))
     harvest = run(teacher, {"positive": 2}, max_attempts=2)
     assert [example.question for example in harvest.kept] == ["Something entirely new for once.", "A fourth one, then."]
@@ -608,9 +642,11 @@ def test_reviewed_rejects_are_replaced_within_max_attempts(tmp_path: Path) -> No
     """A review that rejects everything ends the asking at `max_attempts` requests for each wanted example."""
     teacher, backend = make_teacher(tmp_path, invent)
     harvest = run(
-        teacher, {"positive": 3}, max_attempts=4,
+        teacher,
+        {"positive": 3},
+        max_attempts=4,
         review=Review(lambda examples: [Rejected(2, example.domain, "relabelled") for example in examples]),
-    )  # fmt: skip
+    )
     assert len(backend.asked) == len(harvest.rejected) == 3 * 4
     assert (harvest.kept, count_missing(harvest)) == ([], 3)
 
@@ -703,9 +739,13 @@ def test_hostile_replies_stay_text(tmp_path: Path, text: str) -> None:
 def test_hostile_tasks_stay_text(text: str) -> None:
     """Template braces in an instruction, a noun, a label, a meaning, a value or a field's text are never rendered."""
     task = Task(
-        instruction=text, noun=text, answer="label", labels={text: text, "other": ""}, fields=("premise", "hypothesis"),
+        instruction=text,
+        noun=text,
+        answer="label",
+        labels={text: text, "other": ""},
+        fields=("premise", "hypothesis"),
         template="{premise} {hypothesis}",
-    )  # fmt: skip
+    )
     asked = Asked(task, [text], is_label_asked=True, draws_attributes=True)
     shown = make_shown(task, text, premise=text, hypothesis=text)
     assert shown.question == f"{text} {text}"
@@ -732,9 +772,29 @@ def test_any_text_can_be_read(text: str) -> None:
 
 
 pieces = st.sampled_from(
-    ["Premise:", "Hypothesis:", "Question:", "Text:", "The answer is:", "\n", " ", "**", "```", "{", "}", '"', ":", ",", "a b",
-     "5", "\\", "[", "1. ", "- "]
-)  # fmt: skip
+    [
+        "Premise:",
+        "Hypothesis:",
+        "Question:",
+        "Text:",
+        "The answer is:",
+        "\n",
+        " ",
+        "**",
+        "```",
+        "{",
+        "}",
+        '"',
+        ":",
+        ",",
+        "a b",
+        "5",
+        "\\",
+        "[",
+        "1. ",
+        "- ",
+    ]
+)
 
 
 @given(st.lists(pieces, max_size=25))

@@ -113,15 +113,19 @@ def test_hint_leaks_are_recognised(text: str, is_hint: bool) -> None:
         ("2 and 3 make 5, so the answer is 5.", "2 and 3 make 5"),
         ("2 and 3 make 5. So the answer is 5.\nThe answer is: 5", "2 and 3 make 5."),
         ("2 and 3 make 5.The answer is 5.\nThe answer is: 5", "2 and 3 make 5."),
-        ("Since the answer is a whole number, we add 2 to 3 and get 5.\nThe answer is: 5",
-         "Since the answer is a whole number, we add 2 to 3 and get 5."),
+        (
+            "Since the answer is a whole number, we add 2 to 3 and get 5.\nThe answer is: 5",
+            "Since the answer is a whole number, we add 2 to 3 and get 5.",
+        ),
         ("Since the answer is whole, we add 2 to 3 and get 5.", "Since the answer is whole, we add 2 to 3 and get 5."),
         ("The answer is 2 + 3 = 5.\nThe answer is: 5", "The answer is 2 + 3 = 5."),
-        ("The answer is 5 because 2 and 3 make it. Check: 5 - 3 is 2.\nThe answer is: 5",
-         "The answer is 5 because 2 and 3 make it. Check: 5 - 3 is 2."),
+        (
+            "The answer is 5 because 2 and 3 make it. Check: 5 - 3 is 2.\nThe answer is: 5",
+            "The answer is 5 because 2 and 3 make it. Check: 5 - 3 is 2.",
+        ),
         ("Reason.\n\n## **In conclusion, the answer is: 5**", "Reason."),
     ],
-)  # fmt: skip
+)
 def test_rationales_do_not_end_in_the_answer(text: str, rationale: str) -> None:
     """What only leads to the answer or states it at the end is cut off: the completion states it once more anyway."""
     kept = judge_annotation(text)
@@ -176,15 +180,24 @@ def test_a_prefix_of_one_word_is_no_word_of_a_sentence() -> None:
 @pytest.mark.parametrize(
     ("text", "question", "answer"),
     [
-        (r'{"question": "Half of $2 \times 3$?", "rationale": "$\frac{6}{2}$", "answer": "\frac{6}{2}"}',
-         r"Half of $2 \times 3$?", r"\frac{6}{2}"),
-        (r'{"question": "Solve \(x \neq 1\)\nand more", "rationale": "r", "answer": "\sqrt{2}"}',
-         "Solve \\(x \\neq 1\\)\nand more", r"\sqrt{2}"),
-        (r'{"question": "Half of $2 \\times 3$?", "rationale": "r", "answer": "\\frac{6}{2}"}',
-         r"Half of $2 \times 3$?", r"\frac{6}{2}"),
+        (
+            r'{"question": "Half of $2 \times 3$?", "rationale": "$\frac{6}{2}$", "answer": "\frac{6}{2}"}',
+            r"Half of $2 \times 3$?",
+            r"\frac{6}{2}",
+        ),
+        (
+            r'{"question": "Solve \(x \neq 1\)\nand more", "rationale": "r", "answer": "\sqrt{2}"}',
+            "Solve \\(x \\neq 1\\)\nand more",
+            r"\sqrt{2}",
+        ),
+        (
+            r'{"question": "Half of $2 \\times 3$?", "rationale": "r", "answer": "\\frac{6}{2}"}',
+            r"Half of $2 \times 3$?",
+            r"\frac{6}{2}",
+        ),
         (r'{"question": "\u00e9 \underline{x}", "rationale": "r", "answer": "1"}', r"é \underline{x}", "1"),
     ],
-)  # fmt: skip
+)
 def test_latex_in_json_survives(text: str, question: str, answer: str) -> None:
     """LaTeX in a JSON reply is read as it was meant, whether its backslashes were doubled or not; line breaks stay breaks."""
     parts = read_synthesis(text, Task(answer="math"))
@@ -274,9 +287,15 @@ def test_blind_prompts_hold_no_answer(tmp_path: Path) -> None:
     example = make_example("What is it?", "98765")
     for is_hinted in (True, False):
         annotate(
-            make_teacher(tmp_path, script), {"d": [example]}, {"d": 1}, task=TASK, stage=0, is_hinted=is_hinted,
-            on_mismatch="reject", max_attempts=1,
-        )  # fmt: skip
+            make_teacher(tmp_path, script),
+            {"d": [example]},
+            {"d": 1},
+            task=TASK,
+            stage=0,
+            is_hinted=is_hinted,
+            on_mismatch="reject",
+            max_attempts=1,
+        )
     hinted, blind = (prompt.replace("<answer>", "") for prompt in prompts)
     assert "98765" in hinted
     assert "98765" not in blind
@@ -291,9 +310,15 @@ def run_annotation(tmp_path: Path, on_mismatch: str, max_attempts: int = 3) -> H
         return f"Steps. The answer is: {n if n >= 4 else -1}"
 
     return annotate(
-        make_teacher(tmp_path, script), {"d": examples}, {"d": 3}, task=TASK, stage=0, is_hinted=True,
-        on_mismatch=on_mismatch, max_attempts=max_attempts,
-    )  # fmt: skip
+        make_teacher(tmp_path, script),
+        {"d": examples},
+        {"d": 3},
+        task=TASK,
+        stage=0,
+        is_hinted=True,
+        on_mismatch=on_mismatch,
+        max_attempts=max_attempts,
+    )
 
 
 def test_rejected_examples_are_replaced_by_the_next(tmp_path: Path) -> None:
@@ -317,9 +342,16 @@ def test_hopeless_candidates_are_not_asked_about(tmp_path: Path) -> None:
     teacher = make_teacher(tmp_path, lambda request: "Because.\nThe answer is: 5")
     long, short = make_example("2 + 3 " * 50, "5"), make_example("3 + 2", "5")
     harvest = annotate(
-        teacher, {"d": [long, short]}, {"d": 1}, task=TASK, stage=0, is_hinted=True, on_mismatch="reject", max_attempts=1,
+        teacher,
+        {"d": [long, short]},
+        {"d": 1},
+        task=TASK,
+        stage=0,
+        is_hinted=True,
+        on_mismatch="reject",
+        max_attempts=1,
         find_reason=lambda example: "too_long" if len(example.question) > 100 else None,
-    )  # fmt: skip
+    )
     assert [example.id for example in harvest.kept] == [short.id]
     assert [(one.reason, one.example_id, one.request) for one in harvest.rejected] == [("too_long", long.id, None)]
     assert teacher.budget.spent.requests == 1
@@ -420,9 +452,16 @@ def test_synthesis_rejects_repeats_and_leaks_and_asks_again(tmp_path: Path) -> N
         return f"Question: {next(said)}\nRationale: Add.\nThe answer is: 1"
 
     harvest = synthesize(
-        make_teacher(tmp_path, script, max_concurrency=1), {"d": [SUM]}, {"d": 2}, task=TASK, stage=0, seed=1, max_attempts=3,
-        duplicates=DuplicateGuard([SUM]), leaks=LeakGuard([("t1", "7 + 7!")], []),
-    )  # fmt: skip
+        make_teacher(tmp_path, script, max_concurrency=1),
+        {"d": [SUM]},
+        {"d": 2},
+        task=TASK,
+        stage=0,
+        seed=1,
+        max_attempts=3,
+        duplicates=DuplicateGuard([SUM]),
+        leaks=LeakGuard([("t1", "7 + 7!")], []),
+    )
     assert [example.question for example in harvest.kept] == ["8 + 8", "9 + 9"]
     assert [rejected.reason for rejected in harvest.rejected] == ["duplicate", "leaks_held_out", "duplicate"]
 
@@ -435,9 +474,16 @@ def test_synthesis_requests_depend_on_place_not_on_time(tmp_path: Path) -> None:
         teacher = make_teacher(tmp_path / folder, lambda request: "malformed")
         seeds = {name: [make_example(f"{name} {n}", domain=name) for n in range(6)] for name in ("a", "b")}
         synthesize(
-            teacher, seeds, wanted, task=TASK, stage=1, seed=7, max_attempts=2,
-            duplicates=DuplicateGuard(), leaks=LeakGuard([], []),
-        )  # fmt: skip
+            teacher,
+            seeds,
+            wanted,
+            task=TASK,
+            stage=1,
+            seed=7,
+            max_attempts=2,
+            duplicates=DuplicateGuard(),
+            leaks=LeakGuard([], []),
+        )
         return sorted(row["key"] for row in teacher.ledger.list_requests() if row["domain"] == "b")
 
     alone, together = ask({"b": 3}, "alone"), ask({"a": 5, "b": 3}, "together")

@@ -42,10 +42,17 @@ def invent(teacher: Teacher, verify: str, votes: int = 3, agreement: float = 0.5
     pytest.importorskip("reasoning_gym", reason="the tutor extra is not installed")
     seeds = {name: [_draw(name, index) for index in range(3)] for name in DOMAINS}
     return synthesize(
-        teacher, seeds, dict.fromkeys(DOMAINS, EACH), task=TASK, stage=1, seed=5, max_attempts=6,
-        duplicates=DuplicateGuard(), leaks=LeakGuard([], []),
+        teacher,
+        seeds,
+        dict.fromkeys(DOMAINS, EACH),
+        task=TASK,
+        stage=1,
+        seed=5,
+        max_attempts=6,
+        duplicates=DuplicateGuard(),
+        leaks=LeakGuard([], []),
         review=make_review(verify, teacher, TASK, stage=1, votes=votes, agreement=agreement),
-    )  # fmt: skip
+    )
 
 
 def _draw(domain: str, index: int) -> Example:
@@ -134,9 +141,15 @@ def test_agreement_is_a_bound_that_is_kept(tmp_path: Path, agreement: float, is_
     """An example stays where its share of agreeing votes is at least the bound: one of three, where three differ."""
     backend = ScriptedBackend(lambda request: f"Steps.\nThe answer is: {request.sample}")
     (verdict,) = ask_votes(
-        make_teacher(tmp_path, backend), [make_example("?", "1")], TASK, stage=0, votes=3, agreement=agreement, reason="r",
+        make_teacher(tmp_path, backend),
+        [make_example("?", "1")],
+        TASK,
+        stage=0,
+        votes=3,
+        agreement=agreement,
+        reason="r",
         is_reasoned=True,
-    )  # fmt: skip
+    )
     assert isinstance(verdict, Example) == is_kept
     if isinstance(verdict, Rejected):
         assert "stored '1', votes ['0', '1', '2']" in verdict.detail
@@ -168,10 +181,17 @@ def test_what_a_rejected_example_leaves_is_spent_on_others(tmp_path: Path) -> No
 
     teacher = make_teacher(tmp_path, ScriptedBackend(script), max_requests=22)
     harvest = synthesize(
-        teacher, {"d": [make_example("Seed?", "1")]}, {"d": 9}, task=TASK, stage=0, seed=1, max_attempts=3,
-        duplicates=DuplicateGuard(), leaks=LeakGuard([], []),
+        teacher,
+        {"d": [make_example("Seed?", "1")]},
+        {"d": 9},
+        task=TASK,
+        stage=0,
+        seed=1,
+        max_attempts=3,
+        duplicates=DuplicateGuard(),
+        leaks=LeakGuard([], []),
         review=make_review("vote", teacher, TASK, stage=0, votes=3, agreement=1.0),
-    )  # fmt: skip
+    )
     purposes = Counter(row["purpose"] for row in teacher.ledger.list_requests())
     assert purposes == {"synthesize": 7, "verify": 15}, "5 + 9, then 8 left: 2 + 6"
     assert (len(harvest.kept), harvest.missing) == (5, {"d": 4})
@@ -261,7 +281,7 @@ def test_a_rejected_question_may_come_back(tmp_path: Path) -> None:
         ("", "5", "number", False),
         ("x = " * 5000, "5", "number", False),
     ],
-)  # fmt: skip
+)
 def test_results_of_rationales(rationale: str, answer: str, answer_type: str, is_seen: bool) -> None:
     """A rationale's last result is compared with the answer where it is a bare value; what can't be told is left alone."""
     assert (find_other_result(rationale, answer, answer_type) is not None) == is_seen
@@ -284,10 +304,17 @@ def test_rejects_are_replaced_until_the_attempts_are_spent(tmp_path: Path) -> No
     def ask(folder: str, confirms: Callable[[int], bool]) -> Harvest:
         teacher = make_teacher(tmp_path / folder, ScriptedBackend(make_script(confirms)))
         return synthesize(
-            teacher, {"d": [make_example("Seed?", "1")]}, {"d": 4}, task=TASK, stage=0, seed=1, max_attempts=3,
-            duplicates=DuplicateGuard(), leaks=LeakGuard([], []),
+            teacher,
+            {"d": [make_example("Seed?", "1")]},
+            {"d": 4},
+            task=TASK,
+            stage=0,
+            seed=1,
+            max_attempts=3,
+            duplicates=DuplicateGuard(),
+            leaks=LeakGuard([], []),
             review=make_review("vote", teacher, TASK, stage=0, votes=2, agreement=1.0),
-        )  # fmt: skip
+        )
 
     some = ask("some", lambda answer: answer % 2 == 1)
     assert len(some.kept) == 4

@@ -121,9 +121,20 @@ DOMAINS: Mapping[str, ProceduralDomain] = {
 DATA_SETS: Mapping[str, tuple[tuple[str, ...], int]] = {
     "quickstart": (tuple(DOMAINS), 80),
     # The three that have few different problems are the rarest.
-    "study": (("chain_sum", "leg_counting", "word_sorting", "letter_counting", "products", "spell_backward", "gcd",
-               "prime_factorization"), 240),
-}  # fmt: skip
+    "study": (
+        (
+            "chain_sum",
+            "leg_counting",
+            "word_sorting",
+            "letter_counting",
+            "products",
+            "spell_backward",
+            "gcd",
+            "prime_factorization",
+        ),
+        240,
+    ),
+}
 
 
 @lru_cache(maxsize=64)

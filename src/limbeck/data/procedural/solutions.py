@@ -58,8 +58,10 @@ def solve_letter_counting(question: str, slip: random.Random | None) -> Solution
     """The letter's count in each word, then their sum."""
     letter, text = re.findall(r'"([^"]*)"', question)
     words = text.split()
-    counts = [abs(word.lower().count(letter.lower()) + error)  # below zero would hide the slip
-              for word, error in zip(words, _off_by_one(slip, len(words)), strict=True)]  # fmt: skip
+    counts = [
+        abs(word.lower().count(letter.lower()) + error)  # below zero would hide the slip
+        for word, error in zip(words, _off_by_one(slip, len(words)), strict=True)
+    ]
     steps = ", ".join(f"{word} {count}" for word, count in zip(words, counts, strict=True))
     return Solution(f"{steps}. {' + '.join(map(str, counts))} = {sum(counts)}.", str(sum(counts)))
 

@@ -73,6 +73,7 @@ def _find_remedy(method: BalDistillSettings) -> str:
 def _find_fitting(method: BalDistillSettings) -> list[str]:
     """The presets of the method that score nothing by IFD."""
     return [
-        name for name, values in load_presets().items()
+        name
+        for name, values in load_presets().items()
         if values["name"] == method.name and (values.get("selection") != "ifd" or values.get("stages", method.stages) < 2)
-    ]  # fmt: skip
+    ]

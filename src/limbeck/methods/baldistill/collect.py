@@ -78,10 +78,16 @@ def annotate_queues(
     if settings.annotation == "none":
         return take_as_they_are(job, queues, wanted, stage)
     return annotate(
-        job.teacher, queues, wanted, task=job.task, stage=stage, is_hinted=settings.annotation == "hinted",
-        on_mismatch=settings.on_mismatch, max_attempts=settings.max_attempts_per_example,
+        job.teacher,
+        queues,
+        wanted,
+        task=job.task,
+        stage=stage,
+        is_hinted=settings.annotation == "hinted",
+        on_mismatch=settings.on_mismatch,
+        max_attempts=settings.max_attempts_per_example,
         find_reason=job.find_training_fault,
-    )  # fmt: skip
+    )
 
 
 def take_as_they_are(job: Job, queues: Mapping[str, Sequence[Example]], wanted: Mapping[str, int], stage: int) -> Harvest:
@@ -129,14 +135,27 @@ def synthesize_for(
 ) -> Harvest:
     """New examples for the domains that lack some, verified as `verify` says; prompts show those of `first` before seeds."""
     return synthesize(
-        job.teacher, seeds, wanted, task=job.task, stage=stage, seed=job.seed, first=first,
-        max_attempts=settings.max_attempts_per_example, duplicates=known, leaks=job.leaks,
-        is_domain_answer=job.is_domain_answer, find_reason=job.find_training_fault,
+        job.teacher,
+        seeds,
+        wanted,
+        task=job.task,
+        stage=stage,
+        seed=job.seed,
+        first=first,
+        max_attempts=settings.max_attempts_per_example,
+        duplicates=known,
+        leaks=job.leaks,
+        is_domain_answer=job.is_domain_answer,
+        find_reason=job.find_training_fault,
         review=make_review(
-            settings.verify, job.teacher, job.task, stage=stage, votes=settings.verify_votes,
+            settings.verify,
+            job.teacher,
+            job.task,
+            stage=stage,
+            votes=settings.verify_votes,
             agreement=settings.verify_agreement,
         ),
-    )  # fmt: skip
+    )
 
 
 def synthesize_in_advance(job: Job, settings: BalDistillSettings, pool: Pool, known: DuplicateGuard) -> list[Example]:

@@ -109,9 +109,14 @@ def score_known(
         predictions = job.measure(student, examples, f"measuring {len(examples)} seed examples") if feedback == "error" else []
         is_correct = {prediction.id: prediction.is_correct for prediction in predictions}
         rows += [
-            {"id": one.id, "domain": one.domain, "energy": one.parts["energy"], "nll": one.parts["nll"],
-             "is_correct": is_correct.get(one.id)}
+            {
+                "id": one.id,
+                "domain": one.domain,
+                "energy": one.parts["energy"],
+                "nll": one.parts["nll"],
+                "is_correct": is_correct.get(one.id),
+            }
             for one in scores
-        ]  # fmt: skip
+        ]
         write_jsonl(path, rows)
     return {row["id"]: row for row in rows}

@@ -57,9 +57,14 @@ def run_baldistill(job: Job, settings: BalDistillSettings) -> Distillation:
         else:
             errors = count_errors(job, pool, stage, result.last_stage) if settings.quota == "error" else {}
             quotas = compute_quotas(
-                settings.quota, pool.counts, budget=job.max_examples, stages=settings.stages, stage=stage,
-                offset=settings.adaptive_offset, errors=errors,
-            )  # fmt: skip
+                settings.quota,
+                pool.counts,
+                budget=job.max_examples,
+                stages=settings.stages,
+                stage=stage,
+                offset=settings.adaptive_offset,
+                errors=errors,
+            )
             queues = order_candidates(job, settings, pool, quotas, stage, result.last_stage)
             batch = collect(job, settings, pool, queues, quotas, stage, result.training_set, known, result.last_stage)
             write_batch(folder, stage, quotas, pool, batch, is_cut_short=job.teacher.budget.exhausted is not None)
@@ -89,9 +94,11 @@ def order_candidates(
     taken whole are not scored; of a large domain only a random `max_candidates_per_domain` (at least its quota) are. Guards and
     diversity then have their say (`methods.choose`).
     """
-    by_group = {GLOBAL: [e for domain in pool.domains for e in pool.candidates(domain)]} if GLOBAL in quotas else {
-        domain: pool.candidates(domain) for domain in pool.domains
-    }  # fmt: skip
+    by_group = (
+        {GLOBAL: [e for domain in pool.domains for e in pool.candidates(domain)]}
+        if GLOBAL in quotas
+        else {domain: pool.candidates(domain) for domain in pool.domains}
+    )
     queues = {group: order_randomly(found, job.seed, stage, group) for group, found in by_group.items()}
     if last is None or settings.selection == "random":
         return queues
@@ -103,9 +110,13 @@ def order_candidates(
     if rows is None:
         what = f"scoring {len(scored)} candidates by {settings.selection}"
         scores = SCORES[settings.selection](
-            job.load(last), scored, job.encoder, max_new_tokens=settings.score_max_new_tokens,
-            batch_size=job.evaluation.batch_size, on_batch=lambda done, total: job.say(what, done, total),
-        )  # fmt: skip
+            job.load(last),
+            scored,
+            job.encoder,
+            max_new_tokens=settings.score_max_new_tokens,
+            batch_size=job.evaluation.batch_size,
+            on_batch=lambda done, total: job.say(what, done, total),
+        )
         rows = [asdict(score) for score in scores]
         write_jsonl(job.folder.stage(stage).path / "scores.jsonl", rows)
     return order_scored(job, settings, queues, rows, quotas, stage, last)

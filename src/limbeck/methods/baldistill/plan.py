@@ -73,25 +73,35 @@ def make_pool_plan(estimator: Estimator, method: BalDistillSettings, data: RunDa
     waiting = sum((row.seconds for row in rows), NOTHING)
     totals: dict[str, Any] = {
         "examples": sum(share.quota - share.missing for shares in stages for share in shares.values()),
-        **{name: sum(getattr(share, name) for shares in stages for share in shares.values())
-           for name in ("real", "synthesize", "duplicate", "missing")},
+        **{
+            name: sum(getattr(share, name) for shares in stages for share in shares.values())
+            for name in ("real", "synthesize", "duplicate", "missing")
+        },
         **sum_requests(rows, config),
         "seconds": asdict(waiting + foresee_student_seconds(config, method, data, stages)),
-    }  # fmt: skip
+    }
     guess = "rationales of the data" if any(example.rationale for example in data.train) else "a share of max_tokens"
     return {
         "method": method.name,
         "domains": {domain: pool.counts[domain] for domain in pool.domains},
-        "stages": [{"stage": index, "domains": {name: asdict(share) for name, share in shares.items()}}
-                   for index, shares in enumerate(stages)],
+        "stages": [
+            {"stage": index, "domains": {name: asdict(share) for name, share in shares.items()}}
+            for index, shares in enumerate(stages)
+        ],
         "requests": [row.to_json() for row in rows],
         "totals": totals,
-        "notes": [*data.notes, *([UNKNOWN_ERRORS] if method.quota == "error" and method.stages > 1 else []),
-                  *([UNKNOWN_DROPS] if "drop" in method.guards.values() and method.stages > 1 else [])],
-        "warnings": [*find_warnings(config, method, data, stages, totals), *find_cap_warnings(config, totals),
-                     *estimator.learned.warnings],
+        "notes": [
+            *data.notes,
+            *([UNKNOWN_ERRORS] if method.quota == "error" and method.stages > 1 else []),
+            *([UNKNOWN_DROPS] if "drop" in method.guards.values() and method.stages > 1 else []),
+        ],
+        "warnings": [
+            *find_warnings(config, method, data, stages, totals),
+            *find_cap_warnings(config, totals),
+            *estimator.learned.warnings,
+        ],
         "assumptions": {"kept": dict(KEPT), "reply_tokens": guess, **estimator.describe()},
-    }  # fmt: skip
+    }
 
 
 def foresee_student_seconds(
@@ -141,8 +151,11 @@ def find_warnings(
     for shares in stages:
         for domain, share in shares.items():
             needs[domain] = needs.get(domain, 0) + share.synthesize
-    dry = [domain for domain, need in needs.items()
-           if need and not data.backend.can_answer(About("synthesize", 0, domain, (), need - 1))]  # fmt: skip
+    dry = [
+        domain
+        for domain, need in needs.items()
+        if need and not data.backend.can_answer(About("synthesize", 0, domain, (), need - 1))
+    ]
     if dry:
         warnings.append(
             f"the {config.teacher.backend} teacher can't synthesize all that {len(dry)} domain(s) lack: {', '.join(dry[:8])}"

@@ -31,9 +31,14 @@ def foresee_shares(config: Config, method: BalDistillSettings, pool: Pool) -> li
     """What each domain gives in each stage where every candidate that is taken is kept."""
     left = {domain: pool.count_left(domain) for domain in pool.domains}
     return foresee_stages(
-        method.quota, pool.counts, left, budget=config.budget.max_examples, stages=method.stages,
-        offset=method.adaptive_offset, tail=method.tail,
-    )  # fmt: skip
+        method.quota,
+        pool.counts,
+        left,
+        budget=config.budget.max_examples,
+        stages=method.stages,
+        offset=method.adaptive_offset,
+        tail=method.tail,
+    )
 
 
 def plan_requests(

@@ -38,18 +38,27 @@ def train_final(job: Job, settings: GoldSettings, training_set: Sequence[Example
             return history[-1]
 
         student = job.fit(
-            rows, place=("final",), training=job.training.model_copy(update={"alpha": alpha}),
-            judge=judge if held_out else None, patience=settings.patience,
-        )  # fmt: skip
+            rows,
+            place=("final",),
+            training=job.training.model_copy(update={"alpha": alpha}),
+            judge=judge if held_out else None,
+            patience=settings.patience,
+        )
         value = max(history, default=0.0)
         if best is None or value > best[0]:
             best = value, student
             chosen = alpha
     assert best is not None  # noqa: S101 (there is at least one alpha)
     save_student(best[1], folder.student, job.task, has_rationale=job.encoder.has_rationale)
-    write_json(folder.path / "choice.json", {
-        "alpha": chosen, "held_out": [example.id for example in held_out], "held_out_accuracy": accuracies, "training_set": ids,
-    })  # fmt: skip
+    write_json(
+        folder.path / "choice.json",
+        {
+            "alpha": chosen,
+            "held_out": [example.id for example in held_out],
+            "held_out_accuracy": accuracies,
+            "training_set": ids,
+        },
+    )
     return folder
 
 

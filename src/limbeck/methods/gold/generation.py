@@ -112,11 +112,21 @@ class Generation:
             return [*human, *(self._draw_feedback(draw) if has_feedback else ())]
 
         harvest = generate(
-            job.teacher, wanted, show, asked=self.asked, purpose=purpose, place=place, stage=facts.index, seed=job.seed,
-            max_attempts=1 if settings.compat else settings.max_attempts_per_example, duplicates=self.known, leaks=job.leaks,
-            temperature=self._find_temperature(), find_reason=job.find_training_fault,
+            job.teacher,
+            wanted,
+            show,
+            asked=self.asked,
+            purpose=purpose,
+            place=place,
+            stage=facts.index,
+            seed=job.seed,
+            max_attempts=1 if settings.compat else settings.max_attempts_per_example,
+            duplicates=self.known,
+            leaks=job.leaks,
+            temperature=self._find_temperature(),
+            find_reason=job.find_training_fault,
             review=Review(self._relabel, settings.relabel_votes) if settings.relabel_votes else None,
-        )  # fmt: skip
+        )
         (facts.probes if purpose == "probe" else facts.examples).extend(harvest.kept)
         self._keep(harvest, wanted)
 
@@ -153,9 +163,15 @@ class Generation:
     def _relabel(self, examples: Sequence[Example]) -> list[Example | Rejected]:
         """Keep what the teacher, asked again without the label, answers alike: a check of noise that knows no energy."""
         return ask_votes(
-            self.job.teacher, examples, self.job.task, stage=self.facts.index, votes=self.settings.relabel_votes,
-            agreement=self.settings.relabel_agreement, reason="relabelled", is_reasoned=False,
-        )  # fmt: skip
+            self.job.teacher,
+            examples,
+            self.job.task,
+            stage=self.facts.index,
+            votes=self.settings.relabel_votes,
+            agreement=self.settings.relabel_agreement,
+            reason="relabelled",
+            is_reasoned=False,
+        )
 
     def choose_feedback(self, folder: StageFolder) -> None:
         """Score the probes and choose those that the next prompts show (GOLD §2.3 of the notes).
@@ -227,12 +243,17 @@ def write_round(folder: StageFolder, generation: Generation) -> None:
     made, probed = (Counter(example.domain for example in group) for group in (facts.examples, facts.probes))
     domains = {
         group: {
-            "quota": facts.wanted[group], "role": "generated", "left": 0, "real": 0,
-            "synthesized": made[group] + probed[group], "probes": probed[group], "duplicates": 0,
+            "quota": facts.wanted[group],
+            "role": "generated",
+            "left": 0,
+            "real": 0,
+            "synthesized": made[group] + probed[group],
+            "probes": probed[group],
+            "duplicates": 0,
             "missing": facts.missing.get(group, 0),
         }
         for group in generation.asked.groups
-    }  # fmt: skip
+    }
     is_cut_short = generation.job.teacher.budget.exhausted is not None
     write_json(folder.path / "quotas.json", {"stage": facts.index, "is_cut_short": is_cut_short, "domains": domains})
     write_jsonl(folder.path / "rejected.jsonl", facts.rejected)
@@ -252,8 +273,12 @@ def read_round(folder: StageFolder, generation: Generation) -> None:
         for row in read_json_lines(folder.path / "probes.jsonl")
     ]
     facts = read_json(folder.path / "quotas.json")
-    generation.restore(RoundFacts(
-        facts["stage"], read_records(folder.path / "examples.jsonl", Example.from_json), probes,
-        feedback=read_records(folder.path / "feedback.jsonl", Example.from_json),
-        missing={name: entry["missing"] for name, entry in facts["domains"].items() if entry["missing"]},
-    ))  # fmt: skip
+    generation.restore(
+        RoundFacts(
+            facts["stage"],
+            read_records(folder.path / "examples.jsonl", Example.from_json),
+            probes,
+            feedback=read_records(folder.path / "feedback.jsonl", Example.from_json),
+            missing={name: entry["missing"] for name, entry in facts["domains"].items() if entry["missing"]},
+        )
+    )

@@ -42,9 +42,13 @@ def run_gold(job: Job, settings: GoldSettings) -> Distillation:
     generation = Generation(job, settings, known)
     last: StageFolder | None = None
     for plan in make_rounds(
-        rounds=settings.rounds, batches_per_round=settings.batches_per_round, batch_size=settings.batch_size,
-        probe_size=settings.probes, feedback_rate=settings.feedback_rate, is_compat=settings.compat,
-    ):  # fmt: skip
+        rounds=settings.rounds,
+        batches_per_round=settings.batches_per_round,
+        batch_size=settings.batch_size,
+        probe_size=settings.probes,
+        feedback_rate=settings.feedback_rate,
+        is_compat=settings.compat,
+    ):
         if len(result.training_set) >= job.max_examples:
             break
         job.begin_stage(plan.index)
@@ -94,12 +98,18 @@ def update(
 ) -> None:
     """Train the round's student on what was kept so far, with plain cross-entropy (GOLD §2.2 of the notes, student update)."""
     changes: dict[str, object] = {
-        "epochs": settings.update_epochs, "loss": "cross_entropy", "schedule": "constant", "warmup_ratio": 0.0,
-    }  # fmt: skip
+        "epochs": settings.update_epochs,
+        "loss": "cross_entropy",
+        "schedule": "constant",
+        "warmup_ratio": 0.0,
+    }
     if settings.compat:
         changes |= {"learning_rate": 5e-5, "batch_size": 8, "epochs": 1, "lora": None}
     if training_set:
         job.train(
-            folder, training_set, place=("round", index), training=job.training.model_copy(update=changes),
+            folder,
+            training_set,
+            place=("round", index),
+            training=job.training.model_copy(update=changes),
             start_from=last if settings.student_init == "continue" else None,
-        )  # fmt: skip
+        )

@@ -47,14 +47,21 @@ def foresee_rounds(config: Config, method: GoldSettings, groups: Sequence[str]) 
     left, has_feedback = config.budget.max_examples, False
     rounds: list[Wanted] = []
     for each in make_rounds(
-        rounds=method.rounds, batches_per_round=method.batches_per_round, batch_size=method.batch_size,
-        probe_size=method.probes, feedback_rate=method.feedback_rate, is_compat=method.compat,
-    ):  # fmt: skip
+        rounds=method.rounds,
+        batches_per_round=method.batches_per_round,
+        batch_size=method.batch_size,
+        probe_size=method.probes,
+        feedback_rate=method.feedback_rate,
+        is_compat=method.compat,
+    ):
         wanted: Counter[tuple[str, str, bool]] = Counter()
 
         probes = Batch(each.index, each.probe_size, False)
-        for purpose, batch in (*(("synthesize", batch) for batch in each.lead), ("probe", probes),
-                               *(("synthesize", batch) for batch in each.rest)):  # fmt: skip
+        for purpose, batch in (
+            *(("synthesize", batch) for batch in each.lead),
+            ("probe", probes),
+            *(("synthesize", batch) for batch in each.rest),
+        ):
             size = min(batch.size, left)
             left -= size
             start = batch.index * (size if purpose == "probe" else batch.size)
@@ -135,10 +142,14 @@ def make_generation_plan(estimator: Estimator, method: GoldSettings, data: RunDa
     waiting = sum((row.seconds for row in rows), NOTHING)
     training = foresee_student_seconds(config, method, data.test, measure_question(config, data) + 4, stages)
     totals: dict[str, Any] = {
-        "examples": wanted, "real": 0, "synthesize": wanted, "duplicate": 0, "missing": left,
+        "examples": wanted,
+        "real": 0,
+        "synthesize": wanted,
+        "duplicate": 0,
+        "missing": left,
         **sum_requests(rows, config),
         "seconds": asdict(waiting + training),
-    }  # fmt: skip
+    }
     warnings = [*find_cap_warnings(config, totals), *estimator.learned.warnings]
     if left:
         warnings.append(
@@ -148,14 +159,16 @@ def make_generation_plan(estimator: Estimator, method: GoldSettings, data: RunDa
     return {
         "method": method.name,
         "domains": {name: data.counts.get(name, 0) for name in asked.groups},
-        "stages": [{"stage": index, "domains": {name: asdict(share) for name, share in shares.items()}}
-                   for index, shares in enumerate(stages)],
+        "stages": [
+            {"stage": index, "domains": {name: asdict(share) for name, share in shares.items()}}
+            for index, shares in enumerate(stages)
+        ],
         "requests": [row.to_json() for row in rows],
         "totals": totals,
         "notes": list(data.notes),
         "warnings": warnings,
         "assumptions": {"kept": {"generate": KEPT["generate"]}, "reply_tokens": "human examples", **estimator.describe()},
-    }  # fmt: skip
+    }
 
 
 def count_shares(wanted: Wanted, groups: Sequence[str]) -> dict[str, Share]:

@@ -83,9 +83,16 @@ class EmbeddedBackend(OpenAIBackend):
         embedded = self._settings.embedded
         check_port(embedded.port)
         self._process, self._url = start_server(
-            {"path": str(self.path), "alias": self._settings.model_name, "key": self._secret, "slots": embedded.slots,
-             "context": embedded.context, "threads": embedded.threads, "port": embedded.port}
-        )  # fmt: skip
+            {
+                "path": str(self.path),
+                "alias": self._settings.model_name,
+                "key": self._secret,
+                "slots": embedded.slots,
+                "context": embedded.context,
+                "threads": embedded.threads,
+                "port": embedded.port,
+            }
+        )
 
 
 def find_gguf(model: str) -> Path:
@@ -135,8 +142,11 @@ def start_server(settings: Mapping[str, Any]) -> tuple[subprocess.Popen[str], st
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "limbeck.teacher.backends.llama_server"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
-        )  # fmt: skip
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
         assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 (pipes, by the lines above)
         try:
             process.stdin.write(json.dumps(dict(settings)) + "\n")

@@ -160,5 +160,9 @@ def read_usage(usage: object, prompt_bound: int, completion_bound: int) -> dict[
     reasoning = read_count(of_completion.get("reasoning_tokens") if isinstance(of_completion, dict) else None, 0)
     cached = read_count(of_prompt.get("cached_tokens") if isinstance(of_prompt, dict) else None, 0)
     completion = max(completion, total - prompt)
-    return {"prompt_tokens": prompt, "completion_tokens": completion, "reasoning_tokens": min(reasoning, completion),
-            "cached_tokens": min(cached, prompt)}  # fmt: skip
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "reasoning_tokens": min(reasoning, completion),
+        "cached_tokens": min(cached, prompt),
+    }

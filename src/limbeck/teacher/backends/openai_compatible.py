@@ -76,8 +76,9 @@ class OpenAIBackend(Backend):
                 raise self._no_api(status, headers, self._quote(body)) from error
             raise BackendError(
                 f"{self._url}: the reply is cut or no JSON ({len(body)} bytes: {self._quote(body)})",
-                is_transient=True, is_maybe_paid=True,
-            ) from error  # fmt: skip
+                is_transient=True,
+                is_maybe_paid=True,
+            ) from error
         if isinstance(answer, dict) and answer.get("error") and not answer.get("choices"):
             # Some proxies answer 200 and put the failure of what is behind them inside.
             code = answer["error"].get("code") if isinstance(answer["error"], dict) else None
@@ -201,9 +202,12 @@ class OpenAIBackend(Backend):
         if status in TRANSIENT or status >= 500:
             wait_s = read_retry_after(headers)
             return BackendError(
-                f"{place}: {said}", is_transient=True, is_maybe_paid=status in GATEWAY_TIMEOUTS,
-                is_throttled=status == 429 or wait_s is not None, retry_after_s=wait_s,
-            )  # fmt: skip
+                f"{place}: {said}",
+                is_transient=True,
+                is_maybe_paid=status in GATEWAY_TIMEOUTS,
+                is_throttled=status == 429 or wait_s is not None,
+                retry_after_s=wait_s,
+            )
         if status in (404, 405):
             return await self._explain_missing(place, said, headers)
         refused = _REFUSED_FIELD.search(said)

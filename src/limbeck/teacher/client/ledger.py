@@ -149,14 +149,35 @@ class Ledger:
         """Note durably that a request is about to leave; returns its attempt number (from 1)."""
         about = request.about
         ids = canonical_json([example.id for example in about.examples])
-        row = (request.key, request.key, about.purpose, about.stage, about.domain, ids, canonical_json(request.body),
-               time.time(), most.tokens, most.cost_usd)  # fmt: skip
+        row = (
+            request.key,
+            request.key,
+            about.purpose,
+            about.stage,
+            about.domain,
+            ids,
+            canonical_json(request.body),
+            time.time(),
+            most.tokens,
+            most.cost_usd,
+        )
         return int(await self._write(lambda db: db.execute(_INTENT, row).fetchone()[0], request))
 
     async def write_reply(self, request: TeacherRequest, attempt: int, reply: Reply, cost_usd: float | None) -> None:
         """Store a reply durably."""
-        row = (canonical_json(asdict(reply)), reply.model, reply.finish_reason, reply.prompt_tokens, reply.completion_tokens,
-               reply.reasoning_tokens, reply.cached_tokens, cost_usd, time.time(), request.key, attempt)  # fmt: skip
+        row = (
+            canonical_json(asdict(reply)),
+            reply.model,
+            reply.finish_reason,
+            reply.prompt_tokens,
+            reply.completion_tokens,
+            reply.reasoning_tokens,
+            reply.cached_tokens,
+            cost_usd,
+            time.time(),
+            request.key,
+            attempt,
+        )
         await self._write(lambda db: db.execute(_REPLY, row), request)
 
     async def write_failure(self, request: TeacherRequest, attempt: int, error: BackendError) -> None:
@@ -243,8 +264,18 @@ class Ledger:
 
     def summarize(self) -> list[dict[str, Any]]:
         """One line per purpose, stage and domain: attempts by state, tokens, money."""
-        columns = ("purpose", "stage", "domain", "requests", "done", "failed", "unknown", "prompt_tokens",
-                   "completion_tokens", "cost_usd")  # fmt: skip
+        columns = (
+            "purpose",
+            "stage",
+            "domain",
+            "requests",
+            "done",
+            "failed",
+            "unknown",
+            "prompt_tokens",
+            "completion_tokens",
+            "cost_usd",
+        )
         with self._translate_errors():
             rows = self._db.execute(
                 "SELECT purpose, stage, domain, SUM(is_sent), SUM(state = 'done'), SUM(state = 'failed'), "

@@ -160,8 +160,10 @@ class Teacher:
         tasks = [in_flight.get(request.key) or start(request) for request in requests]
         try:
             outcomes = await asyncio.gather(*tasks)
-            return [replace(outcome, request=replace(outcome.request, about=request.about))
-                    for request, outcome in zip(requests, outcomes, strict=True)]  # fmt: skip
+            return [
+                replace(outcome, request=replace(outcome.request, about=request.about))
+                for request, outcome in zip(requests, outcomes, strict=True)
+            ]
         finally:
             for task in tasks:
                 task.cancel()
@@ -221,10 +223,13 @@ class Teacher:
         if error.is_fatal:
             self._end(error)
         elif error.is_throttled and (error.retry_after_s or 0) >= self.settings.deadline_s:
-            self._end(BackendError(
-                f"{error}: the teacher asks to wait {error.retry_after_s:,.0f} s, which is longer than teacher.deadline_s = "
-                f"{self.settings.deadline_s:g}; run the same command again then", is_fatal=True,
-            ))  # fmt: skip
+            self._end(
+                BackendError(
+                    f"{error}: the teacher asks to wait {error.retry_after_s:,.0f} s, longer than teacher.deadline_s = "
+                    f"{self.settings.deadline_s:g}; run the same command again then",
+                    is_fatal=True,
+                )
+            )
         elif error.is_throttled:
             gate.slow_down(entered_at, error.retry_after_s)
         elif error.is_transient:

@@ -58,9 +58,12 @@ def annotate(
 
     def judge(outcome: Outcome) -> Example | Rejected:
         verdict = read_annotation(
-            outcome, task, is_hinted=is_hinted, on_mismatch=on_mismatch,
+            outcome,
+            task,
+            is_hinted=is_hinted,
+            on_mismatch=on_mismatch,
             takes_reasoning=teacher.settings.reasoning == "rationale",
-        )  # fmt: skip
+        )
         if isinstance(verdict, Example) and (reason := find_reason(verdict)):
             return reject(outcome.request, reason)
         return verdict

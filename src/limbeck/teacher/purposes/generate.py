@@ -111,9 +111,14 @@ def generate(
 
     counts = {key: wanted[group] for key, group in keys.items()}
     harvest = ask_until_kept(
-        teacher, counts, make_request, judge, max_attempts=max_attempts, review=forget_rejected(review, duplicates),
+        teacher,
+        counts,
+        make_request,
+        judge,
+        max_attempts=max_attempts,
+        review=forget_rejected(review, duplicates),
         hopeless_rejects=HOPELESS_REJECTS,
-    )  # fmt: skip
+    )
     missing: Counter[str] = Counter()
     for key, count in harvest.missing.items():
         missing[keys[key][0]] += count

@@ -27,8 +27,18 @@ _ENVIRONMENT = ImmutableSandboxedEnvironment(
     undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=False
 )
 # What a template's own expressions may raise: 1 / 0, 1 + "a", "%d"|format("x"), a macro that calls itself.
-FAULTS = (TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError, RuntimeError, SyntaxError,
-           MemoryError, AssertionError)  # fmt: skip
+FAULTS = (
+    TemplateError,
+    ArithmeticError,
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    RuntimeError,
+    SyntaxError,
+    MemoryError,
+    AssertionError,
+)
 
 
 class UserTemplate:

@@ -25,10 +25,15 @@ _FRACTION = re.compile(r"\d[\d,]*(?:\.\d+)?\s*/\s*\d[\d,]*(?:\.\d+)?")
 _UNIT = re.compile(r"(?<=\d)(?:\s*%|\s+[A-Za-z²³]+){1,2}$")  # "= 12 apples"
 _LETTER = re.compile(r"[^\W\d_x]")  # but for the x of "2 x 3"
 _LAST_CHARS = 400  # of a rationale, in which its last result stands
-_NUMBER_WORDS = {word: value for value, word in enumerate([
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
-    "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty",
-])}  # fmt: skip
+_NUMBER_WORDS = {
+    word: value
+    for value, word in enumerate(
+        (
+            "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+            "eighteen nineteen twenty"
+        ).split()
+    )
+}
 
 
 def make_review(verify: str, teacher: Teacher, task: Task, *, stage: int, votes: int, agreement: float) -> Review | None:

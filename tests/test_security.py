@@ -23,9 +23,9 @@ import pytest
 from tests.loopback import Loopback, Reaction, chat, refuse
 from tests.support import ROOT, Zygote, make_sums, write_rows
 
-from limbeck.data.example import hash_text
 from limbeck.data.readers import read_rows
 from limbeck.errors import ConfigError, DataError
+from limbeck.hashing import hash_text
 from limbeck.student.model import load_student
 from limbeck.student.settings import StudentSettings
 

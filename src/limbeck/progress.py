@@ -14,3 +14,7 @@ class Progress:
 
     def note(self, text: str) -> None:
         """Something the user should know."""
+
+
+def silent(done: int, total: int) -> None:
+    """A progress callback that says nothing."""

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support import make_example
 
-from limbeck.data.example import Example, Provenance, Rejected, canonical_json, count_reasons, hash_text, make_example_id
+from limbeck.data.example import Example, Provenance, Rejected, count_reasons, make_example_id
+from limbeck.hashing import canonical_json, hash_text
 
 texts = st.text(max_size=12)
 json_values = st.recursive(

@@ -20,11 +20,12 @@ from tests.support import make_example
 from limbeck.answers import equivalence
 from limbeck.answers.types import ANSWERS
 from limbeck.config.config import Config, load_config, make_config
-from limbeck.data.example import Example, Rejected, canonical_json
+from limbeck.data.example import Example, Rejected
 from limbeck.data.overlap import DuplicateGuard, LeakGuard
 from limbeck.data.sources import DataSettings, collect_labels, read_examples, read_questions
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError, DataError
+from limbeck.hashing import canonical_json
 from limbeck.system.worker import Worker, WorkerLost
 from limbeck.teacher.backends.openai_compatible import OpenAIBackend
 from limbeck.teacher.client.teacher import Outcome

@@ -13,8 +13,8 @@ import pytest
 from tests.loopback import serving
 from tests.support import Zygote, write_rows
 
-from limbeck.data.example import canonical_json, hash_text
 from limbeck.fake_teacher.behaviour import FakeSettings, FakeTeacher
+from limbeck.hashing import canonical_json, hash_text
 from limbeck.run_folder.folder import RunFolder
 from limbeck.run_folder.status import read_status
 from limbeck.teacher.client.ledger import Ledger

@@ -14,8 +14,8 @@ import pytest
 from tests.support import make_sums, script_rows, write_rows
 
 from limbeck.config.config import Config, load_config
-from limbeck.data.example import hash_text
 from limbeck.errors import ConfigError
+from limbeck.hashing import hash_text
 from limbeck.run_folder.folder import RunFolder
 from limbeck.run_folder.status import read_status
 from limbeck.runner.probe import plan_with_ledger

@@ -12,9 +12,10 @@ import pytest
 from tests.loopback import Loopback, Reaction, chat, refuse, serving
 
 from limbeck.config.config import load_config
-from limbeck.data.example import Example, hash_text
+from limbeck.data.example import Example
 from limbeck.errors import TeacherError
 from limbeck.fake_teacher.behaviour import FakeSettings, FakeTeacher
+from limbeck.hashing import hash_text
 from limbeck.progress import Progress
 from limbeck.run_folder.status import read_status
 from limbeck.runner.run import run

@@ -13,10 +13,11 @@ from limbeck.config.explain import explain, suggest
 from limbeck.config.paths import DATA_KEYS, PATH_KEYS, make_absolute
 from limbeck.config.safe_yaml import check_text, expand, parse_yaml, read_yaml
 from limbeck.data.sources import DataSettings
-from limbeck.data.task import Settings, Task
+from limbeck.data.task import Task
 from limbeck.errors import ConfigError
 from limbeck.evaluation.settings import EvaluationSettings
 from limbeck.methods.settings import BalDistillSettings, MethodSettings, load_presets
+from limbeck.settings import Settings
 from limbeck.student.settings import StudentSettings, TrainingSettings
 from limbeck.teacher.client.budget import BudgetSettings
 from limbeck.teacher.settings import TeacherSettings

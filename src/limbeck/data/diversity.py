@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from limbeck.data.example import Example, hash_text
+from limbeck.data.example import Example
 from limbeck.data.overlap import NEAR_DUPLICATE_JACCARD, find_shingles, measure_jaccard, normalise_question
 from limbeck.data.vectors import COSINE_DIGITS, Vectors
+from limbeck.hashing import hash_text
 
 MOST_TEXTS = 200
 """Of a larger domain so many real and so many synthesized questions are measured, chosen by the hash of their text."""

@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-
-def canonical_json(value: object) -> str:
-    """The one JSON text that hashes and byte-equal files rely on: sorted keys, no spaces, UTF-8 kept."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-
-
-def hash_text(text: str) -> str:
-    """SHA-256 of the UTF-8 bytes, in hexadecimal (64 characters)."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+from limbeck.hashing import canonical_json, hash_text
 
 
 def make_example_id(domain: str, fields: Mapping[str, str]) -> str:

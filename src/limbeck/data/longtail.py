@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from limbeck.data.example import hash_text
 from limbeck.data.overlap import LeakGuard, normalise_question
 from limbeck.errors import DataError
+from limbeck.hashing import hash_text
 
 Row = Mapping[str, Any]
 

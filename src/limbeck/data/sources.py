@@ -12,11 +12,13 @@ from pydantic import Field
 
 from limbeck.answers.types import ANSWERS, resolve_answer_type
 from limbeck.data.conversation import CONVERSATIONS, flatten_conversation
-from limbeck.data.example import Example, canonical_json, make_example_id
+from limbeck.data.example import Example, make_example_id
 from limbeck.data.files import Rows, update_digest
 from limbeck.data.readers import read_rows
-from limbeck.data.task import Settings, Task
+from limbeck.data.task import Task
 from limbeck.errors import ConfigError, DataError
+from limbeck.hashing import canonical_json
+from limbeck.settings import Settings
 
 T = TypeVar("T")
 ALL_DOMAINS = "all"

@@ -6,19 +6,14 @@ import re
 from collections.abc import Sequence
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from limbeck.answers.types import ANSWERS, resolve_answer_type, split_at_marker
 from limbeck.data.example import Example
 from limbeck.errors import DataError
+from limbeck.settings import Settings
 
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_ -]*)\}")
-
-
-class Settings(BaseModel):
-    """Base of every settings class: unknown keys are errors, values never change after validation."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
 def _as_label_meanings(value: object) -> object:

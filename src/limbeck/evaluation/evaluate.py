@@ -10,8 +10,8 @@ from limbeck.data.task import Task
 from limbeck.evaluation.metrics import Prediction
 from limbeck.evaluation.rouge import ROUGE_TYPES, compute_rouge_l
 from limbeck.evaluation.settings import EvaluationSettings
+from limbeck.progress import silent
 from limbeck.student.encode import Encoder
-from limbeck.student.forward import silent
 from limbeck.student.generate import Generation, generate
 from limbeck.student.model import Student
 

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from limbeck.data.example import Example, hash_text
+from limbeck.data.example import Example
+from limbeck.hashing import hash_text
 
 Floats = NDArray[np.float64]
 BOOTSTRAP_SAMPLES = 2_000

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from limbeck.data.task import Settings
+from limbeck.settings import Settings
 
 
 class EvaluationSettings(Settings):

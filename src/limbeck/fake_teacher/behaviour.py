@@ -19,11 +19,11 @@ from typing import Annotated, Any
 from aiohttp import web
 from pydantic import Field, ValidationError, model_validator
 
-from limbeck.data.example import canonical_json, hash_text
-from limbeck.data.task import Settings
 from limbeck.errors import ConfigError
 from limbeck.fake_teacher.replies import FORMLESS, REFUSAL, draft_reply, to_cyrillic
 from limbeck.fake_teacher.server import FakeServer, Reaction, complete, refuse
+from limbeck.hashing import canonical_json, hash_text
+from limbeck.settings import Settings
 from limbeck.teacher.backends.http_parts import read_content
 
 KINDS = ("throttle", "fail", "drop", "cut", "stall", "truncate", "refuse", "empty", "filter", "malformed", "language")

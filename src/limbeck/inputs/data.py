@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.config.config import Config
-from limbeck.data.example import Example, Rejected, hash_text
+from limbeck.data.example import Example, Rejected
 from limbeck.data.overlap import LeakGuard
 from limbeck.data.sources import Reading, collect_labels, read_examples
 from limbeck.data.splits import count_shared, describe_overlap, join_readings, read_held_out, split_leaking
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError, DataError
 from limbeck.evaluation.metrics import choose_rows
+from limbeck.hashing import hash_text
 from limbeck.methods.baldistill.checks import check_student
 from limbeck.methods.settings import BalDistillSettings, GoldSettings
 from limbeck.packaged import find_packaged

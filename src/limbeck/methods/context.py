@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from limbeck.data.example import Example, hash_text
+from limbeck.data.example import Example
 from limbeck.data.overlap import LeakGuard
 from limbeck.data.task import Task
 from limbeck.evaluation.evaluate import evaluate
 from limbeck.evaluation.metrics import Prediction, choose_examples, compute_metrics
 from limbeck.evaluation.settings import EvaluationSettings
+from limbeck.hashing import hash_text
 from limbeck.run_folder.folder import RunFolder, StageFolder
 from limbeck.student.encode import Encoder
 from limbeck.student.fine_tune import fine_tune, load_for_training

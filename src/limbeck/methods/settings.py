@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, field_validator, model_validator
 
-from limbeck.data.task import Settings
+from limbeck.settings import Settings
 
 
 class BalDistillSettings(Settings):

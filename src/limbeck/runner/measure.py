@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from limbeck.data.example import Example, canonical_json, hash_text
+from limbeck.data.example import Example
 from limbeck.evaluation.evaluate import make_prediction
 from limbeck.evaluation.metrics import Prediction, choose_examples, compute_gain, compute_metrics
+from limbeck.hashing import canonical_json, hash_text
 from limbeck.methods.context import Job
 from limbeck.student.model import Student
 from limbeck.system.files import lock, read_records, write_jsonl

@@ -6,7 +6,8 @@ import random
 from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
-from limbeck.data.example import Example, hash_text
+from limbeck.data.example import Example
+from limbeck.hashing import hash_text
 
 
 def order_randomly(examples: Sequence[Example], *place: object) -> list[Example]:

@@ -19,8 +19,9 @@ from transformers.utils import logging as transformers_logging
 from trl import SFTConfig
 
 from limbeck.errors import ConfigError
+from limbeck.progress import silent
 from limbeck.student.encode import Encoded
-from limbeck.student.forward import KINDS, silent, unwrap
+from limbeck.student.forward import KINDS, unwrap
 from limbeck.student.losses import LOSSES
 from limbeck.student.model import Student, has_bfloat16, load_student
 from limbeck.student.settings import LoraSettings, StudentSettings, TrainingSettings

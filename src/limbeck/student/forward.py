@@ -11,14 +11,11 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from limbeck.progress import silent
 from limbeck.student.encode import IGNORED, Encoded
 from limbeck.student.model import Student
 
 VOCABULARY_CHUNK = 8192
-
-
-def silent(done: int, total: int) -> None:
-    """A progress callback that says nothing."""
 
 
 @contextmanager

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 import torch
 from transformers import DynamicCache, GenerationConfig
 
+from limbeck.progress import silent
 from limbeck.student.context_length import find_places
-from limbeck.student.forward import pad_right, project_only, silent, to_scores_dtype
+from limbeck.student.forward import pad_right, project_only, to_scores_dtype
 from limbeck.student.model import Student
 
 # What a step of decoding costs on a CPU beside its own tokens (all weights are read once), in prompt tokens of the same time.

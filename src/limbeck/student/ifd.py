@@ -21,8 +21,9 @@ import torch
 
 from limbeck.data.example import Example
 from limbeck.errors import ConfigError
+from limbeck.progress import silent
 from limbeck.student.encode import Encoded, Encoder
-from limbeck.student.forward import compute_token_scores, silent
+from limbeck.student.forward import compute_token_scores
 from limbeck.student.generate import generate
 from limbeck.student.model import Student
 

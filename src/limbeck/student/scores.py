@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from limbeck.data.example import Example
+from limbeck.progress import silent
 from limbeck.student.encode import Encoded, Encoder
-from limbeck.student.forward import compute_token_scores, silent
+from limbeck.student.forward import compute_token_scores
 from limbeck.student.ifd import Score, score_by_ifd
 from limbeck.student.model import Student
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from limbeck.data.task import Settings
+from limbeck.settings import Settings
 
 
 class StudentSettings(Settings):

@@ -15,8 +15,8 @@ from typing import Any, Protocol, TypeVar
 
 from safetensors import SafetensorError
 
-from limbeck.data.example import canonical_json
 from limbeck.errors import DataError, StorageError
+from limbeck.hashing import canonical_json
 
 T = TypeVar("T")
 

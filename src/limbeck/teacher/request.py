@@ -9,7 +9,8 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from limbeck.data.example import Example, canonical_json, hash_text
+from limbeck.data.example import Example
+from limbeck.hashing import canonical_json, hash_text
 
 
 @dataclass(frozen=True)

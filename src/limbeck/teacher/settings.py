@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from limbeck.data.task import Settings
+from limbeck.settings import Settings
 
 
 class Prices(Settings):

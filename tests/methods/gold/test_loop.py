@@ -16,8 +16,8 @@ from tests.support import make_tokenizer, write_rows
 from transformers import BertConfig, BertForSequenceClassification
 
 from limbeck.config.config import load_config
-from limbeck.data.example import hash_text
 from limbeck.errors import BudgetExhausted, ConfigError, DataError, NothingKept
+from limbeck.hashing import hash_text
 from limbeck.inputs.data import read_data
 from limbeck.methods.baldistill.plan import make_plan
 from limbeck.run_folder.status import read_status

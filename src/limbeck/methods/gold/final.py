@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 
-from limbeck.data.example import Example, hash_text
+from limbeck.data.example import Example
+from limbeck.hashing import hash_text
 from limbeck.methods.context import Job
 from limbeck.methods.settings import GoldSettings
 from limbeck.run_folder.folder import StageFolder

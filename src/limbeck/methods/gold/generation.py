@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
-from limbeck.data.example import Example, Rejected, explain_rejects, hash_text
+from limbeck.data.example import Example, Rejected, explain_rejects
 from limbeck.data.overlap import DuplicateGuard, measure_similarity
 from limbeck.errors import NothingKept
+from limbeck.hashing import hash_text
 from limbeck.methods.context import Job
 from limbeck.methods.settings import GoldSettings
 from limbeck.run_folder.folder import StageFolder

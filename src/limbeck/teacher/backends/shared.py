@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from limbeck.data.example import canonical_json
 from limbeck.errors import StorageError
+from limbeck.hashing import canonical_json
 from limbeck.teacher.request import About, Backend, BackendError, Reply, TeacherRequest
 
 _SCHEMA = """

@@ -9,10 +9,10 @@ from __future__ import annotations
 import random
 import re
 
-from limbeck.data.example import hash_text
 from limbeck.data.procedural.problems import DOMAINS, STREAM_LENGTH, SYNTHESIS_OFFSET, Problem, draw_problem
 from limbeck.data.procedural.solutions import Solution
 from limbeck.data.task import Task
+from limbeck.hashing import hash_text
 from limbeck.teacher.request import Backend, BackendError, Reply, TeacherRequest
 from limbeck.teacher.settings import TeacherSettings, TutorSettings
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
-from limbeck.data.task import Settings
 from limbeck.errors import BudgetExhausted, ConfigError
+from limbeck.settings import Settings
 from limbeck.teacher.settings import TeacherSettings
 
 

@@ -22,8 +22,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from limbeck.data.example import canonical_json
 from limbeck.errors import DataError, StorageError
+from limbeck.hashing import canonical_json
 from limbeck.teacher.client.budget import Spend
 from limbeck.teacher.request import BackendError, Reply, TeacherRequest
 

@@ -6,7 +6,7 @@ import math
 import random
 import time
 
-from limbeck.data.example import hash_text
+from limbeck.hashing import hash_text
 from limbeck.teacher.client.concurrency import Gate
 from limbeck.teacher.request import BackendError
 from limbeck.teacher.settings import TeacherSettings

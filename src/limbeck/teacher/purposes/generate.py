@@ -14,9 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from limbeck.data.checks import find_check_fault
-from limbeck.data.example import Example, Provenance, Rejected, hash_text, make_example_id
+from limbeck.data.example import Example, Provenance, Rejected, make_example_id
 from limbeck.data.overlap import DuplicateGuard, LeakGuard, find_ngrams, normalise_question
 from limbeck.data.task import Task
+from limbeck.hashing import hash_text
 from limbeck.teacher.client.teacher import Outcome, Teacher
 from limbeck.teacher.purposes.prompts import AnyTemplate, load_template, render_prompt
 from limbeck.teacher.purposes.replies import find_fault, read_synthesis

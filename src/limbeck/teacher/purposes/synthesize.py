@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from limbeck.data.example import Example, Provenance, Rejected, hash_text, make_example_id
+from limbeck.data.example import Example, Provenance, Rejected, make_example_id
 from limbeck.data.overlap import DuplicateGuard, LeakGuard
 from limbeck.data.task import Task
+from limbeck.hashing import hash_text
 from limbeck.teacher.client.teacher import Outcome, Teacher
 from limbeck.teacher.purposes.prompts import AnyTemplate, load_template, render_prompt
 from limbeck.teacher.purposes.replies import drop_closing, find_contradiction, find_fault, mentions_hint, read_synthesis

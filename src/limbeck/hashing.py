@@ -1,0 +1,16 @@
+"""Canonical JSON and hashes: what ids, ledger keys and byte-equal files rely on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+
+def canonical_json(value: object) -> str:
+    """The one JSON text that hashes and byte-equal files rely on: sorted keys, no spaces, UTF-8 kept."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def hash_text(text: str) -> str:
+    """SHA-256 of the UTF-8 bytes, in hexadecimal (64 characters)."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

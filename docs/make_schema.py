@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from limbeck.config import Config
+from limbeck.config.config import Config
 
 PATH = Path(__file__).parent / "config.schema.json"
 

@@ -13,8 +13,11 @@ from tests.support import ROOT
 PACKAGE = ROOT / "src" / "limbeck"
 ORDER = (
     "errors",
+    "hashing",
     "progress",
     "packaged",
+    "tables",
+    "settings",
     "system",
     "answers",
     "data",
@@ -23,6 +26,7 @@ ORDER = (
     "fake_teacher",
     "student",
     "evaluation",
+    "engines",
     "run_folder",
     "inputs",
     "planner",
@@ -36,7 +40,6 @@ ORDER = (
 """The rooms from the ground up: each imports only those before it. `teacher` and `student` never see each other."""
 # Arrows that still run upward; none may be added.
 TOLERATED = {
-    ("system", "data"),
     ("planner", "config"),
     ("inputs", "config"),
     ("inputs", "methods"),

@@ -8,15 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from limbeck.answers.types import (
-    ANSWERS,
-    compute_token_f1,
-    find_last_boxed,
-    normalise_text,
-    parse_number,
-    resolve_answer_type,
-    split_at_marker,
-)
+from limbeck.answers.answer_type import split_at_marker
+from limbeck.answers.math import find_last_boxed
+from limbeck.answers.numerals import parse_number
+from limbeck.answers.text import compute_token_f1, normalise_text
+from limbeck.answers.types import ANSWERS
 
 MARKER = "The answer is"
 TOPICS = ("earn", "money", "money-fx", "interest", "interest rate", "entailment", "not_entailment")
@@ -645,14 +641,14 @@ def test_only_some_answers_take_several_lines() -> None:
 )
 def test_answer_type_names(name: str, resolved: str) -> None:
     """The data sets' words "letter" and "latex" name the types choice and math."""
-    assert resolve_answer_type(name) == resolved
+    assert ANSWERS.resolve(name) == resolved
 
 
 @pytest.mark.parametrize("name", ["", "numbers", None, 3])
 def test_unknown_answer_type(name: object) -> None:
     """An unknown answer type is an error that lists the known ones."""
     with pytest.raises(ValueError, match="known are number, choice, label, text, math, equation, formulation"):
-        resolve_answer_type(name)
+        ANSWERS.resolve(name)
 
 
 @pytest.mark.parametrize(

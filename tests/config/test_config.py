@@ -62,7 +62,7 @@ def test_the_contracts_example_loads(tmp_path: Path) -> None:
         ("teacher: {tutor: {sliprate: 0.1}}", "unknown key; did you mean 'slip_rate'?"),
         ("budget: {max_examples: many}", "budget.max_examples: "),
         ("budget: {max_examples: 0}", "budget.max_examples: Input should be greater than 0"),
-        ("task: {answer: numbr}", "unknown answer type 'numbr'; known are number, choice"),
+        ("task: {answer: numbr}", "unknown answer type 'numbr'; did you mean 'number'?; known are number, choice"),
         ("task: {fields: [a, b]}", "need a task.template"),
         ("task: {fields: [a], template: '{a} {b}'}", "the template names unknown field(s) ['b']; known are ['a']"),
         ("method: {quota: adaptiv}", "method.quota: Input should be 'none', 'natural', 'uniform', 'adaptive' or 'error'"),

@@ -94,7 +94,7 @@ def test_labels_may_be_a_list() -> None:
 )
 def test_labels_in_a_prompt(labels: dict[str, str], text: str) -> None:
     """Labels are listed on one line, or one a line where any of them has a meaning."""
-    assert Task(labels=labels).describe_labels() == text
+    assert Task(labels=labels).describe_labels("label") == text
 
 
 def test_gold_answer_is_stored_in_one_form() -> None:

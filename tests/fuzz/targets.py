@@ -26,7 +26,7 @@ from limbeck.data.sources import DataSettings, collect_labels, read_examples, re
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError, DataError
 from limbeck.hashing import canonical_json
-from limbeck.system.worker import Worker, WorkerLost
+from limbeck.system.worker import WorkerLost
 from limbeck.teacher.backends.openai_compatible import OpenAIBackend
 from limbeck.teacher.client.teacher import Outcome
 from limbeck.teacher.purposes import prompts
@@ -38,17 +38,15 @@ from limbeck.teacher.request import About, BackendError, Reply, TeacherRequest
 from limbeck.teacher.settings import TeacherSettings
 
 
-class _NoWorker(Worker):
+def _lose_worker(function: str, question: object, timeout_s: float) -> Any:  # noqa: ANN401
     """Formulas are compared by a worker that may take seconds, by design; tests/answers/test_equivalence.py covers it."""
-
-    def ask(self, question: object, timeout_s: float) -> Any:  # noqa: ANN401
-        raise WorkerLost("not asked")
+    raise WorkerLost("not asked")
 
 
 @contextmanager
 def hurry() -> Iterator[None]:
     """While it holds, what is bounded by time only is bounded by less of it."""
-    with patch.object(equivalence, "_WORKER", _NoWorker("none")), patch.object(prompts, "RENDER_TIMEOUT_S", 1.0):
+    with patch.object(equivalence, "run_limited", _lose_worker), patch.object(prompts, "RENDER_TIMEOUT_S", 1.0):
         yield
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
+from limbeck.answers.answer_type import AnswerType, Labels
+from limbeck.answers.number import find_last_number
+
 MAX_CHARS = 400
 MAX_DEPTH = 60
 MAX_OPERATORS = 100
@@ -174,3 +177,10 @@ def _apply(sign: str, left: Fraction, right: Fraction) -> Fraction:
 
 def _count_bits(value: Fraction) -> int:
     return max(value.numerator.bit_length(), value.denominator.bit_length())
+
+
+def _find_last_equation(text: str, labels: Labels) -> str | None:
+    return find_last_expression(text) or read_expression(find_last_number(text, labels) or "")
+
+
+EQUATION = AnswerType(lambda cell, labels: read_expression(cell), _find_last_equation, is_equal_arithmetic)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from limbeck.system.worker import Worker, WorkerLost, serve
+from limbeck.system.worker import WorkerLost, run_limited
 
 VERIFY_TIMEOUT_S = 10.0
 MAX_ANSWER_CHARS = 1_000
@@ -41,24 +41,6 @@ def is_equivalent_math(first: str, second: str) -> bool:
     if not a or not b:
         return False
     try:
-        return bool(_WORKER.ask([first, second], VERIFY_TIMEOUT_S))
+        return bool(run_limited("limbeck.answers.symbolic:is_same_value", [first, second], VERIFY_TIMEOUT_S))
     except WorkerLost:
         return False
-
-
-def _compare(question: list[str]) -> bool:
-    from math_verify import parse, verify  # here, since it loads SymPy (a second) and is seldom needed
-
-    gold, answer = (parse(f"${text}$") for text in reversed(question))
-    return bool(gold and answer and verify(gold, answer))
-
-
-_WORKER = Worker("limbeck.answers.equivalence")
-
-if __name__ == "__main__":
-    import logging
-
-    import math_verify  # noqa: F401 (loaded before the worker says that it is ready)
-
-    logging.disable(logging.CRITICAL)
-    serve(_compare)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
+from limbeck.answers.answer_type import AnswerType
 from limbeck.answers.linear import Linear, SumReader, Unreadable, add, choose_names
 
 MAX_CHARS = 4_000
@@ -208,3 +209,12 @@ def _rename(linear: Linear, choose: Callable[[str], str]) -> Terms:
     for name, value in linear.items():
         total = add(total, {choose(name): value})
     return tuple(sorted(total.items()))
+
+
+FORMULATION = AnswerType(
+    lambda cell, labels: read_formulation(cell),
+    lambda text, labels: find_last_formulation(text),
+    is_equal_formulation,
+    is_multiline=True,
+    has_rouge=True,
+)

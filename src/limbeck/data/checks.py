@@ -7,20 +7,17 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from limbeck.answers.types import normalise_text, parse_number
+from limbeck.answers.numerals import NUMBER_WORDS, parse_number
+from limbeck.answers.text import normalise_text
 
 if TYPE_CHECKING:
     from limbeck.data.task import Task
 
 
-_ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()
 _TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _SCALES = {"hundred": 100, "thousand": 1000}
 _NUMBER_WORDS = {
-    **{word: value for value, word in enumerate(_ONES)},
+    **NUMBER_WORDS,
     **{word: 20 + 10 * place for place, word in enumerate(_TENS)},
     **_SCALES,
     "dozen": 12,

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from datasketch import MinHash, MinHashLSH
 
+from limbeck.answers.types import ANSWERS
 from limbeck.data.example import Example
 from limbeck.data.vectors import COSINE_DIGITS, Vectors
 
@@ -141,7 +142,7 @@ class DuplicateGuard:
         if text in self._exact:
             return "duplicate", self._exact[text]
         shingles, numbers = _shingles(text), re.findall(r"\d+", text)
-        has_numbers = answer_type in ("number", "math")
+        has_numbers = ANSWERS[answer_type].is_numeric
         for key in sorted(self._near.query(_minhash(shingles))):
             known = self._known[key]
             if has_numbers and numbers != known.numbers:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 
-from limbeck.answers.types import ANSWERS, resolve_answer_type
+from limbeck.answers.types import ANSWERS
 from limbeck.data.conversation import CONVERSATIONS, flatten_conversation
 from limbeck.data.example import Example, make_example_id
 from limbeck.data.files import Rows, update_digest
@@ -132,7 +132,7 @@ def collect_labels(task: Task, settings: DataSettings, wanted: str = "train") ->
         ConfigError: there is no such data to collect them from.
         DataError: as `read_examples`.
     """
-    if task.answer != "label" or task.labels:
+    if not task.has_label_answers or task.labels:
         return task
     source = getattr(settings, wanted)
     if source is None:
@@ -140,7 +140,7 @@ def collect_labels(task: Task, settings: DataSettings, wanted: str = "train") ->
     names = set()
     for place, row in _read_kept_rows(source, task, settings, wanted):
         _, said = _read_fields(row, task, settings, place)
-        names.add(_read_answer(row, said, task, settings, "label", place)[0])
+        names.add(_read_answer(row, said, task, settings, task.answer, place)[0])
     return task.model_copy(update={"labels": dict.fromkeys(sorted(names), "")})
 
 
@@ -206,7 +206,7 @@ def _row_to_example(row: dict[str, Any], task: Task, settings: DataSettings, pla
 
 def _read_answer_type(row: dict[str, Any], task: Task, settings: DataSettings, place: str) -> str:
     try:
-        return str(resolve_answer_type(_peek(row, _column(row, settings, "answer_type")) or task.answer))
+        return ANSWERS.resolve(_peek(row, _column(row, settings, "answer_type")) or task.answer)
     except ValueError as error:
         raise DataError(f"{place}: {error}") from error
 

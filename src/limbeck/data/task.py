@@ -8,10 +8,12 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from limbeck.answers.types import ANSWERS, resolve_answer_type, split_at_marker
+from limbeck.answers.answer_type import split_at_marker
+from limbeck.answers.types import ANSWERS
 from limbeck.data.example import Example
 from limbeck.errors import DataError
 from limbeck.settings import Settings
+from limbeck.tables import OneOf
 
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_ -]*)\}")
 
@@ -59,7 +61,7 @@ class Task(Settings):
     """
 
     instruction: str = "Solve the problem."
-    answer: Annotated[str, BeforeValidator(resolve_answer_type)] = "text"
+    answer: Annotated[str, OneOf(ANSWERS)] = "text"
     labels: Annotated[dict[str, str], BeforeValidator(_as_label_meanings)] = Field(default_factory=dict)
     fields: tuple[str, ...] = ("question",)
     template: str | None = None
@@ -99,9 +101,18 @@ class Task(Settings):
         }
         return {name: values for name, values in found.items() if values}
 
-    def describe_labels(self) -> str:
-        """The labels as a line for a prompt, or an empty text where the task has none."""
-        if not self.labels:
+    @property
+    def has_label_answers(self) -> bool:
+        """Whether an answer is one of the task's labels."""
+        return ANSWERS[self.answer].is_label
+
+    def list_labels(self, answer_type: str) -> tuple[str, ...]:
+        """The answers that a row may have, if they are labels; else nothing."""
+        return tuple(self.labels) if ANSWERS[answer_type].is_label else ()
+
+    def describe_labels(self, answer_type: str) -> str:
+        """The labels as a line for a prompt; an empty text if the task has none, or if the row's answer is no label."""
+        if not self.list_labels(answer_type):
             return ""
         if any(self.labels.values()):
             return "\n".join(f"- {name}: {meaning}" if meaning else f"- {name}" for name, meaning in self.labels.items())
@@ -125,7 +136,8 @@ class Task(Settings):
         if split is not None and (is_solution or answer is None):
             steps, answer = split[0].strip(), read(split[1], tuple(self.labels))
         if answer is None:
-            known = f" (one of: {', '.join(self.labels)})" if self.labels and answer_type == "label" else ""
+            labels = self.list_labels(answer_type)
+            known = f" (one of: {', '.join(labels)})" if labels else ""
             raise DataError(f"answer {text!r:.200} is not a {answer_type}{known}")
         return answer, steps or None
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from limbeck.answers.types import compute_token_f1
+from limbeck.answers.types import ANSWERS
 from limbeck.data.example import Example
 from limbeck.data.task import Task
 from limbeck.evaluation.metrics import Prediction
-from limbeck.evaluation.rouge import ROUGE_TYPES, compute_rouge_l
+from limbeck.evaluation.rouge import compute_rouge_l
 from limbeck.evaluation.settings import EvaluationSettings
 from limbeck.progress import silent
 from limbeck.student.encode import Encoder
@@ -67,7 +67,7 @@ def make_prediction(task: Task, example: Example, answer: str | None, text: str,
         text: all that was written.
         is_truncated: whether a limit ended it.
     """
-    is_formed = example.answer_type in ROUGE_TYPES
+    kind = ANSWERS[example.answer_type]
     return Prediction(
         id=example.id,
         domain=example.domain,
@@ -75,8 +75,8 @@ def make_prediction(task: Task, example: Example, answer: str | None, text: str,
         answer_type=example.answer_type,
         prediction=answer,
         is_correct=task.is_correct(answer, example),
-        f1=compute_token_f1(answer, example.answer) if example.answer_type == "text" else None,
+        f1=None if kind.measure_f1 is None else kind.measure_f1(answer, example.answer),
         text=text,
         is_truncated=is_truncated,
-        rouge_l=compute_rouge_l(text if answer is None else answer, example.answer) if is_formed else None,
+        rouge_l=compute_rouge_l(text if answer is None else answer, example.answer) if kind.has_rouge else None,
     )

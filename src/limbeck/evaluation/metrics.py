@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from limbeck.answers.types import ANSWERS
 from limbeck.data.example import Example
 from limbeck.hashing import hash_text
 
@@ -170,7 +171,7 @@ def compute_metrics(predictions: Sequence[Prediction], tail: AbstractSet[str], *
             for domain, entry in summary.pop("domains").items():
                 metrics["domains"][domain].update({key: entry[key] for key in (name, f"{name}_ci95")})
             metrics.update(summary)
-    labelled = [row for row in predictions if row.answer_type == "label"]
+    labelled = [row for row in predictions if ANSWERS[row.answer_type].is_label]
     if labelled and "f1_micro" not in metrics:  # a test set of both would have two meanings of one name; it keeps the text's
         metrics.update(_label_f1_with_intervals(labelled, seed))
     return metrics

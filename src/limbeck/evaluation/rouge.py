@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-ROUGE_TYPES = ("text", "formulation")  # answers of several words, which can be right in part
-
 
 def compute_rouge_l(prediction: str | None, gold: str) -> float:
     """The F-measure of the longest common subsequence of words, 0 to 1, higher = closer; no stemmer.

@@ -186,7 +186,7 @@ def plan_answers(
     template = load_template("answer", estimator.config.teacher.templates.get("answer"))
     prompts = [[{"role": "user", "content": write_answer_prompt(template, data.task, example)}] for example in shown]
     guess = estimator.guess_reply([data.task.answer_prefix + example.answer for example in shown])
-    if data.task.answer == "label":
+    if data.task.has_label_answers:
         guess = LABEL_REPLY
     prompt, reply = estimator.foresee_prompt(purpose, prompts), estimator.foresee_reply(purpose, domain, guess)
     return estimator.plan(stage, domain, purpose, tries, prompt, reply)
@@ -203,7 +203,9 @@ def measure_question(config: Config, data: RunData) -> float:
     if config.student.kind == "classifier":
         return sum(estimate_tokens(e.question) for e in sample) / len(sample)
     prompt = sum(estimate_tokens(e.question + data.task.instruction) for e in sample) / len(sample) + CHAT_TOKENS
-    return prompt + (estimate_tokens(data.task.describe_labels()) if data.task.labels and config.student.lists_labels else 0)
+    return prompt + (
+        estimate_tokens(data.task.describe_labels(data.task.answer)) if config.student.lists_labels and data.task.labels else 0
+    )
 
 
 def count_measured(config: Config, rows: Sequence[Example]) -> int:

@@ -21,7 +21,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, models, pre_tokenizers
 from limbeck.errors import ConfigError
 from limbeck.planner.gguf import read_header
 from limbeck.teacher.backends.embedded import find_gguf
-from limbeck.teacher.purposes.prompts import FAULTS
+from limbeck.teacher.purposes.render import FAULTS
 from limbeck.teacher.request import estimate_tokens
 from limbeck.teacher.settings import TeacherSettings
 

@@ -96,7 +96,7 @@ class Encoder:
 
     def make_messages(self, question: str, answer_type: str) -> list[dict[str, str]]:
         """The conversation before the completion."""
-        labels = self.task.describe_labels() if answer_type == "label" and self.lists_labels else ""
+        labels = self.task.describe_labels(answer_type) if self.lists_labels else ""
         parts = [self.task.instruction, f"Possible answers:\n{labels}" if labels else "", question]
         content = "\n\n".join(part for part in parts if part) + (f"\n{THINK}" if self.has_rationale else "")
         messages = [{"role": "user", "content": content}]

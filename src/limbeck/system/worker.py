@@ -1,114 +1,170 @@
-"""A process for work on text that nobody vouches for: it may hang, grow without end or die, and harms nobody.
+"""Runs untrusted parsing in a subprocess with time and memory limits.
 
-Questions and answers are lines of JSON, so that what comes back is data and never code, however the work went wrong.
+Questions and answers are lines of JSON, so what comes back is data and never code.
 """
 
 from __future__ import annotations
 
 import atexit
+import importlib
 import json
-import os
-import resource
-import select
+import queue
 import signal
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import Callable
-from typing import Any
+from typing import IO, Any
 
 from limbeck.errors import ConfigError
 
+try:
+    import resource
+except ImportError:  # Windows has no resource limits; there the time-out alone bounds a worker
+    resource = None  # type: ignore[assignment]
+
 START_TIMEOUT_S = 60.0
 CPU_LIMIT_S = 60
-"""Processor time after which a worker ends by itself, since whoever asked may be gone."""
+"""Processor time after which a worker ends itself: its parent may be gone by then."""
 MAX_BYTES = 2 * 2**30
-_CHUNK = 65_536
 
 
 class WorkerLost(Exception):
-    """The worker gave no answer in time, or died; the next question starts another one."""
+    """The worker gave no answer in time, or died."""
 
 
 class Worker:
-    """The process of one module that calls `serve`; it starts at the first question and again after it was lost."""
+    """A subprocess that calls functions of limbeck by name. It starts with the first question, and again after it was lost."""
 
-    def __init__(self, module: str) -> None:
-        self._module = module
+    def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+        self._answers: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._loaded: set[str] = set()
+        self._lock = threading.Lock()
         atexit.register(self.stop)
 
-    def ask(self, question: object, timeout_s: float) -> Any:  # noqa: ANN401 (whatever the module answers)
-        """The answer to a question, both JSON values.
+    def ask(self, function: str, question: object, timeout_s: float) -> Any:  # noqa: ANN401 (whatever the function returns)
+        """The value of a function for a question, both JSON values.
+
+        Args:
+            function: ``module:name``; its module is imported in the subprocess, before the time starts.
+            question: the one argument.
+            timeout_s: seconds the function may take.
 
         Raises:
-            WorkerLost: no answer within `timeout_s` seconds; or none at all, where the question took too much memory.
-            ConfigError: the worker can't be started.
+            WorkerLost: no answer within `timeout_s` seconds, or the subprocess died, for example for lack of memory.
+            ConfigError: the subprocess can't be started.
         """
-        process = self._start()
-        try:
-            return self._exchange(process, json.dumps(question).encode() + b"\n", timeout_s)
-        except (WorkerLost, BrokenPipeError) as error:
-            self.stop()
-            raise WorkerLost(str(error)) from error
-        except BaseException:
-            self.stop()  # else the next question would get the answer to this one
-            raise
+        with self._lock:
+            try:
+                process = self._start(function)
+                return self._exchange(process, [function, question], timeout_s)
+            except (WorkerLost, BrokenPipeError) as error:
+                self.stop()
+                raise WorkerLost(str(error)) from error
+            except BaseException:
+                self.stop()  # otherwise the next question would get the answer to this one
+                raise
 
     def stop(self) -> None:
-        """Kill the process, if there is one."""
+        """Kill the subprocess, if there is one."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             for pipe in (self._process.stdin, self._process.stdout):
                 if pipe is not None:
                     pipe.close()
-        self._process = None
+        self._process, self._loaded = None, set()
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self, function: str) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
             self.stop()
-            # -P: a file in the working folder must not take the place of a library's.
-            self._process = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-P", "-m", self._module],
+            # -P: a file in the working folder must not take the place of a library.
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "limbeck.system.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
             )
+            self._answers = queue.SimpleQueue()
+            threading.Thread(target=_collect, args=(self._process.stdout, self._answers), daemon=True).start()
+        if function not in self._loaded:
             try:
-                self._exchange(self._process, b"", START_TIMEOUT_S)
+                self._exchange(self._process, [function], START_TIMEOUT_S)
             except (WorkerLost, BrokenPipeError) as error:
                 self.stop()
                 raise ConfigError(
-                    f"the process of {self._module} did not start within {START_TIMEOUT_S:g} s; is limbeck installed whole?"
+                    f"the subprocess for {function} did not start within {START_TIMEOUT_S:g} s; is limbeck fully installed?"
                 ) from error
+            self._loaded.add(function)
         return self._process
 
-    @staticmethod
-    def _exchange(process: subprocess.Popen[bytes], line: bytes, timeout_s: float) -> Any:  # noqa: ANN401
-        assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 (pipes, by `_start`)
-        process.stdin.write(line)
+    def _exchange(self, process: subprocess.Popen[bytes], message: object, timeout_s: float) -> Any:  # noqa: ANN401
+        assert process.stdin is not None  # noqa: S101 (a pipe, by `_start`)
+        process.stdin.write(json.dumps(message).encode() + b"\n")
         process.stdin.flush()
-        end, chunks = time.monotonic() + timeout_s, [b""]
-        while not chunks[-1].endswith(b"\n"):
-            left_s = end - time.monotonic()
-            if left_s <= 0 or not select.select([process.stdout], [], [], left_s)[0]:
-                raise WorkerLost(f"no answer within {timeout_s:g} s")
-            chunks.append(os.read(process.stdout.fileno(), _CHUNK))
-            if not chunks[-1]:
-                raise WorkerLost("it took too much memory, or time")
-        return json.loads(b"".join(chunks))
+        try:
+            line = self._answers.get(timeout=timeout_s)
+        except queue.Empty:
+            raise WorkerLost(f"no answer within {timeout_s:g} s") from None
+        if not line:
+            raise WorkerLost("it took too much memory, or time")
+        return json.loads(line)
 
 
-def serve(answer: Callable[[Any], object]) -> None:
-    """Answer the questions of standard input until it ends; what a module that a `Worker` runs does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever asks
-    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
-    resource.setrlimit(resource.RLIMIT_DATA, (MAX_BYTES if hard == resource.RLIM_INFINITY else min(MAX_BYTES, hard), hard))
+def _collect(stream: IO[bytes], answers: queue.SimpleQueue[bytes]) -> None:
+    """Pass on the lines of a stream, and an empty one at its end. Runs in a thread: pipes have no time-outs on Windows."""
+    try:
+        for line in stream:
+            answers.put(line)
+    except ValueError:  # closed by `stop`
+        pass
+    answers.put(b"")
+
+
+_WORKER = Worker()
+
+
+def run_limited(function: str, question: object, timeout_s: float) -> Any:  # noqa: ANN401
+    """`Worker.ask` of this process's worker.
+
+    Raises:
+        WorkerLost, ConfigError: as `Worker.ask`.
+    """
+    return _WORKER.ask(function, question, timeout_s)
+
+
+def _load(function: str) -> Callable[[Any], object]:
+    module, _, name = function.partition(":")
+    found: Callable[[Any], object] = getattr(importlib.import_module(module), name)
+    return found
+
+
+def serve() -> None:
+    """Answer the questions on standard input until it ends. Runs in the subprocess."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
+    if resource is not None:
+        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        resource.setrlimit(resource.RLIMIT_DATA, (MAX_BYTES if hard == resource.RLIM_INFINITY else min(MAX_BYTES, hard), hard))
     out, sys.stdout = sys.stdout, sys.stderr  # what a library prints is no answer
-    print("true", file=out, flush=True)
     for line in sys.stdin:
-        signal.setitimer(signal.ITIMER_PROF, CPU_LIMIT_S)  # ends the process, in whatever code it is
-        text = json.dumps(answer(json.loads(line)))
-        signal.setitimer(signal.ITIMER_PROF, 0)
+        function, *question = json.loads(line)
+        answer: object = None
+        if not question:
+            _load(function)
+        else:
+            _limit_cpu(CPU_LIMIT_S)
+            answer = _load(function)(question[0])
+        text = json.dumps(answer)
+        _limit_cpu(0)
         print(text, file=out, flush=True)
+
+
+def _limit_cpu(seconds: float) -> None:
+    """End the process after so much processor time, whatever code it is in; 0 takes the limit back."""
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+
+
+if __name__ == "__main__":
+    serve()

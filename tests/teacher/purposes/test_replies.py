@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support import DATA, make_example
 
-from limbeck.answers.types import resolve_answer_type
+from limbeck.answers.types import ANSWERS
 from limbeck.data.example import Example, Rejected
 from limbeck.data.overlap import DuplicateGuard, LeakGuard
 from limbeck.data.task import Task
@@ -245,7 +245,7 @@ def read_recorded(name: str) -> list[dict[str, str]]:
 def judge_recorded(rows: list[dict[str, str]], task: Task, rationale: str, *, is_hinted: bool) -> Counter[str]:
     reasons: Counter[str] = Counter()
     for row in rows:
-        answer_type = str(resolve_answer_type(row.get("answer_type") or task.answer))
+        answer_type = ANSWERS.resolve(row.get("answer_type") or task.answer)
         example = make_example(row["question"], task.read_gold(row["answer"], answer_type)[0], answer_type=answer_type)
         request = TeacherRequest("m", (), {"max_tokens": 9}, About("annotate", 0, "d", (example,)))
         reply = Reply(f"{row[rationale]}\nThe answer is: {row.get('teacher_answer', '')}", "m")

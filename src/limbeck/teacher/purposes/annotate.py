@@ -84,7 +84,7 @@ def write_prompt(template: AnyTemplate, task: Task, example: Example, *, is_hint
         template,
         "annotate",
         instruction=task.instruction,
-        labels=task.describe_labels() if example.answer_type == "label" else "",
+        labels=task.describe_labels(example.answer_type),
         question=example.question,
         answer=example.answer if is_hinted else None,
         answer_prefix=task.answer_prefix,

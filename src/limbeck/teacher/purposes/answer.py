@@ -69,7 +69,7 @@ def write_answer_prompt(template: AnyTemplate, task: Task, example: Example) -> 
         template,
         "answer",
         instruction=task.instruction,
-        labels=task.describe_labels() if example.answer_type == "label" else "",
+        labels=task.describe_labels(example.answer_type),
         names=list(task.labels),
         question=example.question,
         answer_prefix=task.answer_prefix,

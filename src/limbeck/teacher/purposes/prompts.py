@@ -13,32 +13,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import StrictUndefined, Template, TemplateError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import Template, TemplateError
 
 from limbeck.errors import ConfigError
-from limbeck.system.worker import Worker, WorkerLost, serve
+from limbeck.system.worker import WorkerLost, run_limited
+from limbeck.teacher.purposes.render import ENVIRONMENT, MAX_PROMPT_CHARS
 
 RENDER_TIMEOUT_S = 10.0
-MAX_PROMPT_CHARS = 1_000_000
-"""Of a template's file, and of what it makes."""
-
-_ENVIRONMENT = ImmutableSandboxedEnvironment(
-    undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=False
-)
-# What a template's own expressions may raise: 1 / 0, 1 + "a", "%d"|format("x"), a macro that calls itself.
-FAULTS = (
-    TemplateError,
-    ArithmeticError,
-    LookupError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    RuntimeError,
-    SyntaxError,
-    MemoryError,
-    AssertionError,
-)
 
 
 class UserTemplate:
@@ -63,7 +44,7 @@ class UserTemplate:
     def _ask(self, values: Mapping[str, Any] | None) -> str:
         place = f"teacher.templates.{self._name}: {self._path}"
         try:
-            said = _WORKER.ask([self._text, values], RENDER_TIMEOUT_S)
+            said = run_limited("limbeck.teacher.purposes.render:render", [self._text, values], RENDER_TIMEOUT_S)
         except WorkerLost as error:
             raise ConfigError(
                 f"{place}: the template gave no text ({error}); a prompt has {RENDER_TIMEOUT_S:g} s and {MAX_PROMPT_CHARS:,} "
@@ -87,7 +68,7 @@ def load_template(name: str, path: Path | None = None) -> AnyTemplate:
         ConfigError: the file can't be read, or is no Jinja template; the message names the file and line.
     """
     if path is None:
-        return _ENVIRONMENT.from_string((files("limbeck.teacher.purposes") / "templates" / f"{name}.jinja").read_text("utf-8"))
+        return ENVIRONMENT.from_string((files("limbeck.teacher.purposes") / "templates" / f"{name}.jinja").read_text("utf-8"))
     try:
         with path.open(encoding="utf-8") as file:
             text = file.read(MAX_PROMPT_CHARS + 1)
@@ -114,32 +95,3 @@ def _to_plain(value: object) -> Any:  # noqa: ANN401 (a JSON value)
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     return [_to_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-
-_compile = lru_cache(maxsize=16)(_ENVIRONMENT.from_string)
-
-
-def _render(question: list[Any]) -> dict[str, Any]:
-    text, values = question
-    try:
-        template = _compile(text)
-        if values is None:
-            return {"text": ""}
-        parts, size = [], 0
-        for part in template.generate(**values):
-            parts.append(part)
-            size += len(part)
-            if size > MAX_PROMPT_CHARS:
-                raise ValueError(f"the prompt has more than {MAX_PROMPT_CHARS:,} characters")
-        made = "".join(parts)
-        made.encode("utf-8")  # "\ud800" is half of a character
-    except FAULTS as error:
-        line = getattr(error, "lineno", None)
-        return {"fault": f"{type(error).__name__}: {error}"[:500].encode("utf-8", "replace").decode(), "line": line}
-    return {"text": made}
-
-
-_WORKER = Worker("limbeck.teacher.purposes.prompts")
-
-if __name__ == "__main__":
-    serve(_render)

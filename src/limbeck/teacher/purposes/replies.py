@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from limbeck.answers.types import ANSWERS, normalise_text, split_at_marker
+from limbeck.answers.answer_type import split_at_marker
+from limbeck.answers.types import ANSWERS
 from limbeck.data.task import Task
 from limbeck.teacher.request import Reply, TeacherRequest
 
@@ -98,7 +99,7 @@ def split_rationale(text: str, task: Task, answer_type: str) -> str | None:
     if split is None:
         return None
     line = ANSWERS[answer_type].cut_answer(split[1])
-    is_plain = answer_type == "text" or ANSWERS[answer_type].read_clause(line, tuple(task.labels)) is not None
+    is_plain = ANSWERS[answer_type].is_free_text or ANSWERS[answer_type].read_clause(line, tuple(task.labels)) is not None
     return _drop_lead_in(split[0]) if is_plain or not line else text.strip()
 
 
@@ -114,9 +115,7 @@ def find_contradiction(rationale: str, answer: str, task: Task, answer_type: str
     own = ANSWERS[answer_type].read_clause(closing[1], tuple(task.labels))
     if own is None or ANSWERS[answer_type].equal(own, answer):
         return None
-    if answer_type == "text" and set(normalise_text(own).split()) & set(normalise_text(answer).split()):
-        return None
-    return own
+    return None if ANSWERS[answer_type].may_agree(own, answer) else own
 
 
 def drop_closing(rationale: str, answer: str, task: Task, answer_type: str) -> str:

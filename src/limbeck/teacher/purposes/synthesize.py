@@ -98,7 +98,7 @@ def write_prompt(
         template,
         "synthesize",
         instruction=task.instruction,
-        labels=task.describe_labels() if shown[0].answer_type == "label" else "",
+        labels=task.describe_labels(shown[0].answer_type),
         domain=domain,
         seeds=shown,
         fields=task.fields,
@@ -111,7 +111,8 @@ def write_prompt(
 def make_schema(task: Task, answer_type: str) -> dict[str, Any]:
     """The JSON schema of a new example: the task's fields, the rationale, and the answer last, after its reasons."""
     text = {"type": "string"}
-    answer = {**text, "enum": list(task.labels)} if answer_type == "label" and task.labels else text
+    labels = task.list_labels(answer_type)
+    answer = {**text, "enum": list(labels)} if labels else text
     properties = {**dict.fromkeys(task.fields, text), "rationale": text, "answer": answer}
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 

@@ -1,0 +1,86 @@
+"""What an answer type is: how its answers are found in a text, read and compared."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+Labels = Sequence[str]
+
+
+_CLAUSE_END = re.compile(r"[.;,]?(?:(?<!\s)\s+(?=\()|(?<=[.;,])\s+)|(?<!\s)\s+(?=because\b|since\b)")  # where a clause may end
+
+
+@dataclass(frozen=True)
+class AnswerType:
+    """How answers of one type are read and compared, and whatever else other rooms need to know about the type.
+
+    Attributes:
+        read: ``(cell, labels) -> canonical answer``; None if the cell holds no answer.
+        find_last: ``(text, labels) -> canonical answer``: the last thing in a text that looks like one, or None.
+        equal: whether two canonical answers are the same.
+        is_ambiguous: whether a line names several answers and so gives none.
+        may_agree: whether two answers that are not equal may still mean the same, such as two sentences that share a word.
+        find_other_result: ``(rationale, answer) -> how the last result of the rationale differs from the answer``; None if it
+            does not, or if it can't be told.
+        measure_f1: token F1 of a prediction and a gold answer, 0 to 1; None if the type has no such measure.
+        has_rouge: whether ROUGE-L is measured: answers of several words, which can be partly right.
+        is_multiline: whether an answer may take several lines; then only the whole text counts, never its beginning.
+        is_label: whether answers are the task's labels; prompts then list them, and F1 is measured by label.
+        is_numeric: whether numbers tell questions apart, so that two questions that differ in numbers alone are different.
+        is_free_text: whether any text is an answer.
+    """
+
+    read: Callable[[str, Labels], str | None]
+    find_last: Callable[[str, Labels], str | None]
+    equal: Callable[[str, str], bool]
+    is_ambiguous: Callable[[str], bool] = lambda line: False
+    may_agree: Callable[[str, str], bool] = lambda first, second: False
+    find_other_result: Callable[[str, str], str | None] = lambda rationale, answer: None
+    measure_f1: Callable[[str | None, str], float] | None = None
+    has_rouge: bool = False
+    is_multiline: bool = False
+    is_label: bool = False
+    is_numeric: bool = False
+    is_free_text: bool = False
+
+    def extract(self, text: str, labels: Labels, marker: str) -> str | None:
+        """The answer after the last `marker`, or without a marker the last answer in the text, or None.
+
+        The line after the marker counts first as a whole, then for the answer it begins or ends with.
+        """
+        split = split_at_marker(text, marker)
+        if split is None:
+            return self.find_last(text, labels)
+        line = self.cut_answer(split[1])
+        if self.is_ambiguous(line):
+            return None
+        return self.read_clause(line, labels) or self.find_last(line, labels)
+
+    def cut_answer(self, after: str) -> str:
+        """Of what stands after a marker the part that states the answer: a line, or all where answers take several."""
+        return after.strip() if self.is_multiline else after.strip().split("\n", 1)[0].strip()
+
+    def read_clause(self, line: str, labels: Labels) -> str | None:
+        """The answer that a line is, or begins with up to a clause's end; None where it says something else."""
+        if self.is_multiline:
+            return self.read(line, labels)
+        begin = _CLAUSE_END.split(line.strip("*` "), maxsplit=1)[0]
+        return self.read(line, labels) or self.read(begin, labels)
+
+
+def split_at_marker(text: str, marker: str) -> tuple[str, str] | None:
+    """What stands before and after the last occurrence of the marker (case ignored, an optional colon skipped), or None.
+
+    The marker is found as whole words. One that is a single word ("Answer") must begin its line or have its colon, since
+    it may be any word of a sentence.
+    """
+    if not marker:
+        return None
+    words = ("(?<!\\w)" if marker[0].isalnum() else "") + re.escape(marker) + (r"(?!\w)" if marker[-1].isalnum() else "")
+    pattern = words + r"\s*:?"
+    if " " not in marker and marker[-1].isalnum():
+        pattern = rf"(?:^(?:[^\w\n]{{0,8}}){words}\s*:?|{words}\s*:)"
+    matches = list(re.finditer(pattern, text, re.IGNORECASE | re.MULTILINE))
+    return (text[: matches[-1].start()], text[matches[-1].end() :]) if matches else None

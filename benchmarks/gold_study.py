@@ -408,7 +408,7 @@ symmetric one, and the last epoch is kept, so the study is about which data is g
 Problems have two animals each. The domain as shipped has problems of one as well, 148 of them and half of all draws; a teacher
 that is asked for what is unlike the rest repeats those until they are used up, which would be a study of repeats.
 
-## Gate
+## AdaptiveLimiter
 
 A study can resolve something only where the student does not know the domain and can learn it. Untouched it gets
 {untouched:.1%} (at most {most:.0%} is wanted); after {natural_size} natural problems with true answers {natural:.1%} (at least

@@ -183,7 +183,7 @@ weights, ten epochs, fresh in each stage. The test set has {per_domain} problems
 the same. {count} seeds; ± is half of the 95% interval of the mean over seeds (Student's t). The intervals say what another seed
 of the run would change on these test problems, not what other problems would.
 
-## Gate
+## AdaptiveLimiter
 
 Untouched the student has a macro accuracy of {untouched:.1%} (at most 10% is wanted); after {epochs} epochs on {full_examples}
 balanced problems with solutions free of errors {full:.1%} (at least 60% is wanted). The gate is {passed}. By domain, %:

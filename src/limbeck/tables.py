@@ -60,8 +60,7 @@ class Table(Mapping[str, T], Generic[T]):
             except (ImportError, AttributeError) as error:
                 raise ConfigError(f"{name!r} of limbeck.{self.name} can't be loaded from {point.value}: {error}") from error
         elif isinstance(entry, str):
-            module, _, attribute = entry.partition(":")
-            entry = self._own[name] = cast("T", getattr(importlib.import_module(module), attribute))
+            entry = self._own[name] = cast("T", load_attribute(entry))
         return entry
 
     def __iter__(self) -> Iterator[str]:
@@ -88,6 +87,12 @@ class Table(Mapping[str, T], Generic[T]):
             return wanted
         known = [*extra, *self]
         raise ValueError(f"unknown {self.what} {str(name)!r:.80}{suggest(wanted, known)}; known are {', '.join(known)}")
+
+
+def load_attribute(source: str) -> Any:  # noqa: ANN401 (whatever it names)
+    """What ``module:name`` names; the module is imported."""
+    module, _, name = source.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 class OneOf:

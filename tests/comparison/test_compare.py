@@ -25,7 +25,6 @@ from limbeck.comparison.runs import ArmRun
 from limbeck.config.config import load_config
 from limbeck.errors import ConfigError
 from limbeck.inputs.data import read_data
-from limbeck.methods.context import Job
 from limbeck.reports.comparison import write_markdown
 from limbeck.run_folder.folder import RunFolder
 from limbeck.run_folder.status import read_status

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from limbeck.evaluation.metrics import (
     Prediction,
     aggregate,
-    choose_rows,
     compute_gain,
     compute_label_f1,
     compute_metrics,
@@ -23,6 +22,7 @@ from limbeck.evaluation.metrics import (
     summarize_values,
 )
 from limbeck.evaluation.rouge import compute_rouge_l
+from limbeck.selection.subset import choose_rows
 
 # By hand: a has 2 of 4 right, b 1 of 1, c 1 of 5.
 VALUES = np.array([1, 1, 0, 0, 1, 0, 0, 0, 1, 0], dtype=float)

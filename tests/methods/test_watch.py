@@ -19,7 +19,7 @@ from limbeck.data.vectors import Vectors
 from limbeck.errors import ConfigError
 from limbeck.inputs.data import prepare
 from limbeck.methods import watch as quality
-from limbeck.methods.settings import BalDistillSettings
+from limbeck.methods.baldistill.settings import BalDistillSettings
 from limbeck.reports.terminal import print_status
 from limbeck.run_folder.status import read_status
 from limbeck.runner.run import RunResult, run

@@ -13,8 +13,10 @@ from limbeck.config.config import Config, load_config
 from limbeck.errors import DataError
 from limbeck.inputs.data import read_data
 from limbeck.methods.baldistill.plan import make_plan
-from limbeck.planner.history import Learned, Range, find_quantile, learn, learn_if_there, measure, measure_share
+from limbeck.planner.history import Learned, learn, learn_if_there
+from limbeck.planner.ranges import find_quantile, measure, measure_share
 from limbeck.planner.tokens import TokenCounter
+from limbeck.run_folder.plan import Range
 from limbeck.teacher.backends.scripted import ScriptedBackend
 from limbeck.teacher.client import teacher as teacher_module
 from limbeck.teacher.client.budget import Budget, BudgetSettings

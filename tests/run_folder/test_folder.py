@@ -16,7 +16,8 @@ import pytest
 
 from limbeck.data.example import Example
 from limbeck.errors import ConfigError, DataError, StorageError
-from limbeck.run_folder.folder import RunFolder, StageFolder
+from limbeck.run_folder.folder import RunFolder
+from limbeck.run_folder.stage import StageFolder
 from limbeck.system.files import read_json, read_json_lines, read_records, write_folder, write_json, write_jsonl, write_text
 from limbeck.teacher.client.budget import Spend
 from limbeck.teacher.client.ledger import Ledger

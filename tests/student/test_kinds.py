@@ -26,8 +26,9 @@ from limbeck.student.forward import compute_token_scores
 from limbeck.student.generate import generate
 from limbeck.student.ifd import score_by_ifd
 from limbeck.student.model import Student, load_student, read_card, save_student
-from limbeck.student.scores import SCORES, score_by_padded_energy
+from limbeck.student.scores import score_by_padded_energy
 from limbeck.student.settings import LoraSettings, StudentSettings, TrainingSettings
+from limbeck.student.tables import SCORES
 
 LABELS = ("negative", "neutral", "positive")
 REVIEWS = Task(answer="label", labels=list(LABELS), instruction="Is the review positive?")

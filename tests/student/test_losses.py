@@ -9,8 +9,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limbeck.student.losses import LOSSES, make_symmetric_cross_entropy
+from limbeck.student.losses import make_symmetric_cross_entropy
 from limbeck.student.settings import TrainingSettings
+from limbeck.student.tables import LOSSES
 
 # Two tokens over three classes with probabilities (1/2, 1/4, 1/4) and (1/8, 1/8, 3/4).
 LOGITS = torch.tensor([[0.5, 0.25, 0.25], [0.125, 0.125, 0.75]], dtype=torch.float64).log()

@@ -17,14 +17,14 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError
-from limbeck.student.context_length import check_places, find_places
+from limbeck.student.context_length import check_context_length, find_context_length
 from limbeck.student.encode import Encoded, Encoder
 from limbeck.student.forward import compute_token_scores, score_logits
 from limbeck.student.generate import cut_batches, generate
 from limbeck.student.ifd import score_by_ifd
 from limbeck.student.model import Student, load_student
-from limbeck.student.scores import SCORES
 from limbeck.student.settings import StudentSettings
+from limbeck.student.tables import SCORES
 
 TASK = Task(answer="number")
 QUESTIONS = ["1 + 1", "Calculate 12 + 7, and then take away 3 of it.", "7", "What is the sum of 4 and 5?", "2 - 9 + 44"]
@@ -71,17 +71,17 @@ def test_generation_equals_the_reference(tiny: Student, order: list[int], batch_
 
 def test_learned_positions_end_the_output(gpt2: Student) -> None:
     """A student with sixteen learned positions writes no further, says so, and writes nothing to a longer prompt."""
-    assert find_places(gpt2) == 16
+    assert find_context_length(gpt2) == 16
     prompts = [list(range(1, 11)), list(range(1, 15)), list(range(1, 17)), list(range(1, 40))]
     outputs = generate(gpt2, prompts, stop_ids=frozenset(), max_new_tokens=4)
     assert [len(output.ids) for output in outputs] == [4, 2, 0, 0]
     assert all(output.is_truncated for output in outputs)
     assert outputs[1].ids == slow_greedy(gpt2, prompts[1], frozenset(), 2)
-    check_places(gpt2.settings, 16)
+    check_context_length(gpt2.settings, 16)
     with pytest.raises(
         ConfigError, match=r"training\.max_length = 17 is above the 16 places of student .* set it to 16 or less"
     ):
-        check_places(gpt2.settings, 17)
+        check_context_length(gpt2.settings, 17)
 
 
 def test_batches_are_cut_where_padding_costs_more() -> None:

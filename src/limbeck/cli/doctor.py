@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import platform
 import shutil
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from limbeck.errors import ConfigError, LimbeckError
 from limbeck.packaged import PACKAGED, find_packaged
 from limbeck.reports.terminal import clean
 from limbeck.student.model import choose_device, find_cache, has_bfloat16
+from limbeck.system.event_loop import run_coroutine
 from limbeck.system.versions import find_versions
 from limbeck.teacher.backends import open_backend
 from limbeck.teacher.request import About, Backend, BackendError, Reply, TeacherRequest
@@ -70,7 +70,7 @@ def _ask_teacher(config: Path, overrides: Sequence[str]) -> dict[str, Any]:
         About("annotate", 0, example.domain, (example,)),
     )
     try:
-        remark, reply = asyncio.run(_ask_once(open_backend(settings.teacher, task), request))
+        remark, reply = run_coroutine(_ask_once(open_backend(settings.teacher, task), request))
     except (BackendError, LimbeckError) as error:
         return {"ok": False, "detail": str(error)}
     return {"ok": True, "model": reply.model, "remark": remark, "detail": reply.text[:200]}

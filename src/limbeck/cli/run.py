@@ -45,19 +45,19 @@ def plan(
     """Show before spending: quotas by domain and stage, teacher calls, tokens, money and time as low, likely and high."""
     from limbeck.config.config import load_config
     from limbeck.reports.plan import print_plan, print_probe
-    from limbeck.runner.probe import plan_with_ledger
+    from limbeck.runner.plan import plan as make_plan
 
     settings = load_config(config, sets or [], preset=preset)
     if probe is not None:
         teacher = make_printable(settings.teacher.model)
         print(f"probe: up to {probe} real requests to the teacher {teacher}, paid", file=sys.stderr)
-    made = plan_with_ledger(settings, out or Path("runs") / settings.name, ledger=ledger, probe=probe)
-    if probe is not None and not as_json:
-        print_probe(made["probe"])
+    made = make_plan(settings, out=out, ledger=ledger, probe=probe)
     if as_json:
-        print_json(made)
-    else:
-        print_plan(made)
+        print_json({**made.to_json(), "probe": made.probe})
+        return
+    if made.probe is not None:
+        print_probe(made.probe)
+    print_plan(made)
 
 
 def run(
@@ -68,9 +68,10 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run a config, or go on where the same config stopped in that folder."""
+    from limbeck.cli.progress import ConsoleProgress
     from limbeck.config.config import load_config
-    from limbeck.inputs.data import prepare
-    from limbeck.reports.terminal import ConsoleProgress, print_metrics
+    from limbeck.reports.terminal import print_metrics
+    from limbeck.runner.prepare import prepare
 
     settings = load_config(config, sets or [], preset=preset)
     out = out or Path("runs") / settings.name
@@ -78,21 +79,19 @@ def run(
     with ConsoleProgress(settings) as progress:
         progress.note("loading torch and the student")
         from limbeck.runner.run import run as run_config
-        from limbeck.student.model import quiet_libraries
 
-        quiet_libraries()
-        result = run_config(settings, out, progress, data)
+        result = run_config(settings, out, progress=progress, data=data)
     if as_json:
         print_json(
             {
                 "folder": str(result.folder),
                 "student": str(result.student) if result.student else None,
-                "metrics": result.metrics,
+                "metrics": result.metrics and result.metrics.to_json(),
                 "diversity": result.diversity,
             }
         )
     elif result.metrics is not None:
-        print_metrics(dict(result.metrics))
+        print_metrics(result.metrics.values)
         print(f"student: {result.student}   all files: {result.folder}")
     if result.ended_by is not None:
         raise result.ended_by
@@ -103,11 +102,11 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
     from limbeck.reports.terminal import print_status
     from limbeck.run_folder.status import read_status
 
-    facts = read_status(run)
+    found = read_status(run)
     if as_json:
-        print_json(facts)
+        print_json(found.to_json())
     else:
-        print_status(facts)
+        print_status(found)
 
 
 def ledger(
@@ -120,11 +119,12 @@ def ledger(
     """Show where each teacher request went: by purpose, stage and domain."""
     from limbeck.errors import ConfigError
     from limbeck.reports.terminal import print_ledger
+    from limbeck.run_folder.folder import find_ledger
     from limbeck.teacher.client.ledger import Ledger
 
     if state not in (None, "all", "intent", "done", "failed", "unknown"):
         raise ConfigError(f"--state {state}: known are intent, done, failed, unknown and all")
-    book = Ledger(run / "ledger.sqlite", is_read_only=True)
+    book = Ledger(find_ledger(run), is_read_only=True)
     try:
         rows: list[dict[str, Any]] = (
             book.summarize() if state is None else list(book.list_requests(() if state == "all" else (state,)))

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from limbeck.cli.options import AsJson, ConfigPath, Sets
+from limbeck.errors import ConfigError
 from limbeck.system.terminal import make_printable, print_json
 
 
@@ -20,7 +21,7 @@ class Equal(enum.Enum):
     tokens = "tokens"
 
 
-class Share(enum.Enum):
+class Sharing(enum.Enum):
     """Which runs of `compare` share the teacher's replies."""
 
     all = "all"
@@ -35,30 +36,25 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Measure a student by domain, head and tail, with confidence intervals, on any labelled file."""
+    from limbeck.cli.progress import ConsoleProgress
     from limbeck.config.config import load_config
-    from limbeck.errors import ConfigError
-    from limbeck.reports.terminal import ConsoleProgress, print_metrics
+    from limbeck.reports.terminal import print_metrics
+    from limbeck.runner.apply import check_measurable
+    from limbeck.system.files import write_jsonl
 
     settings = load_config(config, sets or [])
-    if settings.data.test is None:
-        raise ConfigError("data.test is not set: add it to the config, or pass --set data.test=FILE")
+    check_measurable(settings)
     with ConsoleProgress(settings) as progress:
         progress.note("loading torch and the student")
-        from limbeck.runner.apply import measure_file
-        from limbeck.student.model import quiet_libraries
+        from limbeck.runner.apply import evaluate as measure
 
-        quiet_libraries()
-        metrics, predictions = measure_file(
-            student, settings, lambda done, total: progress.step(None, "measuring", done, total)
-        )
+        found = measure(student, settings, progress=progress)
     if out is not None:
-        from limbeck.system.files import write_jsonl
-
-        write_jsonl(out, predictions)
+        write_jsonl(out, found.predictions)
     if as_json:
-        print_json(metrics)
+        print_json(found.metrics.to_json())
     else:
-        print_metrics(metrics)
+        print_metrics(found.metrics.values)
 
 
 def compare(
@@ -74,7 +70,9 @@ def compare(
     equal: Annotated[
         list[Equal] | None, typer.Option("--equal", help="What is equal for all arms: examples (default), tokens, or both.")
     ] = None,
-    share: Annotated[Share, typer.Option("--share", help="Share replies among all runs, or those of one seed.")] = Share.all,
+    share: Annotated[
+        Sharing, typer.Option("--share", help="Share replies among all runs, or those of one seed.")
+    ] = Sharing.all,
     all_labels: Annotated[
         bool | None, typer.Option("--all-labels/--no-all-labels", help="Beside them a student trained on all real labels.")
     ] = None,
@@ -86,27 +84,52 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Compare presets over seeds on the same data, student and budget: one table, paired tests, replies shared."""
-    from limbeck.comparison.compare import Comparison, compare, parse_list, parse_seeds
+    from limbeck.comparison.compare import compare as run_comparison
     from limbeck.reports.comparison import print_comparison
 
-    chosen = tuple(dict.fromkeys(each.value for each in equal)) if equal else ("examples",)
-    wanted = Comparison(
+    result = run_comparison(
         config,
         parse_list(presets, "--presets"),
         parse_seeds(seeds),
-        tuple(sets or ()),
-        chosen,
-        share.value,
-        jobs,
-        all_labels,
-        teacher,
+        out=out,
+        sets=tuple(sets or ()),
+        equal=tuple(dict.fromkeys(each.value for each in equal)) if equal else ("examples",),
+        share=share.value,
+        jobs=jobs,
+        all_labels=all_labels,
+        teacher=teacher,
+        on_note=lambda text: print(make_printable(text), file=sys.stderr, flush=True),
     )
-    facts, exit_code = compare(wanted, out, lambda text: print(make_printable(text), file=sys.stderr, flush=True))
     if as_json:
-        print_json(facts)
+        print_json(result.to_json())
     else:
-        print_comparison(facts)
-    raise typer.Exit(exit_code)
+        print_comparison(result.values)
+    raise typer.Exit(result.exit_code)
+
+
+def parse_list(text: str, flag: str) -> tuple[str, ...]:
+    """The parts of ``a,b,c``.
+
+    Raises:
+        ConfigError: there is none, or one is given twice.
+    """
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts or len(set(parts)) < len(parts):
+        raise ConfigError(f"{flag} {text!r:.80}: expected a comma-separated list without duplicates")
+    return tuple(parts)
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """The seeds of ``1,2,3``.
+
+    Raises:
+        ConfigError: one is no whole number from 0 to 2³² − 1, or given twice.
+    """
+    parts = parse_list(text, "--seeds")
+    are_seeds = all(part.isascii() and part.isdigit() and int(part) < 2**32 for part in parts)
+    if not are_seeds or len({*map(int, parts)}) < len(parts):
+        raise ConfigError(f"--seeds {text!r:.80}: expected different whole numbers from 0 on, such as 1,2,3")
+    return tuple(map(int, parts))
 
 
 def predict(
@@ -117,17 +140,15 @@ def predict(
     sets: Sets = None,
 ) -> None:
     """Write a student's answers for unlabelled rows."""
+    from limbeck.cli.progress import ConsoleProgress
     from limbeck.config.config import load_config
-    from limbeck.reports.terminal import ConsoleProgress
     from limbeck.system.files import write_jsonl
 
     settings = load_config(config, sets or [])
     with ConsoleProgress(settings) as progress:
         progress.note("loading torch and the student")
-        from limbeck.runner.apply import predict_file
-        from limbeck.student.model import quiet_libraries
+        from limbeck.runner.apply import predict as answer
 
-        quiet_libraries()
-        rows = predict_file(student, file, settings, lambda done, total: progress.step(None, "predicting", done, total))
+        rows = answer(student, file, settings, progress=progress)
     write_jsonl(out, rows)
     print(f"{out}: {len(rows)} rows")

@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 from limbeck.config.config import Config
 from limbeck.errors import ConfigError
 from limbeck.inputs.data import RunData
-from limbeck.methods.baldistill.plan import make_plan
-from limbeck.methods.settings import BalDistillSettings
-from limbeck.planner.tokens import load_counter
+from limbeck.methods.table import METHODS
+from limbeck.runner.prepare import make_plan
 
 MOST_DOUBLINGS = 6
 
@@ -54,16 +53,11 @@ def fit_examples(config: Config, data: RunData, tokens: int) -> int:
     Raises:
         ConfigError: not even the fewest that the method can begin with.
     """
-    method = config.method
-    least = (
-        max(method.stages, len(data.counts) if method.quota in ("uniform", "adaptive") else 1)
-        if isinstance(method, BalDistillSettings)
-        else 1
-    )
+    least = METHODS[config.method.name].count_min_examples(data, config.method)
     needed, _ = _foresee(config, data, least)
     if needed > tokens:
         raise ConfigError(
-            f"--equal tokens: {tokens:,} tokens are fewer than the {needed:,.0f} that {least} examples of {method.preset} "
+            f"--equal tokens: {tokens:,} tokens are fewer than the {needed:,.0f} that {least} examples of {config.method.preset} "
             "likely need; raise budget.max_tokens or leave that preset out"
         )
     low, high = least, max(least, config.budget.max_examples) + 1
@@ -83,5 +77,5 @@ def fit_examples(config: Config, data: RunData, tokens: int) -> int:
 def _foresee(config: Config, data: RunData, examples: int) -> tuple[float, int]:
     """Likely tokens, and the examples that can be had, of a run with so many."""
     budget = config.budget.model_copy(update={"max_examples": examples})
-    totals = make_plan(config.model_copy(update={"budget": budget}), data, count=load_counter(config.teacher))["totals"]
-    return float(totals["tokens"]["likely"]), int(totals["examples"])
+    planned = make_plan(config.model_copy(update={"budget": budget}), data).totals
+    return planned.tokens.likely, planned.examples

@@ -24,7 +24,6 @@ from limbeck.evaluation.statistics import (
 )
 from limbeck.run_folder.folder import RunFolder
 from limbeck.run_folder.status import read_spend
-from limbeck.system.files import read_json
 from limbeck.teacher.backends.shared import count_shared
 from limbeck.teacher.client.budget import Spend
 from limbeck.teacher.settings import Prices
@@ -60,7 +59,7 @@ def collect_results(
     for run in [*runs, *beside]:
         if not run.is_finished:
             continue
-        metrics = read_json(run.folder / "metrics.json")
+        metrics = run.read_metrics()
         if TEACHER in metrics:
             references.setdefault(TEACHER, {}).setdefault(run.seed, read_accuracy(metrics[TEACHER], tail))
         if run.arm in arms:
@@ -124,15 +123,15 @@ def read_accuracy(metrics: Mapping[str, Any], tail: AbstractSet[str]) -> Figures
 
 def read_figures(run: ArmRun, metrics: Mapping[str, Any], tail: AbstractSet[str], *, has_prices: bool) -> Figures:
     """Metrics, training examples, spend and time of one finished run."""
-    state = RunFolder(run.folder).state
-    spent = read_spend(run.folder / "ledger.sqlite")
+    state = RunFolder(run.path).state
+    spent = read_spend(RunFolder(run.path))
     return {
         **read_accuracy(metrics, tail),
         "examples": state["examples"],
         "requests": spent.requests,
         "tokens": spent.tokens,
         "cost_usd": spent.cost_usd if has_prices else None,
-        "seconds": state.get("seconds", run.read_record()["seconds"]),  # a run of an older limbeck has the record alone
+        "seconds": state["seconds"],
     }
 
 
@@ -147,10 +146,9 @@ def _find_missing(runs: Sequence[ArmRun]) -> list[str]:
 
 def _find_ended(runs: Sequence[ArmRun]) -> list[str]:
     """Runs that a cap ended: what they show is what they could afford."""
-    ended = [run for run in runs if run.is_finished and RunFolder(run.folder).state["status"] == "budget"]
+    ended = [run for run in runs if run.is_finished and RunFolder(run.path).state["status"] == "budget"]
     return [
-        f"{run.name}: a cap of the budget ended it early, on {RunFolder(run.folder).state['examples']} examples"
-        for run in ended
+        f"{run.name}: a cap of the budget ended it early, on {RunFolder(run.path).state['examples']} examples" for run in ended
     ]
 
 
@@ -172,7 +170,7 @@ def _describe_run(run: ArmRun) -> dict[str, Any]:
     return {
         "arm": run.arm,
         "seed": run.seed,
-        "folder": f"{run.arm}/{run.folder.name}",
+        "folder": f"{run.arm}/{run.path.name}",
         "is_finished": run.is_finished,
         "exit_code": record["exit_code"],
         "last_line": "" if run.is_finished else record["last_line"],
@@ -181,7 +179,7 @@ def _describe_run(run: ArmRun) -> dict[str, Any]:
 
 def _sum_charged(runs: Sequence[ArmRun], has_prices: bool) -> dict[str, float | None]:
     """What all runs were charged together, each as if alone; those that did not finish too."""
-    spent = sum((read_spend(run.folder / "ledger.sqlite") for run in runs), Spend())
+    spent = sum((read_spend(RunFolder(run.path)) for run in runs), Spend())
     return {**asdict(spent), "cost_usd": spent.cost_usd if has_prices else None}
 
 

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.config.config import Config
+from limbeck.run_folder.comparison import ComparisonFolder
 from limbeck.run_folder.folder import RunFolder
-from limbeck.system.files import explain_storage, read_json, write_json
+from limbeck.system.files import explain_storage
 from limbeck.system.interrupts import interruptible
+from limbeck.system.processors import count_processors
 
 TEACHER = "teacher"
 """The arm that measures the teacher itself."""
@@ -30,59 +32,62 @@ class ArmRun:
     """One run of a comparison.
 
     Attributes:
-        arm: the preset, or what the run is measured beside the arms for.
+        arm: the preset, or the name of the reference.
+        folder: of the comparison.
         config: as the run will read it.
         arguments: of ``limbeck run``, which give that config.
     """
 
     arm: str
     seed: int
-    folder: Path
+    folder: ComparisonFolder
     config: Config
     arguments: tuple[str, ...]
 
     @property
     def name(self) -> str:
-        """For a person."""
+        """For messages."""
         return f"{self.arm}, seed {self.seed}"
+
+    @property
+    def path(self) -> Path:
+        """The run folder."""
+        return self.folder.run(self.arm, self.seed)
 
     @property
     def log(self) -> Path:
         """What the run wrote to stderr, over all its processes."""
-        return self.folder.with_name(f"{self.folder.name}.log")
-
-    @property
-    def record(self) -> Path:
-        """How the run's last process ended, how long all of them took, and beside how many others."""
-        return self.folder.with_name(f"{self.folder.name}.json")
+        return self.folder.log(self.arm, self.seed)
 
     @property
     def is_finished(self) -> bool:
-        """Whether there is nothing more to do: it is done, or was ended by the caps that it would have now too."""
-        folder = RunFolder(self.folder)
+        """Whether nothing is left to do: the run is done, or was ended by the caps that it would have now too."""
+        folder = RunFolder(self.path)
         state = folder.state
-        if not (self.folder / "metrics.json").exists() or folder.is_held:
+        if not folder.metrics.exists() or folder.is_held:
             return False
         caps = self.config.budget.model_dump(mode="json")
         return bool(state.get("status") == "done" or (state.get("status") == "budget" and folder.config["budget"] == caps))
 
     def read_record(self) -> dict[str, Any]:
-        """``{exit_code, seconds, jobs, last_line}``, jobs the most runs at once; a run that another hand made has no record."""
+        """``{exit_code, seconds, jobs, last_line}``, jobs the most runs at once; a run started by hand has no record."""
+        file = self.folder.record(self.arm, self.seed)
         none = {"exit_code": None, "seconds": None, "jobs": 1, "last_line": ""}
-        return none | (dict(read_json(self.record)) if self.record.exists() else {})
+        return none | (dict(file.read()) if file.exists() else {})
+
+    def read_metrics(self) -> dict[str, Any]:
+        """The metrics of the finished run."""
+        return dict(RunFolder(self.path).metrics.read())
 
 
-Tell = Callable[[str], None]
-
-
-def run_all(runs: Sequence[ArmRun], jobs: int, tell: Tell) -> None:
+def run_all(runs: Sequence[ArmRun], jobs: int, on_note: Callable[[str], None]) -> None:
     """Run what is not finished, at most `jobs` at once; how each ended is in its record. One that fails stops no other.
 
     An interruption (Ctrl-C, SIGTERM, SIGHUP) is passed on to all of them and waited for.
     """
     waiting = [run for run in runs if not run.is_finished]
     if len(waiting) < len(runs):
-        tell(f"{len(runs) - len(waiting)} of {len(runs)} runs are finished already")
+        on_note(f"{len(runs) - len(waiting)} of {len(runs)} runs are finished already")
     going: dict[int, tuple[ArmRun, subprocess.Popen[bytes], float]] = {}
     try:
         with interruptible():  # runs that go on would ask a teacher that costs money
@@ -91,13 +96,13 @@ def run_all(runs: Sequence[ArmRun], jobs: int, tell: Tell) -> None:
                     run = waiting.pop(0)
                     process = _start(run, jobs)
                     going[process.pid] = run, process, time.monotonic()
-                    tell(f"{run.name}: begun ({len(waiting)} waiting)")
+                    on_note(f"{run.name}: begun ({len(waiting)} waiting)")
                 time.sleep(POLL_S)
                 for pid, (run, process, began) in list(going.items()):
                     if process.poll() is not None:
                         del going[pid]
                         _write_record(run, process.returncode, time.monotonic() - began, jobs)
-                        tell(_describe_end(run))
+                        on_note(_describe_end(run))
     finally:
         _stop([process for _, process, _ in going.values()])
         for run, process, began in going.values():
@@ -119,7 +124,7 @@ def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
 def _start(run: ArmRun, jobs: int) -> subprocess.Popen[bytes]:
     environment = dict(os.environ)
     if jobs > 1:  # together no more threads than there are processors, or all of them crawl
-        environment.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // jobs)))
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, count_processors() // jobs)))
     with explain_storage(run.log):
         run.log.parent.mkdir(parents=True, exist_ok=True)
         with run.log.open("ab") as log:
@@ -141,13 +146,11 @@ def _write_record(run: ArmRun, code: int, seconds: float, jobs: int) -> None:
         last = f"ended by signal {-code}; before that: {last}"
     exit_code = code if code >= 0 else 130 if code == -signal.SIGTERM else 1
     record = {"exit_code": exit_code, "seconds": (before["seconds"] or 0.0) + seconds, "jobs": max(before["jobs"], jobs)}
-    write_json(run.record, {**record, "last_line": last})
+    run.folder.record(run.arm, run.seed).write({**record, "last_line": last})
 
 
 def _describe_end(run: ArmRun) -> str:
     record = run.read_record()
     if run.is_finished:
-        return f"{run.name}: accuracy_macro {read_json(run.folder / 'metrics.json')['accuracy_macro']:.3f} after " + (
-            f"{record['seconds']:.0f} s"
-        )
+        return f"{run.name}: accuracy_macro {run.read_metrics()['accuracy_macro']:.3f} after " + (f"{record['seconds']:.0f} s")
     return f"{run.name}: failed with exit code {record['exit_code']}: {record['last_line']}"

@@ -20,6 +20,7 @@ CHANGEABLE = (
     "teacher.prices",
     "evaluation.batch_size",
     "evaluation.shared_baseline",
+    "execution.engine",
     "data.root",
     "data.train",
     "data.dev",

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
+from pydantic_core import ErrorDetails
 
-from limbeck.config.defaults import KIND_DEFAULTS, METHOD_DEFAULTS, PROFILES
-from limbeck.config.explain import explain, suggest
+from limbeck.config.explain import explain
 from limbeck.config.paths import DATA_KEYS, PATH_KEYS, make_absolute
 from limbeck.config.safe_yaml import check_text, expand, parse_yaml, read_yaml
 from limbeck.data.sources import DataSettings
 from limbeck.data.task import Task
+from limbeck.engines.table import ExecutionSettings
 from limbeck.errors import ConfigError
 from limbeck.evaluation.settings import EvaluationSettings
-from limbeck.methods.settings import BalDistillSettings, MethodSettings, load_presets
+from limbeck.methods.method import MethodSettings
+from limbeck.methods.table import DEFAULT, METHODS, AnyMethod, load_presets
 from limbeck.settings import Settings
 from limbeck.student.settings import StudentSettings, TrainingSettings
+from limbeck.student.tables import KINDS
+from limbeck.tables import Table, suggest
 from limbeck.teacher.client.budget import BudgetSettings
 from limbeck.teacher.settings import TeacherSettings
 
+PROFILES = ("paper", "cpu")
+"""Two sets of defaults: the papers' released code, and small students trained in a few minutes."""
+
 
 class Config(Settings):
-    """One run, or what `eval` and `predict` need of it. Paths are absolute."""
+    """Everything about one run, or what `evaluate` and `predict` need of it. Paths are absolute."""
 
     name: str = "limbeck"
     seed: int = 13
@@ -35,23 +43,37 @@ class Config(Settings):
     budget: BudgetSettings = BudgetSettings(max_examples=1000)
     student: StudentSettings = StudentSettings()
     training: TrainingSettings = TrainingSettings()
-    method: MethodSettings = BalDistillSettings()
+    method: Annotated[MethodSettings, AnyMethod()] = Field(default_factory=lambda: METHODS[DEFAULT].settings.model_validate({}))
     evaluation: EvaluationSettings = EvaluationSettings()
+    execution: ExecutionSettings = ExecutionSettings()
 
 
-def load_config(path: Path | None, overrides: Sequence[str] = (), *, preset: str | None = None) -> Config:
-    """Read a YAML config, lay it over its profile and preset, and put `--set` values on top.
+def as_config(config: Config | str | Path | None) -> Config:
+    """A config as it is, or the one in a YAML file; None stands for the defaults.
+
+    Raises:
+        ConfigError: as `load_config`.
+    """
+    return config if isinstance(config, Config) else load_config(config)
+
+
+def load_config(
+    source: str | Path | Mapping[str, Any] | None, overrides: Sequence[str] = (), *, preset: str | None = None
+) -> Config:
+    """Read a config, lay it over its profile and preset, and put overrides on top.
 
     Args:
-        path: the YAML file; relative paths in it are relative to its folder. None: no file, overrides only.
-        overrides: ``a.b=value`` each; relative paths in them are relative to the working folder.
-        preset: a preset's name; its settings win over the file's but for those that ``method.keeps`` lists, and yield to
-            `overrides`; where those of a ``method.preset`` in the file yield to the file's others.
+        source: a YAML file, whose relative paths begin in its folder; or plain values, whose relative paths begin in the
+            working folder; None stands for the defaults.
+        overrides: ``a.b=value`` each, as ``--set`` takes them; their relative paths begin in the working folder.
+        preset: a preset's name. Its settings win over those of `source`, except for those that ``method.keeps`` lists, and
+            yield to `overrides`. A ``method.preset`` inside `source` yields to its other settings.
 
     Raises:
         ConfigError: unreadable file, unknown key (with the nearest known one), wrong value, unset ``${VARIABLE}``.
     """
-    values = expand(read_yaml(path), path) if path else {}
+    path = Path(source) if isinstance(source, (str, Path)) else None
+    values = expand(read_yaml(path), path) if path else copy.deepcopy(dict(source)) if isinstance(source, Mapping) else {}
     folder = path.parent if path else Path()
     make_absolute(values, PATH_KEYS, folder)
     for override in overrides:
@@ -80,30 +102,34 @@ def make_config(values: Mapping[str, Any], place: str = "config") -> Config:
     if not isinstance(profile, str) or profile not in PROFILES:
         raise ConfigError(f"{place}: profile: {profile!r:.80} is none of {', '.join(PROFILES)}")
     values = _merge(_preset_values(values, place), _move_template(values, place))
-    method = _find_choice(values, "method", "name", "baldistill", METHOD_DEFAULTS, place)
-    kind = _find_choice(values, "student", "kind", "causal", KIND_DEFAULTS, place)
-    merged: dict[str, Any] = {"method": {"name": method}}
-    for under in (PROFILES[profile][method], METHOD_DEFAULTS[method], KIND_DEFAULTS[kind]):
+    name = _find_name(values, "method", "name", DEFAULT, METHODS, place)
+    kind = _find_name(values, "student", "kind", "causal", KINDS, place)
+    method = METHODS[name]
+    merged: dict[str, Any] = {"method": {"name": name}}
+    for under in (method.complete(values), method.defaults.get(profile, {}), KINDS[kind].defaults, values):
         merged = _merge(merged, under)
-    merged = _merge(merged, values)
-    if method == "gold":
-        data, task = merged.setdefault("data", {}), merged.get("task")
-        if isinstance(data, dict) and "domain" not in data:
-            is_label = isinstance(task, dict) and task.get("answer") == "label"
-            merged["data"] = {**data, "domain": "answer" if is_label else "none"}
+    faults: list[ErrorDetails] = []
     try:
-        return Config.model_validate(merged)
+        merged["method"] = method.settings.model_validate(merged["method"])
     except ValidationError as error:
-        raise ConfigError(explain(error, place, Config)) from error
+        faults += [{**fault, "loc": ("method", *fault["loc"])} for fault in error.errors()]
+        del merged["method"]
+    try:
+        config = Config.model_validate(merged)
+    except ValidationError as error:
+        faults += error.errors()
+    if faults:
+        raise ConfigError(explain(faults, place, {"": Config, "method": method.settings}))
+    return config
 
 
-def _find_choice(values: Mapping[str, Any], group: str, key: str, default: str, known: Mapping[str, Any], place: str) -> str:
+def _find_name(values: Mapping[str, Any], group: str, key: str, default: str, table: Table[Any], place: str) -> str:
     """The value of a key that decides which defaults hold."""
     part = values.get(group)
-    found = part.get(key, default) if isinstance(part, dict) else default
-    if not isinstance(found, str) or found not in known:
-        raise ConfigError(f"{place}: {group}.{key}: {found!r:.80} is none of {', '.join(known)}{suggest(str(found), known)}")
-    return found
+    try:
+        return table.resolve(part.get(key, default) if isinstance(part, dict) else default)
+    except ValueError as error:
+        raise ConfigError(f"{place}: {group}.{key}: {error}") from error
 
 
 def _move_template(values: Mapping[str, Any], place: str) -> dict[str, Any]:

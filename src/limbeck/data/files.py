@@ -1,4 +1,4 @@
-"""Rows of files: JSON Lines and arrays, CSV, Parquet. Complaints name file and line."""
+"""PlacedRows of files: JSON Lines and arrays, CSV, Parquet. Complaints name file and line."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from typing import Any
 from limbeck.errors import DataError
 
 Row = dict[str, Any]
-Rows = Iterator[tuple[str, Row]]
-"""Rows, each with its place: the file and line of a text file, the number of the row elsewhere (both from 1)."""
+PlacedRows = Iterator[tuple[str, Row]]
+"""PlacedRows, each with its place: the file and line of a text file, the number of the row elsewhere (both from 1)."""
 
 MAX_CELL_CHARS = 16 * 2**20
 MAX_LINE_BYTES = 64 * 2**20
 MAX_DEPTH = 64
 
 
-def read_jsonl(path: Path) -> Rows:
+def read_jsonl(path: Path) -> PlacedRows:
     """The objects of a JSONL file; blank lines are passed over.
 
     Raises:
@@ -43,7 +43,7 @@ def read_jsonl(path: Path) -> Rows:
         raise DataError(f"{path}: {error.strerror or error}") from error
 
 
-def _read_array(path: Path) -> Rows:
+def _read_array(path: Path) -> PlacedRows:
     """The objects of a JSON file that is one array."""
     try:
         rows = json.loads(path.read_bytes().decode("utf-8-sig"))
@@ -81,7 +81,7 @@ def _check_row(row: Any, place: str, *, is_flat: bool = False) -> Row:  # noqa: 
     return row
 
 
-def read_csv(path: Path) -> Rows:
+def read_csv(path: Path) -> PlacedRows:
     """The rows of a CSV or TSV file with a header line; a cell is text, an empty one is None.
 
     Raises:
@@ -115,7 +115,7 @@ def read_csv(path: Path) -> Rows:
         raise DataError(f"{path}: {error.strerror or error}") from error
 
 
-def read_parquet(path: Path) -> Rows:
+def read_parquet(path: Path) -> PlacedRows:
     """The rows of a Parquet file; class labels that `datasets` wrote as numbers are read as their names.
 
     Raises:
@@ -170,7 +170,7 @@ def update_digest(digest: Any, row: Row) -> None:  # noqa: ANN401 (hashlib names
     digest.update(json.dumps(row, sort_keys=True, default=str).encode())
 
 
-FORMATS: Mapping[str, Callable[[Path], Rows]] = {
+FORMATS: Mapping[str, Callable[[Path], PlacedRows]] = {
     ".jsonl": read_jsonl,
     ".json": read_jsonl,
     ".ndjson": read_jsonl,

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from limbeck.data.files import FORMATS, Rows
+from limbeck.data.files import FORMATS, PlacedRows
 from limbeck.data.saved import find_hub_split, find_saved_split, read_hub, read_saved
 from limbeck.errors import DataError
 
 _HUB_ID = re.compile(r"(?P<name>[\w-][\w.-]*/[\w-][\w.-]*)(?:/(?P<config>[\w.-]+))?(?::(?P<split>\w[\w.-]*))?")
 
 
-def read_rows(source: str | Path, wanted: str = "train") -> Rows:
+def read_rows(source: str | Path, wanted: str = "train") -> PlacedRows:
     """The rows of a source with their places.
 
     Args:

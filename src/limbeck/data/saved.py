@@ -1,4 +1,4 @@
-"""Rows of data sets that the library `datasets` reads: folders that it saved, and the Hub."""
+"""PlacedRows of data sets that the library `datasets` reads: folders that it saved, and the Hub."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from limbeck.data.files import Rows, name_labels, to_plain
+from limbeck.data.files import PlacedRows, name_labels, to_plain
 from limbeck.errors import DataError
 
 # What a split is called, by what it is wanted for; the first that a data set has is taken.
@@ -19,7 +19,7 @@ SPLITS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def read_saved(folder: Path, split: str, wanted: str) -> Rows:
+def read_saved(folder: Path, split: str, wanted: str) -> PlacedRows:
     """The rows of a folder written by ``Dataset.save_to_disk`` or ``DatasetDict.save_to_disk``.
 
     Args:
@@ -60,7 +60,7 @@ def _load_saved(folder: Path) -> Any:  # noqa: ANN401 (a `datasets.Dataset`, or 
         ) from error
 
 
-def read_hub(hub: re.Match[str], wanted: str) -> Rows:
+def read_hub(hub: re.Match[str], wanted: str) -> PlacedRows:
     """The rows of a data set of the Hub.
 
     Args:
@@ -110,7 +110,7 @@ def _choose_split(splits: list[str], split: str, wanted: str, place: str) -> str
     raise DataError(f"{place}: no split {' or '.join(names)}; it has {', '.join(splits)}. Name one as {place}:SPLIT")
 
 
-def _read_dataset(dataset: Any, place: str) -> Rows:  # noqa: ANN401 (a `datasets.Dataset`)
+def _read_dataset(dataset: Any, place: str) -> PlacedRows:  # noqa: ANN401 (a `datasets.Dataset`)
     names = {column: feature.names for column, feature in dataset.features.items() if hasattr(feature, "names")}
     for number, row in enumerate(dataset, start=1):
         yield f"{place}: row {number}", to_plain(name_labels(dict(row), names))

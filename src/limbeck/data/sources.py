@@ -13,7 +13,7 @@ from pydantic import Field
 from limbeck.answers.types import ANSWERS
 from limbeck.data.conversation import CONVERSATIONS, flatten_conversation
 from limbeck.data.example import Example, make_example_id
-from limbeck.data.files import Rows, update_digest
+from limbeck.data.files import PlacedRows, update_digest
 from limbeck.data.readers import read_rows
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError, DataError
@@ -72,7 +72,7 @@ class Reading:
 
 
 def read_examples(source: str | Path, task: Task, settings: DataSettings, wanted: str = "train") -> Reading:
-    """All examples of a labelled source. Rows with the same domain and fields are one example (the first is kept).
+    """All examples of a labelled source. PlacedRows with the same domain and fields are one example (the first is kept).
 
     Args:
         source: what `read_rows` reads.
@@ -144,7 +144,7 @@ def collect_labels(task: Task, settings: DataSettings, wanted: str = "train") ->
     return task.model_copy(update={"labels": dict.fromkeys(sorted(names), "")})
 
 
-def _read_kept_rows(source: str | Path, task: Task, settings: DataSettings, wanted: str) -> Rows:
+def _read_kept_rows(source: str | Path, task: Task, settings: DataSettings, wanted: str) -> PlacedRows:
     """The rows of a source that are of a domain in ``data.domains``; all where that is null."""
     if settings.domains is None:
         yield from read_rows(source, wanted)

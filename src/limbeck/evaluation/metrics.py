@@ -6,7 +6,7 @@ Head and tail are the same for all arms of a comparison: tail = domains with n_d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.answers.types import ANSWERS
-from limbeck.data.example import Example
-from limbeck.hashing import hash_text
+from limbeck.selection.subset import rows_by_domain
 
 Floats = NDArray[np.float64]
 BOOTSTRAP_SAMPLES = 2_000
@@ -90,7 +89,7 @@ def summarize_values(
         name: what the values are called.
         seed: of the bootstrap.
     """
-    rows = _rows_by_domain(domains)
+    rows = rows_by_domain(domains)
     draw = np.random.default_rng(seed)
     means = {domain: np.array([values[index].mean()]) for domain, index in rows.items()}
     samples = {
@@ -139,7 +138,7 @@ def _label_f1_with_intervals(predictions: Sequence[Prediction], seed: int) -> di
     gold = np.array([names[row.answer] for row in predictions])
     got = np.array([none if row.prediction is None else names.get(row.prediction, other) for row in predictions])
     draw = np.random.default_rng(seed)
-    rows = list(_rows_by_domain([row.domain for row in predictions]).values())
+    rows = list(rows_by_domain([row.domain for row in predictions]).values())
     samples: dict[str, list[float]] = {"f1_macro": [], "f1_micro": []}
     for _ in range(BOOTSTRAP_SAMPLES // 2):
         pick = np.concatenate([index[draw.integers(0, len(index), len(index))] for index in rows])
@@ -190,37 +189,3 @@ def compute_gain(
         raise ValueError(f"{len(before)} rows before and {len(after)} after are not the same rows")
     difference = np.array([float(row.is_correct) - float(first[row.id]) for row in after])
     return summarize_values(difference, [row.domain for row in after], tail, name="accuracy", seed=seed)
-
-
-def _rows_by_domain(domains: Sequence[str]) -> dict[str, NDArray[np.int64]]:
-    names = np.array(domains)
-    return {domain: np.flatnonzero(names == domain) for domain in dict.fromkeys(domains)}
-
-
-def choose_rows(domains: Sequence[str], max_examples: int | None, order: Callable[[int], str]) -> list[int]:
-    """Indices of a domain-balanced subset: domains take turns until `max_examples` are chosen; all where it is None.
-
-    Args:
-        domains: domain of each row.
-        max_examples: the most rows.
-        order: a seeded sort key of a row's index, so that the choice does not depend on the file's order.
-    """
-    if max_examples is None or max_examples >= len(domains):
-        return list(range(len(domains)))
-    queues = {domain: sorted(index.tolist(), key=order) for domain, index in sorted(_rows_by_domain(domains).items())}
-    chosen: list[int] = []
-    turn = 0
-    while len(chosen) < max_examples:
-        chosen += [queue[turn] for queue in queues.values() if turn < len(queue)][: max_examples - len(chosen)]
-        turn += 1
-    return sorted(chosen)
-
-
-def choose_examples(examples: Sequence[Example], max_examples: int | None, seed: int) -> list[Example]:
-    """The rows that are evaluated: all, or a seeded and domain-balanced subset."""
-    chosen = choose_rows(
-        [example.domain for example in examples],
-        max_examples,
-        lambda index: hash_text(f"evaluate/{seed}/{examples[index].id}"),
-    )
-    return [examples[index] for index in chosen]

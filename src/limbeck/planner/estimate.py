@@ -5,21 +5,25 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from limbeck.config.config import Config
 from limbeck.data.example import Example
-from limbeck.evaluation.metrics import choose_examples
 from limbeck.inputs.data import RunData
+from limbeck.inputs.sections import Sections
 from limbeck.packaged import PACKAGED, PREFIX
-from limbeck.planner.history import BOUNDS, UNLEARNED, Learned, Range
+from limbeck.planner.history import UNLEARNED, Learned
 from limbeck.planner.tokens import CHAT_TOKENS, Messages, TokenCounter
+from limbeck.run_folder.plan import BOUNDS, NOTHING, PlannedRequests, PlanTotals, Range
+from limbeck.selection.subset import choose_examples
+from limbeck.student.tables import KINDS
 from limbeck.teacher.purposes.answer import write_answer_prompt
 from limbeck.teacher.purposes.prompts import load_template
 from limbeck.teacher.request import estimate_tokens
+from limbeck.teacher.settings import TeacherSettings
+from limbeck.teacher.tables import BACKENDS
 
 SAMPLE = 16  # examples of a domain whose prompts are counted
 # Reply lengths as shares of teacher.max_tokens, and as multiples of the rationales that the data has.
@@ -31,47 +35,6 @@ REPLY_TOKENS_PER_S = (100.0, 50.0, 20.0)
 # Student tokens per second and billion parameters: two CPU cores, and one data-centre GPU.
 TRAIN_TOKENS_PER_S = {"cpu": 60.0, "gpu": 8_000.0}
 GENERATE_TOKENS_PER_S = {"cpu": 36.0, "gpu": 4_000.0}
-EMBEDDED_TOKENS_PER_S = 180.0  # SmolLM2-135M on two CPU cores, benchmarks/embedded_slots.py
-REMOTE = ("openai_compatible",)
-NOTHING = Range(0, 0, 0)
-
-
-@dataclass(frozen=True)
-class PlannedRequests:
-    """What one stage will ask about one domain for one purpose, by the words that the ledger has for them.
-
-    Attributes:
-        domain: `GLOBAL` where a quota is not split by domain.
-        requests: attempts that leave the machine.
-        prompt_tokens, completion_tokens: of all of them.
-        cost_usd: None where no prices are given.
-        seconds: of waiting.
-    """
-
-    stage: int
-    domain: str
-    purpose: str
-    requests: Range
-    prompt_tokens: Range
-    completion_tokens: Range
-    cost_usd: Range | None
-    seconds: Range
-
-    def add(self, other: PlannedRequests) -> PlannedRequests:
-        """This with more requests of the same stage, domain and purpose."""
-        return replace(
-            self,
-            requests=self.requests + other.requests,
-            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
-            completion_tokens=self.completion_tokens + other.completion_tokens,
-            seconds=self.seconds + other.seconds,
-            cost_usd=None if self.cost_usd is None or other.cost_usd is None else self.cost_usd + other.cost_usd,
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """A plain dictionary, as in ``plan --json``."""
-        facts = {name: value for name, value in asdict(self).items() if name != "seconds"}
-        return {**facts, "cost_usd": facts["cost_usd"] or {"low": None, "likely": None, "high": None}}
 
 
 @dataclass(frozen=True)
@@ -83,7 +46,7 @@ class Estimator:
         learned: of an earlier ledger.
     """
 
-    config: Config
+    config: Sections
     count: TokenCounter
     learned: Learned = UNLEARNED
 
@@ -130,10 +93,10 @@ class Estimator:
         cost = None
         if settings.prices is not None:
             cost = Range(*(settings.prices.compute_cost_usd(getattr(prompts, name), getattr(replies, name)) for name in BOUNDS))
-        seconds = NOTHING
-        if settings.backend == "embedded":
-            seconds = replies * (1 / EMBEDDED_TOKENS_PER_S)
-        elif settings.backend in REMOTE:
+        seconds, backend = NOTHING, BACKENDS[settings.backend]
+        if backend.tokens_per_s is not None:
+            seconds = replies * (1 / backend.tokens_per_s)
+        elif backend.is_remote:
             each = Range(
                 *(
                     0.5 + tokens / speed
@@ -150,18 +113,13 @@ class Estimator:
         return {"tokenizer": self.count.name, "chat_template": self.count.template_name, "learned": learned}
 
 
-def sum_requests(rows: Sequence[PlannedRequests], config: Config) -> dict[str, Any]:
-    """``requests``, ``tokens`` and ``cost_usd`` of a plan's totals: the sums over its rows; nulls where no prices are given."""
+def sum_requests(rows: Sequence[PlannedRequests], teacher: TeacherSettings) -> tuple[Range, Range, Range | None]:
+    """``(requests, tokens, cost in USD)`` of all rows; the cost is None if the teacher has no prices."""
     requests, tokens, cost = NOTHING, NOTHING, NOTHING
     for row in rows:
         requests, tokens = requests + row.requests, tokens + row.prompt_tokens + row.completion_tokens
         cost += row.cost_usd or NOTHING
-    has_prices = config.teacher.prices is not None
-    return {
-        "requests": asdict(requests),
-        "tokens": asdict(tokens),
-        "cost_usd": asdict(cost) if has_prices else dict.fromkeys(BOUNDS),
-    }
+    return requests, tokens, cost if teacher.prices is not None else None
 
 
 def plan_evaluation(estimator: Estimator, data: RunData) -> list[PlannedRequests]:
@@ -197,10 +155,10 @@ def take_sample(examples: Sequence[Example]) -> Sequence[Example]:
     return examples[:: max(1, len(examples) // SAMPLE)][:SAMPLE]
 
 
-def measure_question(config: Config, data: RunData) -> float:
+def measure_question(config: Sections, data: RunData) -> float:
     """Mean tokens of a student's prompt; a classifier reads the question alone."""
     sample = data.train[:: max(1, len(data.train) // 200)]
-    if config.student.kind == "classifier":
+    if not KINDS[config.student.kind].writes_text:
         return sum(estimate_tokens(e.question) for e in sample) / len(sample)
     prompt = sum(estimate_tokens(e.question + data.task.instruction) for e in sample) / len(sample) + CHAT_TOKENS
     return prompt + (
@@ -208,12 +166,12 @@ def measure_question(config: Config, data: RunData) -> float:
     )
 
 
-def count_measured(config: Config, rows: Sequence[Example]) -> int:
+def count_measured(config: Sections, rows: Sequence[Example]) -> int:
     """How many of the rows are measured."""
     return min(len(rows), config.evaluation.max_examples or len(rows))
 
 
-def estimate_seconds(config: Config, trained_tokens: float, generated_tokens: float) -> Range:
+def estimate_seconds(config: Sections, trained_tokens: float, generated_tokens: float) -> Range:
     """The seconds that so many tokens take the student on this machine, a third to three times of it."""
     device = "gpu" if shutil.which("nvidia-smi") else "cpu"
     cores = 1.0 if device == "gpu" else (os.cpu_count() or 2) / 2
@@ -233,15 +191,16 @@ def guess_billions(model: str) -> float:
     return weights / 4e9 if weights else 1.0
 
 
-def find_cap_warnings(config: Config, totals: Mapping[str, Any]) -> list[str]:
+def find_cap_warnings(config: Sections, totals: PlanTotals) -> list[str]:
     """Caps that are below what is likely to be spent."""
     warnings = []
-    for name, cap in (
-        ("requests", config.budget.max_requests),
-        ("tokens", config.budget.max_tokens),
-        ("cost_usd", config.budget.max_cost_usd),
+    for name, cap, planned in (
+        ("requests", config.budget.max_requests, totals.requests),
+        ("tokens", config.budget.max_tokens, totals.tokens),
+        ("cost_usd", config.budget.max_cost_usd, totals.cost_usd),
     ):
-        likely = totals[name]["likely"]
-        if cap is not None and likely is not None and likely > cap:
-            warnings.append(f"budget.max_{name} = {cap:g} is below the {likely:.6g} that are likely; the run would end early")
+        if cap is not None and planned is not None and planned.likely > cap:
+            warnings.append(
+                f"budget.max_{name} = {cap:g} is below the {planned.likely:.6g} that are likely; the run would end early"
+            )
     return warnings

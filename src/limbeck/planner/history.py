@@ -3,42 +3,22 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from limbeck.config.config import Config
 from limbeck.errors import DataError
+from limbeck.planner.ranges import ENOUGH, HIGH, LOW, find_quantile, measure, measure_share
 from limbeck.planner.tokens import TokenCounter
-from limbeck.run_folder.folder import RunFolder, StageFolder
-from limbeck.system.files import read_json, read_json_lines
+from limbeck.run_folder.folder import RunFolder, find_ledger
+from limbeck.run_folder.plan import Range
 from limbeck.teacher.client.ledger import Ledger
+from limbeck.teacher.settings import TeacherSettings
 
-BOUNDS = ("low", "likely", "high")
-ENOUGH = 8  # replies of which quantiles are taken; of fewer, half and twice the mean
-LOW, HIGH = 0.10, 0.95
 COUNTED = 200  # prompts of a purpose that are counted again
-PROBE = "probe.json"
 WROTE = {"synthesize": "probe", "probe": "synthesize"}  # whose replies are alike where one has none
-
-
-@dataclass(frozen=True)
-class Range:
-    """A number that is not known yet."""
-
-    low: float
-    likely: float
-    high: float
-
-    def __add__(self, other: Range) -> Range:
-        return Range(self.low + other.low, self.likely + other.likely, self.high + other.high)
-
-    def __mul__(self, other: Range | float) -> Range:
-        by = other if isinstance(other, Range) else Range(other, other, other)
-        return Range(self.low * by.low, self.likely * by.likely, self.high * by.high)
 
 
 @dataclass(frozen=True)
@@ -93,36 +73,37 @@ class Learned:
 UNLEARNED = Learned()
 
 
-def learn(path: Path, config: Config, count: TokenCounter) -> Learned:
-    """What the ledger of an earlier run teaches about a config's requests.
+def learn(path: Path, teacher: TeacherSettings, method: Mapping[str, Any], count: TokenCounter) -> Learned:
+    """What the ledger of an earlier run teaches about the requests of a planned one.
 
     Args:
-        path: a run folder, or its ``ledger.sqlite``.
-        config: what is planned; replies to requests that it would word otherwise are left out.
-        count: by which the plan counts.
+        path: a run folder, or its ledger.
+        teacher: who will be asked.
+        method: the method's settings as plain values; replies to requests that it would word differently are left out.
+        count: counts tokens as the plan does.
 
     Raises:
         DataError: no ledger there, or no answered request in it.
         StorageError: it can't be read.
     """
-    file = path / "ledger.sqlite" if path.is_dir() else path
-    before = RunFolder(file.parent).config if (file.parent / "config.yaml").exists() else {}
-    rows = [row for row in _read(file) if _is_alike(row["purpose"], config, before)]
+    file = find_ledger(path)
+    folder = RunFolder(file.parent)
+    before = folder.config.get("method") or {} if folder.has_config else {}
+    rows = [row for row in _read(file) if _is_alike(row["purpose"], method, before)]
     done = [row for row in rows if row["state"] == "done"]
     if not done:
         raise DataError(f"{file}: no answered request that this config would ask too; there is nothing to learn from")
     warnings = []
     models = Counter(str(row["request"].get("model")) for row in done)
-    if config.teacher.model_name not in models:
+    if teacher.model_name not in models:
         warnings.append(
-            f"{file}: the replies are of {', '.join(models)}, not of teacher.model {config.teacher.model_name!r}; "
+            f"{file}: the replies are of {', '.join(models)}, not of teacher.model {teacher.model_name!r}; "
             "another teacher's may be longer or shorter"
         )
     else:
-        done = [row for row in done if row["request"].get("model") == config.teacher.model_name]
-    asks = _get(before, "method", "annotation") != "none"
-    kept = count_kept(file.parent, {row["key"]: row["purpose"] for row in rows}, is_annotated=asks)
-    if _get(before, "method", "annotation") not in (None, getattr(config.method, "annotation", None)):
+        done = [row for row in done if row["request"].get("model") == teacher.model_name]
+    kept = count_kept(folder, {row["key"]: row["purpose"] for row in rows}, is_annotated=before.get("annotation") != "none")
+    if before.get("annotation") not in (None, method.get("annotation")):
         kept.pop("annotate", None)  # an answer that was shown is got right more often
     replies = Counter(row["purpose"] for row in done)
     return Learned(
@@ -136,12 +117,12 @@ def learn(path: Path, config: Config, count: TokenCounter) -> Learned:
     )
 
 
-def learn_if_there(folder: Path, config: Config, count: TokenCounter) -> Learned:
-    """As `learn`, of a run folder that may not be there yet; only replies of the very same teacher model teach."""
-    if not (folder / "ledger.sqlite").exists():
+def learn_if_there(folder: Path, teacher: TeacherSettings, method: Mapping[str, Any], count: TokenCounter) -> Learned:
+    """As `learn`, of a run folder that may not exist yet; only replies of the very same teacher model teach."""
+    if not find_ledger(folder).exists():
         return UNLEARNED
     try:
-        learned = learn(folder, config, count)
+        learned = learn(folder, teacher, method, count)
     except DataError:
         return UNLEARNED
     return UNLEARNED if learned.warnings else learned
@@ -155,13 +136,9 @@ def _read(path: Path) -> list[dict[str, Any]]:
         ledger.close()
 
 
-def _get(values: Mapping[str, Any], section: str, name: str) -> Any:  # noqa: ANN401 (a config's value)
-    return (values.get(section) or {}).get(name)
-
-
-def _is_alike(purpose: str, config: Config, before: Mapping[str, Any]) -> bool:
+def _is_alike(purpose: str, method: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
     """Whether requests of a purpose are worded alike: each method invents and verifies examples in words of its own."""
-    return purpose not in (*WROTE, "verify") or _get(before, "method", "name") in (None, config.method.name)
+    return purpose not in (*WROTE, "verify") or before.get("name") in (None, method["name"])
 
 
 def measure_lengths(done: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str | None], Range]:
@@ -193,7 +170,7 @@ def measure_attempts(rows: Iterable[Mapping[str, Any]]) -> dict[str, Range]:
     """Attempts that left the machine for each request, by purpose."""
     counts: dict[str, Counter[str]] = {}
     for row in rows:
-        counts.setdefault(row["purpose"], Counter())[row["key"]] += row.get("is_sent", 1)  # a column that old ledgers lack
+        counts.setdefault(row["purpose"], Counter())[row["key"]] += row["is_sent"]
     found = {}
     for purpose, attempts in counts.items():
         each = sorted(max(1, count) for count in attempts.values())
@@ -202,62 +179,33 @@ def measure_attempts(rows: Iterable[Mapping[str, Any]]) -> dict[str, Range]:
     return found
 
 
-def count_kept(folder: Path, purposes: Mapping[str, str], *, is_annotated: bool) -> dict[str, tuple[int, int]]:
+def count_kept(folder: RunFolder, purposes: Mapping[str, str], *, is_annotated: bool) -> dict[str, tuple[int, int]]:
     """Kept and rejected replies by purpose, from the files of the finished stages or rounds, else from a probe's.
 
     Args:
         folder: of the run.
         purposes: purpose of each ledger key.
-        is_annotated: whether its real examples were asked about.
+        is_annotated: whether the teacher was asked about its real examples.
     """
     kept: Counter[str] = Counter()
     rejected: Counter[str] = Counter()
-    stages = [StageFolder(path) for path in sorted(folder.glob("*_*")) if (path / "quotas.json").exists()]
-    premixed = folder / "premixed.jsonl"
-    files = [stage.path / "rejected.jsonl" for stage in stages]
-    for stage in stages:
-        for entry in read_json(stage.path / "quotas.json")["domains"].values():
+    has_premixed = folder.premixed.exists()
+    for stage in folder.stages:
+        for entry in stage.quotas.read()["domains"].values():
             kept["annotate"] += entry["real"] if is_annotated else 0
             kept["probe"] += entry.get("probes", 0)
-            kept["synthesize"] += 0 if premixed.exists() else entry["synthesized"] - entry.get("probes", 0)
-    if premixed.exists():
-        kept["synthesize"] = len(read_json_lines(premixed))
-        files.append(folder / "premixed_rejected.jsonl")
-    for file in files:
-        for row in read_json_lines(file) if file.exists() else ():
-            if row.get("request") in purposes:
-                rejected[purposes[row["request"]]] += 1
-    if not stages and (folder / PROBE).exists():
-        for purpose, entry in read_json(folder / PROBE).get("kept", {}).items():
+            kept["synthesize"] += 0 if has_premixed else entry["synthesized"] - entry.get("probes", 0)
+    if has_premixed:
+        kept["synthesize"] = len(folder.premixed.read())
+    for file in (*(stage.rejected for stage in folder.stages), folder.premixed_rejected):
+        for one in file.read() if file.exists() else ():
+            if one.request is not None and one.request in purposes:
+                rejected[purposes[one.request]] += 1
+    if not folder.stages and folder.probe.exists():
+        for purpose, entry in folder.probe.read().get("kept", {}).items():
             kept[purpose], rejected[purpose] = entry["kept"], entry["rejected"]
     return {
         purpose: (kept[purpose], rejected[purpose])
         for purpose in sorted({*kept, *rejected})
         if kept[purpose] + rejected[purpose]
     }
-
-
-def measure(values: Iterable[float]) -> Range:
-    """The 10% quantile, mean and 95% quantile; half and twice the mean of fewer than `ENOUGH`."""
-    ordered = sorted(values)
-    mean = sum(ordered) / len(ordered)
-    if len(ordered) < ENOUGH:
-        return Range(mean / 2, mean, mean * 2)
-    return Range(min(find_quantile(ordered, LOW), mean), mean, max(find_quantile(ordered, HIGH), mean))
-
-
-def find_quantile(ordered: Sequence[float], share: float) -> float:
-    """The quantile of sorted values, between two of them in proportion."""
-    place = share * (len(ordered) - 1)
-    below = math.floor(place)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (place - below) * (ordered[above] - ordered[below])
-
-
-def measure_share(count: int, total: int) -> Range:
-    """A share with its 95% Wilson interval."""
-    z = 1.96
-    share = count / total
-    middle = (share + z * z / (2 * total)) / (1 + z * z / total)
-    reach = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total)) / (1 + z * z / total)
-    return Range(max(0.0, middle - reach), share, min(1.0, middle + reach))

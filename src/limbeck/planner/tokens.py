@@ -1,7 +1,6 @@
-"""Counting the tokens of a teacher's prompts, with its own tokenizer and chat template where they are here. Imports no torch.
+"""Counts the tokens of a teacher's prompts by its own tokenizer and chat template, or by bytes if they are not on this machine.
 
-A tokenizer is `teacher.tokenizer`, or that of the GGUF file which the `embedded` backend serves. Where there is none, bytes
-are counted.
+Imports no torch.
 """
 
 from __future__ import annotations
@@ -10,25 +9,20 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from tokenizers import AddedToken, Regex, Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer
 
 from limbeck.errors import ConfigError
-from limbeck.planner.gguf import read_header
-from limbeck.teacher.backends.embedded import find_gguf
 from limbeck.teacher.purposes.render import FAULTS
 from limbeck.teacher.request import estimate_tokens
 from limbeck.teacher.settings import TeacherSettings
 
 CHAT_TOKENS = 8  # what a chat template adds to a message, where it is not known
 BYTES = "4 bytes a token"
-_WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-_SPECIAL_TYPES = (3, 4)  # GGUF's control and user-defined tokens
 Messages = Sequence[Mapping[str, str]]
 
 
@@ -64,16 +58,12 @@ class TokenCounter:
 
 
 def load_counter(settings: TeacherSettings) -> TokenCounter:
-    """Counts as the teacher does: by ``teacher.tokenizer``, by the tokenizer of an embedded GGUF file, else by bytes.
+    """Counts as the teacher does if ``teacher.tokenizer`` names its tokenizer; otherwise four bytes count as a token.
 
     Raises:
-        ConfigError: the tokenizer, or the GGUF file, can't be read.
+        ConfigError: the tokenizer can't be read.
     """
-    if settings.tokenizer is not None:
-        return _read_folder(settings.tokenizer)
-    if settings.backend == "embedded":
-        return _read_gguf(find_gguf(settings.model))
-    return TokenCounter()
+    return TokenCounter() if settings.tokenizer is None else _read_folder(settings.tokenizer)
 
 
 def _read_folder(given: Path) -> TokenCounter:
@@ -94,48 +84,6 @@ def _read_folder(given: Path) -> TokenCounter:
         raise ConfigError(f"teacher.tokenizer: {beside} can't be read: {error}") from error
     names = {name: config[name] for name in ("bos_token", "eos_token") if isinstance(config.get(name), str)}
     return _make_counter(tokenizer, str(given), config.get("chat_template"), names)
-
-
-@lru_cache(maxsize=2)
-def _read_gguf(path: Path) -> TokenCounter:
-    """The tokenizer of a GGUF file; bytes where it is of a kind that is not known here."""
-    try:
-        fields = read_header(path, "tokenizer.")
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"teacher.model {path}: the head of the GGUF file can't be read: {error}") from error
-    tokens, merges = fields.get("tokenizer.ggml.tokens"), fields.get("tokenizer.ggml.merges")
-    split = PRE_TOKENIZERS.get(str(fields.get("tokenizer.ggml.pre")))
-    if fields.get("tokenizer.ggml.model") != "gpt2" or not tokens or not merges or split is None:
-        kind = f"{fields.get('tokenizer.ggml.model')}/{fields.get('tokenizer.ggml.pre')}"
-        return TokenCounter(name=f"{BYTES} ({path.name} has a tokenizer of an unknown kind, {kind})")
-    pairs = [(left, right) for left, _, right in (str(merge).partition(" ") for merge in merges)]
-    vocabulary = {str(token): place for place, token in enumerate(tokens)}
-    if any(not {left, right, left + right} <= vocabulary.keys() for left, right in pairs):
-        return TokenCounter(name=f"{BYTES} ({path.name} has a tokenizer with broken merges)")
-    tokenizer = Tokenizer(models.BPE(vocabulary, pairs, ignore_merges=True))
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*split, pre_tokenizers.ByteLevel(False, use_regex=False)])
-    types = fields.get("tokenizer.ggml.token_type", ())
-    special = [token for token, kind in zip(tokens, types, strict=False) if kind in _SPECIAL_TYPES]
-    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special])
-    ids = {name: fields.get(f"tokenizer.ggml.{name}_token_id") for name in ("bos", "eos")}
-    names = {f"{name}_token": tokens[place] for name, place in ids.items() if place is not None and place < len(tokens)}
-    return _make_counter(tokenizer, path.name, fields.get("tokenizer.chat_template"), names)
-
-
-_GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-
-
-def _split(pattern: str) -> pre_tokenizers.PreTokenizer:
-    return pre_tokenizers.Split(Regex(pattern), "isolated")
-
-
-PRE_TOKENIZERS: Mapping[str, Sequence[pre_tokenizers.PreTokenizer]] = {
-    "gpt-2": [_split(_GPT2)],
-    "smollm": [pre_tokenizers.Digits(individual_digits=True), _split(_GPT2)],
-    "llama-bpe": [_split(_WORDS % "{1,3}")],
-    "qwen2": [_split(_WORDS % "")],
-}
-"""How a text is split before its bytes are merged, by the word for it in GGUF files."""
 
 
 def _make_counter(tokenizer: Tokenizer, name: str, template: object, names: Mapping[str, str]) -> TokenCounter:

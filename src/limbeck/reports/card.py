@@ -1,42 +1,42 @@
-"""The model card of a run: what the student is, what it was trained on, and how good it is where."""
+"""The model card of a run: what the student is, what it was trained on, and how good it is in each domain."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from typing import Any
-
-from limbeck.config.config import Config
-from limbeck.data.task import Task
-from limbeck.methods.context import Distillation
+from limbeck.reports.markdown import escape
+from limbeck.run_folder.folder import RunFolder
+from limbeck.run_folder.metrics import Metrics
+from limbeck.teacher.tables import BACKENDS
 
 
-def escape(text: str) -> str:
-    """Text of a user or a teacher in Markdown: on one line, and nothing in it a mark, a cell's end or a tag."""
-    return re.sub(r"([\\`*\[\]<>|])", r"\\\1", " ".join(text.split()))
-
-
-def write_card(config: Config, task: Task, distillation: Distillation, metrics: Mapping[str, Any] | None) -> str:
-    """The card as Markdown."""
-    kinds = {"real": 0, "synthesized": 0, "duplicates": 0}
-    for example in distillation.training_set:
-        kinds["duplicates" if example.provenance.copy else example.provenance.kind] += 1
+def write_card(folder: RunFolder) -> str:
+    """The card as Markdown, from the files of the run."""
+    config = folder.config
+    teacher, kinds = config["teacher"], {"real": 0, "synthesized": 0, "duplicates": 0}
+    for stage in folder.stages:
+        for entry in stage.quotas.read()["domains"].values():
+            for kind in kinds:
+                kinds[kind] += entry[kind]
+    is_simulated = teacher["backend"] in BACKENDS and BACKENDS[teacher["backend"]].is_simulated
     lines = [
-        f"# {escape(config.name)}",
+        f"# {escape(config['name'])}",
         "",
-        f"A student distilled with limbeck from `{config.teacher.model}` ({config.teacher.backend}"
-        + (", a simulated teacher)" if config.teacher.backend == "tutor" else ")")
-        + f" into `{config.student.model}`.",
+        f"A student distilled with limbeck from `{teacher['model']}` ({teacher['backend']}"
+        f"{', a simulated teacher' if is_simulated else ''}) into `{config['student']['model']}`.",
         "",
-        f"- Task: {escape(task.instruction)}",
-        f"- Method: {config.method.describe()}, seed {config.seed}",
-        f"- Training set: {len(distillation.training_set)} examples ({', '.join(f'{n} {k}' for k, n in kinds.items())})",
+        f"- Task: {escape(config['task']['instruction'])}",
+        f"- Method: {folder.state['method']}, seed {config['seed']}",
+        f"- Training set: {sum(kinds.values())} examples ({', '.join(f'{count} {kind}' for kind, count in kinds.items())})",
     ]
-    if metrics is not None:
-        lines += ["", "| domain | n | before | after |", "|---|---|---|---|"]
-        for domain, entry in metrics["domains"].items():
-            before = metrics["baseline"]["domains"][domain]["accuracy"]
-            lines.append(f"| {escape(domain)} | {entry['count']} | {before:.3f} | {entry['accuracy']:.3f} |")
-        before = metrics["baseline"]["accuracy_macro"]
-        lines.append(f"| **macro** | {metrics['examples']} | {before:.3f} | {metrics['accuracy_macro']:.3f} |")
+    if folder.metrics.exists():
+        lines += _describe_metrics(Metrics(folder.metrics.read()))
     return "\n".join([*lines, ""])
+
+
+def _describe_metrics(metrics: Metrics) -> list[str]:
+    before = metrics.values["baseline"]
+    lines = ["", "| domain | n | before | after |", "|---|---|---|---|"]
+    for row in metrics.domains:
+        untouched = before["domains"][row.domain]["accuracy"]
+        lines.append(f"| {escape(row.domain)} | {row.count} | {untouched:.3f} | {row.accuracy:.3f} |")
+    total = f"| **macro** | {metrics.values['examples']} | {before['accuracy_macro']:.3f} | {metrics.accuracy_macro:.3f} |"
+    return [*lines, total]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from limbeck.reports.markdown import escape, write_table
 from limbeck.reports.terminal import clean, make_console
-from limbeck.system.terminal import make_printable
 
 COLUMNS = {
     "accuracy_macro": "macro",
@@ -57,13 +56,13 @@ def write_markdown(facts: Mapping[str, Any]) -> str:
     """The same as Markdown."""
     rows = [row for _, row in _list_arms(facts)]
     parts = [
-        f"# {_escape(facts['name'])}: {len(facts['presets'])} arms, {len(facts['seeds'])} seeds",
+        f"# {escape(facts['name'])}: {len(facts['presets'])} arms, {len(facts['seeds'])} seeds",
         _title(facts) + ".",
-        _write_table(HEAD, rows),
+        write_table(HEAD, rows),
     ]
     if pairs := _list_pairs(facts):
-        parts += [f"Paired differences of {facts['main_metric']} over seeds:", _write_table(PAIR_HEAD, pairs)]
-    parts.append("\n".join(f"- {_escape(text)}" for text in _list_remarks(facts)))
+        parts += [f"Paired differences of {facts['main_metric']} over seeds:", write_table(PAIR_HEAD, pairs)]
+    parts.append("\n".join(f"- {escape(text)}" for text in _list_remarks(facts)))
     return "\n\n".join(parts) + "\n"
 
 
@@ -112,13 +111,3 @@ def _list_remarks(facts: Mapping[str, Any]) -> list[str]:
     if facts["jobs"] > 1:
         lines.append(f"seconds are of up to {facts['jobs']} runs at once on this machine")
     return [*lines, *facts["notes"], *(f"warning: {text}" for text in facts["warnings"])]
-
-
-def _write_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    marks = ["---", *["---:"] * (len(head) - 1)]
-    return "\n".join(f"| {' | '.join(map(_escape, row))} |" for row in (head, marks, *rows))
-
-
-def _escape(text: str) -> str:
-    """Text that Markdown shows as it is; what a failed run said may hold anything."""
-    return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", make_printable(text))

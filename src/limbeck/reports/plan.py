@@ -2,49 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from limbeck.reports.terminal import clean, make_console
+from limbeck.run_folder.plan import Plan, PlannedRequests, Range
+from limbeck.selection.quotas import Share
 
 
-def print_plan(plan: dict[str, Any]) -> None:
+def print_plan(plan: Plan) -> None:
     """Quotas by domain and stage, then requests, tokens, money and time as low, likely and high."""
-    console = make_console()
-    stages, totals = plan["stages"], plan["totals"]
-    step = "stage" if plan["method"] == "baldistill" else "round"
-    title = f"quota by {step}; T tail, + to be synthesized, = repeated, ? missing"
+    console, totals = make_console(), plan.totals
+    title = f"quota by {plan.step}; T tail, + to be synthesized, = repeated, ? missing"
     table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in ("domain", "pool", *(f"{step} {entry['stage'] + 1}" for entry in stages)):
+    for name in ("domain", "pool", *(f"{plan.step} {index + 1}" for index in range(len(plan.stages)))):
         table.add_column(name, justify="left" if name == "domain" else "right")
-    for domain in stages[0]["domains"] if stages else plan["domains"]:
-        size = plan["domains"].get(domain, sum(plan["domains"].values()))
-        table.add_row(clean(domain), str(size), *(_show_share(entry["domains"][domain]) for entry in stages))
+    for domain in plan.stages[0] if plan.stages else plan.domains:
+        size = plan.domains.get(domain, sum(plan.domains.values()))
+        table.add_row(clean(domain), str(size), *(_show_share(shares[domain]) for shares in plan.stages))
     console.print(table)
-    for text in plan["notes"]:
+    for text in plan.notes:
         console.print(clean(text), highlight=False)
     kinds = {"real": "real", "synthesize": "to be synthesized", "duplicate": "repeated", "missing": "missing"}
-    counts = ", ".join(f"{totals[name]} {label}" for name, label in kinds.items() if totals[name])
-    console.print(f"{totals['examples']} examples: {counts}", highlight=False)
+    counts = ", ".join(f"{count} {label}" for name, label in kinds.items() if (count := getattr(totals, name)))
+    console.print(f"{totals.examples} examples: {counts}", highlight=False)
     sums = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("", "low", "likely", "high"):
         sums.add_column(name, justify="right" if name else "left")
-    for name, label in (("requests", "requests"), ("tokens", "tokens"), ("cost_usd", "USD"), ("seconds", "seconds (rough)")):
-        digits = 4 if name == "cost_usd" else 0
-        sums.add_row(label, *("no price" if value is None else f"{value:,.{digits}f}" for value in totals[name].values()))
+    for label, planned, digits in (
+        ("requests", totals.requests, 0),
+        ("tokens", totals.tokens, 0),
+        ("USD", totals.cost_usd, 4),
+        ("seconds (rough)", totals.seconds, 0),
+    ):
+        sums.add_row(label, *(["no price"] * 3 if planned is None else (f"{value:,.{digits}f}" for value in planned)))
     console.print(sums)
-    if plan["requests"]:
-        console.print(_show_purposes(plan["requests"]))
-    for text in describe_assumptions(plan["assumptions"]):
+    if plan.requests:
+        console.print(_show_purposes(plan.requests))
+    for text in describe_assumptions(plan.assumptions):
         console.print(clean(text), highlight=False)
-    for text in plan["warnings"]:
+    for text in plan.warnings:
         console.print(f"warning: {clean(text)}", highlight=False)
 
 
-def print_probe(facts: dict[str, Any]) -> None:
+def print_probe(facts: Mapping[str, Any]) -> None:
     """What a probe asked and paid, and what of it the run need not pay again."""
     paid = facts["paid"]
     asked = ", ".join(f"{count} {purpose}" for purpose, count in facts["asked"].items()) or "nothing"
@@ -59,28 +63,25 @@ def print_probe(facts: dict[str, Any]) -> None:
         console.print(clean(f"the probe ended early: {facts['ended_by']}"), highlight=False)
 
 
-def _show_purposes(rows: Sequence[dict[str, Any]]) -> Table:
+def _show_purposes(rows: Sequence[PlannedRequests]) -> Table:
     """The requests by purpose, over all stages and domains (`--json` has them apart)."""
     table = Table(title="by purpose: low / likely / high", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("purpose", "requests", "prompt tokens", "completion tokens", "USD"):
         table.add_column(name, justify="left" if name == "purpose" else "right")
-    sums: dict[str, dict[str, list[float]]] = {}
+    sums: dict[str, PlannedRequests] = {}
     for row in rows:
-        entry = sums.setdefault(row["purpose"], {})
-        for name in ("requests", "prompt_tokens", "completion_tokens", "cost_usd"):
-            if row[name]["likely"] is not None:
-                before = entry.get(name, [0.0, 0.0, 0.0])
-                entry[name] = [have + more for have, more in zip(before, row[name].values(), strict=True)]
-    for purpose, entry in sums.items():
-        cells = (
-            " / ".join(f"{value:,.{4 if name == 'cost_usd' else 0}f}" for value in entry[name]) if name in entry else "–"
-            for name in ("requests", "prompt_tokens", "completion_tokens", "cost_usd")
-        )
-        table.add_row(clean(purpose), *cells)
+        sums[row.purpose] = sums[row.purpose].add(row) if row.purpose in sums else row
+    for purpose, total in sums.items():
+        counts = (_show_range(each, 0) for each in (total.requests, total.prompt_tokens, total.completion_tokens))
+        table.add_row(clean(purpose), *counts, _show_range(total.cost_usd, 4))
     return table
 
 
-def describe_assumptions(assumptions: dict[str, Any]) -> list[str]:
+def _show_range(planned: Range | None, digits: int) -> str:
+    return "–" if planned is None else " / ".join(f"{value:,.{digits}f}" for value in planned)
+
+
+def describe_assumptions(assumptions: Mapping[str, Any]) -> list[str]:
     """What a plan's numbers rest on, in lines."""
     learned = assumptions["learned"]
     lines = [f"prompts counted by: {assumptions['tokenizer']}; chat template: {assumptions['chat_template']}"]
@@ -93,7 +94,7 @@ def describe_assumptions(assumptions: dict[str, Any]) -> list[str]:
     return [*lines, f"replies learned from {learned['source']}: {counts}{f'; kept {kept}' if kept else ''}"]
 
 
-def _show_share(share: dict[str, Any]) -> str:
-    marks = (("synthesize", "+"), ("duplicate", "="), ("missing", "?"))
-    extra = "".join(f" {mark}{share[name]}" for name, mark in marks if share[name])
-    return f"{'T ' if share['role'] == 'tail' else ''}{share['quota']}{extra}"
+def _show_share(share: Share) -> str:
+    marks = ((share.synthesize, "+"), (share.duplicate, "="), (share.missing, "?"))
+    extra = "".join(f" {mark}{count}" for count, mark in marks if count)
+    return f"{'T ' if share.role == 'tail' else ''}{share.quota}{extra}"

@@ -2,89 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from types import TracebackType
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
-from limbeck.config.config import Config
-from limbeck.progress import Progress as RunProgress
+from limbeck.run_folder.status import Status
 from limbeck.system.terminal import make_printable
-
-
-class ConsoleProgress(RunProgress):
-    """Progress on stderr: stage, step, done of total, requests and money against the caps, time left."""
-
-    def __init__(self, config: Config) -> None:
-        self._stages = config.method.stages
-        self._noun = "round" if config.method.name == "gold" else "stage"
-        self._caps = config.budget
-        self._console = Console(stderr=True)
-        self._spend = ""
-        self._shown = ""
-        self._task: TaskID | None = None
-        self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("ETA"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[spend]}"),
-            console=self._console,
-            transient=True,
-        )
-
-    def __enter__(self) -> ConsoleProgress:
-        if self._console.is_terminal:
-            self._bars.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._bars.stop()
-
-    def step(self, stage: int | None, text: str, done: int, total: int) -> None:
-        """Show a step; on a terminal as a bar, elsewhere one line when it begins."""
-        place = make_printable(f"{self._noun} {stage + 1}/{self._stages}: {text}" if stage is not None else text)
-        if not self._console.is_terminal:
-            if place != self._shown:
-                self._console.print(f"{place}{f'  [{self._spend}]' if self._spend else ''}", markup=False, highlight=False)
-            self._shown = place
-            return
-        if place != self._shown or self._task is None:
-            if self._task is not None:
-                self._bars.remove_task(self._task)
-            self._task = self._bars.add_task(escape(place), total=total or None, spend=self._spend)
-            self._shown = place
-        self._bars.update(self._task, completed=done, total=total or None, spend=self._spend)
-
-    def spend(self, domain: str | None, requests: int, tokens: int, cost_usd: float) -> None:
-        """Show the spend and the domain asked about beside the step."""
-        cap = self._caps.max_requests
-        self._spend = f"{requests}{f'/{cap}' if cap is not None else ''} requests"
-        if cost_usd or self._caps.max_cost_usd is not None:
-            self._spend += f", {cost_usd:.4f} USD"
-        if domain is not None:
-            self._spend += f", last {clean(domain)}"
-        if self._task is not None:
-            self._bars.update(self._task, spend=self._spend)
-
-    def note(self, text: str) -> None:
-        """A line of its own; a note may hold names that a server or a file gives."""
-        self._console.print(make_printable(text), markup=False, highlight=False)
 
 
 def clean(text: object, most: int | None = None) -> str:
@@ -98,7 +25,7 @@ def make_console(width: int = 120) -> Console:
     return console if console.is_terminal else Console(width=width)
 
 
-def print_metrics(metrics: dict[str, Any]) -> None:
+def print_metrics(metrics: Mapping[str, Any]) -> None:
     """Accuracy by domain and in sum, with 95% intervals; beside the untouched student where it was measured."""
     columns = {
         "teacher": metrics.get("teacher"),
@@ -134,58 +61,58 @@ def print_metrics(metrics: dict[str, Any]) -> None:
     make_console().print(table)
 
 
-def _show_metric(part: dict[str, Any], key: str, is_signed: bool) -> str:
+def _show_metric(part: Mapping[str, Any], key: str, is_signed: bool) -> str:
     if part.get(key) is None:
         return ""
     low, high = part[f"{key}_ci95"]
     return escape(f"{part[key]:{'+' if is_signed else ''}.3f} [{low:.2f}, {high:.2f}]")
 
 
-def print_status(facts: dict[str, Any]) -> None:
+def print_status(status: Status) -> None:
     """State, step, spend and domains of a run."""
     console = make_console()
-    step = f", stage {facts['stage'] + 1}" if facts["stage"] is not None else ""
-    console.print(f"{facts['state']}{step}{': ' + clean(facts['step']) if facts['step'] else ''}", highlight=False)
-    if facts["error"]:
-        console.print(clean(facts["error"]), highlight=False)
-    breaker = facts["teacher"]
+    step = f", stage {status.stage + 1}" if status.stage is not None else ""
+    console.print(f"{status.state}{step}{': ' + clean(status.step) if status.step else ''}", highlight=False)
+    if status.error:
+        console.print(clean(status.error), highlight=False)
+    breaker = status.teacher
     if breaker is not None and breaker["state"] != "closed":
         console.print(
             f"teacher: {breaker['state']}, asked again after {breaker['pause_s']:g} s; it last said: "
             f"{clean(breaker['last_error'])}",
             highlight=False,
         )
-    if len(facts["models"] or ()) > 1:
-        console.print(
-            "models that answered: " + ", ".join(f"{clean(m)} {n}" for m, n in facts["models"].items()), highlight=False
-        )
-    scored = {entry["stage"]: entry["scored"] for entry in facts["stages"] if entry["scored"]}
+    models = status.models or {}
+    if len(models) > 1:
+        named = ", ".join(f"{clean(model)} {count}" for model, count in models.items())
+        console.print(f"models that answered: {named}", highlight=False)
+    scored = {entry.stage: entry.scored for entry in status.stages if entry.scored}
     if scored:
         console.print(describe_scored(scored), highlight=False)
-    for text in facts["warnings"]:
+    for text in status.warnings:
         console.print(f"warning: {clean(text)}", highlight=False)
-    if facts["diversity"] is not None:
-        console.print(clean(facts["diversity"]["text"]), highlight=False)
+    if status.diversity is not None:
+        console.print(clean(status.diversity["text"]), highlight=False)
     table = Table(title="spend", box=SIMPLE_HEAD)
     for column in ("what", "spent", "planned", "cap"):
         table.add_column(column, justify="left" if column == "what" else "right")
-    for name, entry in facts["spend"].items():
-        planned = (facts["planned"] or {}).get(name)
+    for name, entry in status.spend.items():
+        planned = (status.planned or {}).get(name)
         likely = planned["likely"] if isinstance(planned, dict) else planned
         table.add_row(name, *("–" if value is None else f"{value:.6g}" for value in (entry["spent"], likely, entry["cap"])))
     console.print(table)
-    if facts["planned_by_purpose"] is not None and (facts["planned_by_purpose"] or facts["spent_by_purpose"]):
-        console.print(compare_by_purpose(facts["planned_by_purpose"], facts["spent_by_purpose"]))
+    if status.planned_by_purpose is not None and (status.planned_by_purpose or status.spent_by_purpose):
+        console.print(compare_by_purpose(status.planned_by_purpose, status.spent_by_purpose))
     domains = Table(title="domains", box=SIMPLE_HEAD)
     columns = ("pool", "quota", "real", "synthesized", "duplicates")
     for column in ("domain", *columns):
         domains.add_column(column, justify="left" if column == "domain" else "right")
-    for name, entry in facts["domains"].items():
+    for name, entry in status.domains.items():
         domains.add_row(clean(name), *(str(entry.get(column, 0)) for column in columns))
     console.print(domains)
 
 
-def describe_scored(scored: dict[int, dict[str, int]]) -> str:
+def describe_scored(scored: Mapping[int, Mapping[str, int]]) -> str:
     """In a line, the shares of the candidates of each stage whose IFD is doubtful."""
     parts = [
         f"{what} in " + ", ".join(f"{entry[name] / entry['scored']:.0%} (stage {stage + 1})" for stage, entry in scored.items())
@@ -195,7 +122,7 @@ def describe_scored(scored: dict[int, dict[str, int]]) -> str:
     return f"scored candidates: {'; '.join(parts)}"
 
 
-def compare_by_purpose(planned: dict[str, Any], spent: dict[str, Any]) -> Table:
+def compare_by_purpose(planned: Mapping[str, Any], spent: Mapping[str, Any]) -> Table:
     """What was foreseen beside what was asked, by purpose."""
     table = Table(title="planned against real", box=SIMPLE_HEAD)
     for column in ("purpose", "what", "low", "likely", "high", "real"):
@@ -212,7 +139,7 @@ def compare_by_purpose(planned: dict[str, Any], spent: dict[str, Any]) -> Table:
     return table
 
 
-def print_ledger(rows: Sequence[dict[str, Any]], *, is_summary: bool) -> None:
+def print_ledger(rows: Sequence[Mapping[str, Any]], *, is_summary: bool) -> None:
     """The ledger as a table, with a line of totals."""
     summed = ("requests", "done", "failed", "unknown", "prompt_tokens", "completion_tokens", "cost_usd")
     listed = ("sent_at", "state", "attempt", "purpose", "stage", "domain", "finish_reason", "model", "key", "error")

@@ -1,93 +1,35 @@
-"""The run folder: every file of a run; all that a report needs, and all that resumes."""
+"""The run folder: every file of a run, all that a report needs and all that a run resumes from."""
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import os
-import shutil
+import re
 import socket
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import yaml
+from filelock import FileLock, Timeout
 
-from limbeck.data.example import Example
+from limbeck.data.example import Example, Rejected
 from limbeck.errors import ConfigError, DataError
-from limbeck.system.files import explain_storage, read_json, read_json_lines, write_json, write_text
+from limbeck.evaluation.metrics import Prediction
+from limbeck.run_folder.files import JsonFile, RowsFile
+from limbeck.run_folder.stage import StageFolder
+from limbeck.system.files import explain_storage, read_json, write_json, write_text
 
-TAKE_TRIES, TAKE_PAUSE_S = 10, 0.02
-
-
-@dataclass(frozen=True)
-class StageFolder:
-    """``stage_<i>/``: `examples.jsonl` ends the collecting, ``student/`` the training, `done` the stage."""
-
-    path: Path
-
-    @property
-    def is_done(self) -> bool:
-        """Whether the stage's marker is there, which is written last."""
-        return (self.path / "done").exists()
-
-    @property
-    def student(self) -> Path:
-        """Where the stage's student is."""
-        return self.path / "student"
-
-    @property
-    def is_collected(self) -> bool:
-        """Whether the stage's examples are complete."""
-        return (self.path / "examples.jsonl").exists() and not self.is_cut_short
-
-    @property
-    def is_cut_short(self) -> bool:
-        """Whether a cap of the budget ended the collecting before the quotas were filled."""
-        return (self.path / "examples.jsonl").exists() and read_json(self.path / "quotas.json")["is_cut_short"]
-
-    def drop_student(self) -> None:
-        """Throw the student away, whose weights another has been trained on from."""
-        shutil.rmtree(self.student, ignore_errors=True)
-
-    def read_scores(self) -> list[dict[str, Any]] | None:
-        """The stage's scores, or None where none were written."""
-        path = self.path / "scores.jsonl"
-        return read_json_lines(path) if path.exists() else None
-
-    def mark_done(self) -> None:
-        """Write the marker."""
-        write_text(self.path / "done", "")
-
-    def restart(self) -> None:
-        """Throw away all that followed the choosing in a stage that was cut short; what it paid for is in the ledger."""
-        kept_back = ("scores.jsonl", "selection.json", "held_out.jsonl", "feedback.jsonl", "examples.jsonl", "quotas.json")
-        for path in self.path.iterdir():
-            if path.is_dir():
-                shutil.rmtree(path)
-            elif path.name not in kept_back:
-                path.unlink()
-        # These two last and in this order, so that a stage whose restart is interrupted is still one to restart.
-        (self.path / "examples.jsonl").unlink()
-        (self.path / "quotas.json").unlink()
-
-
-def _take(lock: IO[str]) -> bool:
-    """Whether this process has the lock now. Tried for a moment, since `RunFolder.is_held` takes it to see whether it can."""
-    for _ in range(TAKE_TRIES):
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(TAKE_PAUSE_S)
-        else:
-            return True
-    return False
+LOCK, LEDGER, CONFIG, STATE, PLAN, PROBE = "lock", "ledger.sqlite", "config.yaml", "run.json", "plan.json", "probe.json"
+# What a folder may hold before a run begins there: a probe, and what a run writes before it says that it is one.
+_BEFORE_A_RUN = frozenset({LOCK, CONFIG, PROBE, LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm"})
+_LOCK_TIMEOUT_S = 0.2  # `is_held` takes the lock for a moment, to see whether it can
+_STAGE = re.compile(r"(?:stage|round)_(\d+)")
 
 
 class RunFolder:
-    """One run's folder. `open` locks it for this process; readers need no lock."""
+    """The folder of one run. `open` locks it for this process; readers need no lock."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -95,49 +37,148 @@ class RunFolder:
     @classmethod
     @contextmanager
     def open(cls, path: Path) -> Iterator[RunFolder]:
-        """The folder, made if need be and held by this process alone until the context ends.
+        """The folder, created if necessary and held by this process alone until the context ends.
 
         Raises:
-            ConfigError: another process holds it; the message has its pid and host.
+            ConfigError: another process holds it; the message names its pid and host.
+            StorageError: the folder can't be written.
         """
         with explain_storage(path):
             path.mkdir(parents=True, exist_ok=True)
-            lock = (path / "lock").open("a+", encoding="utf-8")
-        with lock:
-            if not _take(lock):
-                lock.seek(0)
-                holder = lock.read().strip() or "another process"
-                raise ConfigError(f"{path} is in use by {holder}; wait for it to end, or choose another --out")
-            with explain_storage(path):
-                lock.truncate(0)
-                lock.write(f"pid {os.getpid()} on {socket.gethostname()}")
-                lock.flush()
+            lock = FileLock(path / LOCK, timeout=_LOCK_TIMEOUT_S)
+            try:
+                lock.acquire()
+            except Timeout:
+                holder = _read_holder(path) or "another process"
+                raise ConfigError(f"{path} is in use by {holder}; wait for it to end, or choose another --out") from None
+            with contextlib.suppress(PermissionError):  # Windows locks the content too
+                (path / LOCK).write_text(f"pid {os.getpid()} on {socket.gethostname()}", "utf-8")
+        try:
             yield cls(path)
-
-    def is_student_final(self, training_set: Sequence[Example]) -> bool:
-        """Whether ``student/`` is there and was trained on just these examples, by ``train.jsonl``, written after it."""
-        path = self.path / "train.jsonl"
-        if not path.exists() or not (self.path / "student").exists():
-            return False
-        # Where the objectives are separate an example has two rows, of which this is the second.
-        ids = [row["id"] for row in read_json_lines(path) if row.get("objective") != "rationale"]
-        return ids == [example.id for example in training_set]
+        finally:
+            lock.release()
 
     @property
     def is_held(self) -> bool:
         """Whether a process is running in the folder now."""
-        path = self.path / "lock"
+        path = self.path / LOCK
         if not path.exists():
             return False
-        with path.open(encoding="utf-8") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-        return False
+        try:
+            with FileLock(path, timeout=0):
+                return False
+        except Timeout:
+            return True
+        except OSError:  # a folder that this process can't write: it can look for the holder only
+            return _is_alive(_read_holder(self.path))
+
+    @property
+    def is_free(self) -> bool:
+        """Whether a run may begin here: the folder is empty, or holds only a probe and its ledger."""
+        names = {path.name for path in self.path.iterdir() if not path.name.endswith(".tmp")}
+        return names <= _BEFORE_A_RUN and (LEDGER not in names or PROBE in names)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """``run.json``: status, versions, seed and what the run is doing; empty before the first write."""
+        path = self.path / STATE
+        return dict(read_json(path)) if path.exists() else {}
+
+    def update_state(self, **facts: object) -> None:
+        """Change some facts of ``run.json``."""
+        write_json(self.path / STATE, {**self.state, **facts})
+
+    @property
+    def has_config(self) -> bool:
+        """Whether there is a ``config.yaml``."""
+        return (self.path / CONFIG).exists()
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """``config.yaml`` as plain values.
+
+        Raises:
+            DataError: the file is missing or damaged.
+        """
+        path = self.path / CONFIG
+        try:
+            values = yaml.safe_load(path.read_text("utf-8"))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise DataError(f"{path}: {error}; the folder is damaged, choose another --out") from error
+        if not isinstance(values, dict):
+            raise DataError(f"{path}: it holds no config; the folder is damaged, choose another --out")
+        return values
+
+    def write_config(self, values: Mapping[str, Any]) -> None:
+        """Write ``config.yaml``."""
+        write_text(self.path / CONFIG, yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True))
+
+    @property
+    def ledger(self) -> Path:
+        """The ledger's database."""
+        return self.path / LEDGER
+
+    @property
+    def plan(self) -> JsonFile:
+        """The plan that was made before the run asked anything."""
+        return JsonFile(self.path / PLAN)
+
+    @property
+    def probe(self) -> JsonFile:
+        """What a probe asked and paid before the run."""
+        return JsonFile(self.path / PROBE)
+
+    @property
+    def left_out(self) -> RowsFile[Rejected]:
+        """Training rows that leak into dev or test."""
+        return RowsFile(self.path / "left_out.jsonl", lambda row: Rejected(**row))
+
+    @property
+    def premixed(self) -> RowsFile[Example]:
+        """What was synthesized before stage 0 (``pooling: premixed``)."""
+        return RowsFile(self.path / "premixed.jsonl", Example.from_json)
+
+    @property
+    def premixed_rejected(self) -> RowsFile[Rejected]:
+        """What was dropped of it."""
+        return RowsFile(self.path / "premixed_rejected.jsonl", lambda row: Rejected(**row))
+
+    @property
+    def diversity(self) -> JsonFile:
+        """How varied everything synthesized is."""
+        return JsonFile(self.path / "diversity.json")
+
+    @property
+    def student(self) -> Path:
+        """The folder of the final student."""
+        return self.path / "student"
+
+    @property
+    def training_rows(self) -> RowsFile[dict[str, Any]]:
+        """The final training set as conversational rows."""
+        return RowsFile(self.path / "train.jsonl", dict)
+
+    @property
+    def metrics(self) -> JsonFile:
+        """The metrics of the final student on the test rows."""
+        return JsonFile(self.path / "metrics.json")
+
+    @property
+    def baseline_predictions(self) -> RowsFile[Prediction]:
+        """The untouched student's predictions on the test rows."""
+        return RowsFile(self.path / "baseline" / "predictions.jsonl", lambda row: Prediction(**row))
+
+    @property
+    def teacher_predictions(self) -> RowsFile[Prediction]:
+        """The teacher's own predictions on the test rows."""
+        return RowsFile(self.path / "teacher" / "predictions.jsonl", lambda row: Prediction(**row))
+
+    def write_card(self, text: str) -> None:
+        """Write the model card."""
+        write_text(self.path / "README.md", text)
 
     def stage(self, index: int) -> StageFolder:
-        """The folder of one stage."""
+        """The folder of one stage of BalDistill."""
         return StageFolder(self.path / f"stage_{index}")
 
     def round(self, index: int) -> StageFolder:
@@ -145,27 +186,49 @@ class RunFolder:
         return StageFolder(self.path / f"round_{index}")
 
     @property
-    def state(self) -> dict[str, Any]:
-        """``run.json``: status, versions, seed and what the run is doing; empty before the first write."""
-        path = self.path / "run.json"
-        return dict(read_json(path)) if path.exists() else {}
+    def final(self) -> StageFolder:
+        """The folder of the student that is trained after the last round (GOLD)."""
+        return StageFolder(self.path / "final")
 
     @property
-    def config(self) -> dict[str, Any]:
-        """``config.yaml`` as plain values.
+    def stages(self) -> list[StageFolder]:
+        """The stages or rounds that have collected examples, in their order."""
+        found = [StageFolder(path) for path in self.path.glob("*_*") if _STAGE.fullmatch(path.name)]
+        return sorted((stage for stage in found if stage.quotas.exists()), key=lambda stage: stage.index)
 
-        Raises:
-            DataError: the file is missing or broken.
-        """
-        path = self.path / "config.yaml"
-        try:
-            values = yaml.safe_load(path.read_text("utf-8"))
-        except (OSError, ValueError, yaml.YAMLError) as error:
-            raise DataError(f"{path}: {error}; the folder is damaged, choose another --out") from error
-        if not isinstance(values, dict):
-            raise DataError(f"{path}: no config in it; the folder is damaged, choose another --out")
-        return values
+    def is_student_final(self, training_set: Sequence[Example]) -> bool:
+        """Whether `student` exists and was trained on exactly these examples, by `training_rows`, written after it."""
+        if not self.training_rows.exists() or not self.student.exists():
+            return False
+        # With separate objectives an example has two rows, the second for its rationale.
+        ids = [row["id"] for row in self.training_rows.read() if row.get("objective") != "rationale"]
+        return ids == [example.id for example in training_set]
 
-    def update_state(self, **facts: object) -> None:
-        """Change some facts of ``run.json``."""
-        write_json(self.path / "run.json", {**self.state, **facts})
+
+def find_ledger(path: Path) -> Path:
+    """The ledger that a path means: a run folder's, or the file itself."""
+    return path / LEDGER if path.is_dir() else path
+
+
+def _read_holder(path: Path) -> str:
+    """``pid N on HOST`` of the process that holds or last held a folder, or an empty text."""
+    try:
+        return (path / LOCK).read_text("utf-8").strip()
+    except (OSError, ValueError):
+        return ""
+
+
+def _is_alive(holder: str) -> bool:
+    """Whether a holder may still be running; one on another host can't be asked and counts as running."""
+    match = re.fullmatch(r"pid (\d+) on (.*)", holder)
+    if match is None:
+        return False
+    if match[2] != socket.gethostname() or os.name == "nt":  # Windows has no signal that only looks
+        return True
+    try:
+        os.kill(int(match[1]), 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it runs as another user
+        return True
+    return True

@@ -1,72 +1,119 @@
-"""`limbeck eval` and `limbeck predict`: a student by name on a file."""
+"""A student by name on a file: `limbeck eval` and `limbeck predict`."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from limbeck.config.config import Config, as_config
 from limbeck.data.example import Example
 from limbeck.data.readers import is_there
 from limbeck.data.sources import collect_labels, read_examples, read_questions
 from limbeck.data.splits import join_readings, read_held_out, split_leaking
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError
-from limbeck.evaluation.evaluate import evaluate, predict
-from limbeck.evaluation.metrics import Prediction, choose_examples, compute_metrics
+from limbeck.evaluation.metrics import Prediction, compute_metrics
+from limbeck.progress import Progress
+from limbeck.run_folder.metrics import Metrics
+from limbeck.run_folder.rows import Rows
 from limbeck.selection.quotas import find_tail_domains
-from limbeck.student.encode import make_encoder
-from limbeck.student.model import load_student, read_card
-
-if TYPE_CHECKING:
-    from limbeck.config.config import Config
+from limbeck.selection.subset import choose_examples
 
 
-def measure_file(
-    student: str, config: Config, on_batch: Callable[[int, int], None]
-) -> tuple[dict[str, Any], Sequence[Prediction]]:
-    """Metrics and predictions of a student on ``data.test``; head and tail where ``data.train`` is given.
+@dataclass(frozen=True)
+class Evaluation:
+    """A student measured on a file.
+
+    Attributes:
+        metrics: by domain, head and tail.
+        predictions: one for each test row.
+    """
+
+    metrics: Metrics
+    predictions: Rows[Prediction]
+
+
+def evaluate(student: str | Path, config: Config | str | Path, *, progress: Progress | None = None) -> Evaluation:
+    """Measure a student on ``data.test``, with head and tail if ``data.train`` is there.
 
     Args:
         student: a folder that limbeck wrote, any other model folder, a Hub id or a packaged model.
-        config: task, data and evaluation settings.
-        on_batch: told ``(done, total)``.
+        config: task, data and evaluation settings, or their YAML file.
+        progress: told what is being done; None shows nothing.
 
     Raises:
         ConfigError: the student can't be loaded, or there is no ``data.test``.
         DataError: the file can't be read.
     """
-    if config.data.test is None:
-        raise ConfigError("data.test is not set: add it to the config, or pass --set data.test=FILE")
+    from limbeck.evaluation.evaluate import evaluate as measure
+    from limbeck.student.encode import make_encoder
+    from limbeck.student.model import quiet_libraries
+
+    config, progress = as_config(config), progress or Progress()
+    check_measurable(config)
     task, tail, rows = _read_data(config)
-    encoder_task, loaded, has_rationale = _load(student, config, task)
     examples = choose_examples(rows, config.evaluation.max_examples, config.seed)
-    encoder = make_encoder(loaded.settings, loaded.tokenizer, encoder_task, has_rationale=has_rationale)
-    predictions = evaluate(loaded, encoder, examples, config.evaluation, on_batch=on_batch)
-    return {**compute_metrics(predictions, tail, seed=config.seed), "tail_domains": sorted(tail)}, predictions
+    with quiet_libraries():
+        encoder_task, loaded, has_rationale = _load(str(student), config, task)
+        encoder = make_encoder(loaded.settings, loaded.tokenizer, encoder_task, has_rationale=has_rationale)
+        on_batch = partial(progress.step, None, "measuring")
+        predictions = measure(loaded, encoder, examples, config.evaluation, on_batch=on_batch)
+    metrics = {**compute_metrics(predictions, tail, seed=config.seed), "tail_domains": sorted(tail)}
+    return Evaluation(Metrics(metrics), Rows(predictions))
 
 
-def predict_file(student: Path, file: Path, config: Config, on_batch: Callable[[int, int], None]) -> list[dict[str, Any]]:
-    """The rows of a file, each with ``prediction`` (null where the student gave no answer) and ``text``.
+def predict(
+    student: str | Path,
+    file: str | Path,
+    config: Config | str | Path | None = None,
+    *,
+    progress: Progress | None = None,
+) -> Rows[dict[str, Any]]:
+    """The rows of a file, each with ``prediction`` (null if the student gave no answer) and ``text``.
+
+    Args:
+        student: the folder of a student that limbeck trained.
+        file: rows without answers.
+        config: for column names and evaluation settings, or its YAML file; None takes the defaults.
+        progress: told what is being done; None shows nothing.
 
     Raises:
         ConfigError: the folder holds no student of limbeck's, so its task is unknown.
         DataError: the file can't be read.
     """
-    card = read_card(student)
+    from limbeck.evaluation.evaluate import predict as answer
+    from limbeck.student.encode import make_encoder
+    from limbeck.student.model import load_student, quiet_libraries, read_card
+
+    config, folder, progress = as_config(config), Path(student), progress or Progress()
+    card = read_card(folder)
     if card is None:
-        raise ConfigError(f"{student}: no student.json here; `limbeck predict` needs a student that limbeck trained")
+        raise ConfigError(f"{folder}: no student.json here; `limbeck predict` needs a student that limbeck trained")
     settings, task, has_rationale = card
     rows = read_questions(file, task, config.data)
-    loaded = load_student(settings, student)
-    encoder = make_encoder(settings, loaded.tokenizer, task, has_rationale=has_rationale)
     questions = [(question, answer_type) for _, question, answer_type in rows]
-    answers = predict(loaded, encoder, questions, config.evaluation, on_batch=on_batch)
-    return [
-        {**row, "prediction": answer, "text": encoder.decode(output.ids)}
-        for (row, _, _), (answer, output) in zip(rows, answers, strict=True)
-    ]
+    with quiet_libraries():
+        loaded = load_student(settings, folder)
+        encoder = make_encoder(settings, loaded.tokenizer, task, has_rationale=has_rationale)
+        on_batch = partial(progress.step, None, "predicting")
+        answers = answer(loaded, encoder, questions, config.evaluation, on_batch=on_batch)
+    return Rows(
+        {**row, "prediction": found, "text": encoder.decode(output.ids)}
+        for (row, _, _), (found, output) in zip(rows, answers, strict=True)
+    )
+
+
+def check_measurable(config: Config) -> None:
+    """Refuse a config without test rows.
+
+    Raises:
+        ConfigError: ``data.test`` is not set.
+    """
+    if config.data.test is None:
+        raise ConfigError("data.test is not set: add it to the config, or pass --set data.test=FILE")
 
 
 def _read_data(config: Config) -> tuple[Task, frozenset[str], Sequence[Example]]:
@@ -89,6 +136,8 @@ def _read_data(config: Config) -> tuple[Task, frozenset[str], Sequence[Example]]
 
 
 def _load(student: str, config: Config, task: Task) -> tuple[Task, Any, bool]:
+    from limbeck.student.model import load_student, read_card
+
     folder = Path(student)
     card = read_card(folder) if folder.is_dir() else None
     if card is not None:

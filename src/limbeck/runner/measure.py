@@ -3,109 +3,102 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 from limbeck.data.example import Example
 from limbeck.evaluation.evaluate import make_prediction
-from limbeck.evaluation.metrics import Prediction, choose_examples, compute_gain, compute_metrics
-from limbeck.hashing import canonical_json, hash_text
-from limbeck.methods.context import Job
-from limbeck.student.model import Student
-from limbeck.system.files import lock, read_records, write_jsonl
+from limbeck.evaluation.metrics import Prediction, compute_gain, compute_metrics
+from limbeck.methods.context import MethodContext
+from limbeck.run_folder.comparison import SharedBaseline
+from limbeck.run_folder.files import RowsFile
+from limbeck.run_folder.stage import StageFolder
+from limbeck.selection.subset import choose_examples
+from limbeck.system.files import lock
 from limbeck.teacher.purposes.answer import ask_answers
+
+UNTOUCHED = "measuring the untouched student"
 
 
 def measure_once(
-    job: Job, folder: Path, examples: Sequence[Example], load: Callable[[], Student], what: str
+    context: MethodContext,
+    student: StageFolder | None,
+    file: RowsFile[Prediction],
+    examples: Sequence[Example],
+    what: str,
 ) -> list[Prediction] | None:
-    """Predictions on the test rows, read from `folder` where they are there already; None without test rows."""
+    """Predictions on the test rows, read from the file if it exists; None without test rows."""
     if not examples:
         return None
-    path = folder / "predictions.jsonl"
-    if path.exists():
-        return read_predictions(path)
-    chosen = choose_examples(examples, job.evaluation.max_examples, job.seed)
-    predictions = job.measure(load(), chosen, f"{what} on {len(chosen)} test rows")
-    write_jsonl(path, predictions)
-    return predictions
+    if not file.exists():
+        chosen = choose_examples(examples, context.evaluation.max_examples, context.seed)
+        file.write(context.answer(student, chosen, f"{what} on {len(chosen)} test rows"))
+    return file.read()
 
 
-def measure_untouched_once(job: Job, folder: Path, examples: Sequence[Example]) -> list[Prediction] | None:
+def measure_student_once(context: MethodContext, student: StageFolder, examples: Sequence[Example]) -> list[Prediction] | None:
+    """`measure_once` for the final student."""
+    return measure_once(context, student, student.test_predictions, examples, "measuring the student")
+
+
+def measure_untouched_once(context: MethodContext, examples: Sequence[Example]) -> list[Prediction] | None:
     """`measure_once` for the student before training. Runs that share a folder measure the same prompts once, not at once.
 
-    The time it takes, waiting for another run included, is in ``run.json`` as ``baseline_s`` and no part of ``seconds``.
+    The time this takes, waiting for another run included, is in ``run.json`` as ``baseline_s`` and no part of ``seconds``.
     """
-    began, shared, what = time.monotonic(), job.evaluation.shared_baseline, "measuring the untouched student"
-    path = folder / "predictions.jsonl"
-    if path.exists() or not examples:
-        return measure_once(job, folder, examples, job.load_untouched, what)
+    file = context.folder.baseline_predictions
+    if file.exists() or not examples:
+        return measure_once(context, None, file, examples, UNTOUCHED)
+    began, shared = time.monotonic(), context.evaluation.shared_baseline
     try:
         if shared is None:
-            return measure_once(job, folder, examples, job.load_untouched, what)
-        place = shared / _identify_baseline(job, examples)
-        with lock(place.with_suffix(".lock")):
-            predictions = measure_once(job, place, examples, job.load_untouched, what)
-        write_jsonl(path, predictions or [])
+            return measure_once(context, None, file, examples, UNTOUCHED)
+        chosen = choose_examples(examples, context.evaluation.max_examples, context.seed)
+        place = SharedBaseline(shared / context.engine.identify(chosen))
+        with lock(place.lock):
+            predictions = measure_once(context, None, place.predictions, examples, UNTOUCHED)
+        file.write(predictions or [])
         return predictions
     finally:
-        job.folder.update_state(baseline_s=job.folder.state.get("baseline_s", 0.0) + time.monotonic() - began)
+        seconds = context.folder.state.get("baseline_s", 0.0) + time.monotonic() - began
+        context.folder.update_state(baseline_s=seconds)
 
 
-def _identify_baseline(job: Job, examples: Sequence[Example]) -> str:
-    """A hash of all that the untouched student's predictions depend on: student, prompts, limits, and what is right."""
-    chosen = choose_examples(examples, job.evaluation.max_examples, job.seed)
-    prompts = [job.encoder.encode_prompt(example.question, example.answer_type) for example in chosen]
-    parts = {
-        "student": job.student.model_dump(mode="json"),
-        "task": job.task.model_dump(mode="json"),
-        "prompts": prompts,
-        "stop": sorted(job.encoder.find_stop_ids()),
-        "max_new_tokens": job.evaluation.max_new_tokens,
-        "rows": [example.to_json() for example in chosen],
-    }
-    return hash_text(canonical_json(parts))
-
-
-def read_predictions(path: Path) -> list[Prediction]:
-    """The predictions of a file that `measure_once` or `measure_teacher_once` wrote."""
-    return read_records(path, lambda row: Prediction(**row))
-
-
-def measure_teacher_once(job: Job, folder: Path, examples: Sequence[Example]) -> None:
+def measure_teacher_once(context: MethodContext, examples: Sequence[Example]) -> None:
     """Write the teacher's own predictions on the rows that students are measured on: no example shown, greedy.
 
-    Nothing is written where a cap does not allow it all: a part of the rows would be another test set.
+    Nothing is written if a cap does not allow all of it: a part of the rows would be another test set.
     """
-    if (folder / "predictions.jsonl").exists() or _is_spent(job):
+    file = context.folder.teacher_predictions
+    if file.exists() or _is_spent(context):
         return
-    chosen = choose_examples(examples, job.evaluation.max_examples, job.seed)
-    job.say(f"measuring the teacher on {len(chosen)} test rows", 0, 0)
-    answers = ask_answers(job.teacher, chosen, job.task, purpose="evaluate", stage=0, temperature=0.0)
-    if _is_spent(job):
+    chosen = choose_examples(examples, context.evaluation.max_examples, context.seed)
+    context.on_progress(f"measuring the teacher on {len(chosen)} test rows", 0, 0)
+    answers = ask_answers(context.teacher, chosen, context.task, purpose="evaluate", stage=0, temperature=0.0)
+    if _is_spent(context):
         return
     predictions = []
     for example, ((answer, reply),) in zip(chosen, answers, strict=True):
         text, is_cut = ("", False) if reply is None else (reply.text, reply.finish_reason == "length")
-        predictions.append(make_prediction(job.task, example, answer, text, is_truncated=is_cut))
-    write_jsonl(folder / "predictions.jsonl", predictions)
+        predictions.append(make_prediction(context.task, example, answer, text, is_truncated=is_cut))
+    file.write(predictions)
 
 
-def _is_spent(job: Job) -> bool:
+def _is_spent(context: MethodContext) -> bool:
     """Whether a cap of the budget is spent, so that nothing more can be asked."""
-    return job.teacher.budget.exhausted is not None
+    return context.teacher.budget.exhausted is not None
 
 
-def join_metrics(job: Job, baseline: Sequence[Prediction], final: Sequence[Prediction]) -> dict[str, Any]:
-    """The content of ``metrics.json``: the student's, beside the untouched one's and, where it was asked, the teacher's."""
+def join_metrics(context: MethodContext, baseline: Sequence[Prediction], final: Sequence[Prediction]) -> dict[str, Any]:
+    """The content of ``metrics.json``: the student's metrics, the untouched one's and, if it was asked, the teacher's."""
+    tail, seed = context.tail, context.seed
     metrics = {
-        **compute_metrics(final, job.tail, seed=job.seed),
-        "tail_domains": sorted(job.tail),
-        "baseline": compute_metrics(baseline, job.tail, seed=job.seed),
-        "gain": compute_gain(baseline, final, job.tail, seed=job.seed),
+        **compute_metrics(final, tail, seed=seed),
+        "tail_domains": sorted(tail),
+        "baseline": compute_metrics(baseline, tail, seed=seed),
+        "gain": compute_gain(baseline, final, tail, seed=seed),
     }
-    of_teacher = job.folder.path / "teacher" / "predictions.jsonl"
-    if of_teacher.exists():
-        metrics["teacher"] = compute_metrics(read_predictions(of_teacher), job.tail, seed=job.seed)
+    file = context.folder.teacher_predictions
+    if file.exists():
+        metrics["teacher"] = compute_metrics(file.read(), tail, seed=seed)
     return metrics

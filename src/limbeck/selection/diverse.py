@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy.cluster.vq import kmeans2
-from scipy.spatial.distance import cdist
+
+from limbeck.tables import Table
 
 KMEANS_STEPS = 50
 
@@ -76,6 +76,8 @@ def order_by_cluster(vectors: np.ndarray, count: int) -> list[int]:
     """
     if not len(vectors) or count <= 0:
         return list(range(len(vectors)))
+    from scipy.cluster.vq import kmeans2  # here, since the module is loaded with every config
+
     points = np.asarray(vectors, dtype=float)
     centres = points[order_farthest_first(len(points), _measure_from(points), size=count)]
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # "one of the clusters is empty"
@@ -89,11 +91,13 @@ def order_by_cluster(vectors: np.ndarray, count: int) -> list[int]:
 
 
 def _measure_from(vectors: np.ndarray) -> Callable[[int], np.ndarray]:
+    from scipy.spatial.distance import cdist
+
     return lambda place: cdist(vectors[place : place + 1], vectors)[0]
 
 
-DIVERSITIES: Mapping[str, Callable[[np.ndarray, int], list[int]]] = {
-    "k_centre": order_by_k_centre,
-    "cluster": order_by_cluster,
-}
-"""``method.diversity`` → ``(vectors of the candidates, hardest first, how many are wanted) -> their order``."""
+Order = Callable[[np.ndarray, int], list[int]]
+"""``(vectors of the candidates, hardest first, how many are wanted) -> their order``."""
+
+DIVERSITIES: Table[Order] = Table("diversities", "diversity", {"k_centre": order_by_k_centre, "cluster": order_by_cluster})
+"""What ``method.diversity`` may name beside ``none``."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence, Set
-from typing import Any
 
 from limbeck.data.example import Example
+from limbeck.data.score import Score
 from limbeck.hashing import hash_text
 
 
@@ -40,34 +40,34 @@ def order_by_score(
     return sorted((example for example in examples if example.id not in dropped), key=place)
 
 
-FLAGS: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
-    "above_one": lambda row: row["score"] is not None and row["score"] > 1,
-    "truncated": lambda row: bool(row["parts"].get("is_truncated")),
+FLAGS: Mapping[str, Callable[[Score], bool]] = {
+    "above_one": lambda row: row.score is not None and row.score > 1,
+    "truncated": lambda row: bool(row.parts.get("is_truncated")),
 }
 """What may be wrong with a row of IFD scores: its ratio is above 1, so the prompt made the student's own output less likely
 (Cherry LLM drops those); its output was cut at the limit, so the ratio is that of a beginning."""
 
 
-def find_held_back(rows: Sequence[Mapping[str, Any]], rules: Mapping[str, str]) -> tuple[frozenset[str], frozenset[str]]:
+def find_held_back(rows: Sequence[Score], rules: Mapping[str, str]) -> tuple[frozenset[str], frozenset[str]]:
     """Ids that come ``last`` and ids that are dropped; a row that is both is dropped.
 
     Args:
-        rows: of IFD, with ``id``, ``score`` and ``parts``.
+        rows: scores by IFD.
         rules: name in `FLAGS` → ``keep``, ``last`` or ``drop``.
     """
     last, dropped = (
-        frozenset(row["id"] for row in rows for name, rule in rules.items() if rule == wanted and FLAGS[name](row))
+        frozenset(row.id for row in rows for name, rule in rules.items() if rule == wanted and FLAGS[name](row))
         for wanted in ("last", "drop")
     )
     return last - dropped, dropped
 
 
-def count_flags(rows: Sequence[Mapping[str, Any]], dropped: Set[str]) -> dict[str, dict[str, int]]:
+def count_flags(rows: Sequence[Score], dropped: Set[str]) -> dict[str, dict[str, int]]:
     """How many rows of IFD scores each domain has, without a score, with each flag, and dropped."""
     counts: dict[str, dict[str, int]] = {}
     for row in rows:
-        entry = counts.setdefault(row["domain"], dict.fromkeys(("scored", "empty", *FLAGS, "dropped"), 0))
-        facts = {"scored": True, "empty": row["score"] is None, "dropped": row["id"] in dropped}
+        entry = counts.setdefault(row.domain, dict.fromkeys(("scored", "empty", *FLAGS, "dropped"), 0))
+        facts = {"scored": True, "empty": row.score is None, "dropped": row.id in dropped}
         for name, is_so in {**facts, **{name: holds(row) for name, holds in FLAGS.items()}}.items():
             entry[name] += is_so
     return counts

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
 
+from limbeck.tables import Table
+
 GLOBAL = "*"
 """The one key of a quota that is not split by domain (``quota: none``)."""
 
@@ -98,7 +100,7 @@ def round_shares(shares: Shares, total: int) -> dict[str, int]:
 
 
 class QuotaPolicy(Protocol):
-    """What every entry of `QUOTAS` is."""
+    """The function of a quota."""
 
     def __call__(
         self, counts: Mapping[str, int], stages: int, stage: int, offset: int, errors: ErrorCounts = NO_ERRORS
@@ -107,14 +109,38 @@ class QuotaPolicy(Protocol):
         ...
 
 
-QUOTAS: Mapping[str, QuotaPolicy] = {
-    "none": lambda counts, stages, stage, offset, errors=NO_ERRORS: {GLOBAL: Fraction(1)},
-    "natural": lambda counts, stages, stage, offset, errors=NO_ERRORS: compute_natural_shares(counts),
-    "uniform": lambda counts, stages, stage, offset, errors=NO_ERRORS: compute_uniform_shares(counts),
-    "adaptive": lambda counts, stages, stage, offset, errors=NO_ERRORS: compute_adaptive_shares(counts, stages, stage, offset),
-    "error": compute_error_shares,
-}
-"""The policies by name."""
+@dataclass(frozen=True)
+class QuotaType:
+    """A policy by which a stage's examples are shared out.
+
+    Attributes:
+        compute_shares: the share of each domain.
+        is_balanced: whether every domain gets a share in every stage, so that the budget must reach for all of them.
+        needs_errors: whether it follows the last student's errors.
+    """
+
+    compute_shares: QuotaPolicy
+    is_balanced: bool = False
+    needs_errors: bool = False
+
+
+QUOTAS: Table[QuotaType] = Table(
+    "quotas",
+    "quota",
+    {
+        "none": QuotaType(lambda counts, stages, stage, offset, errors=NO_ERRORS: {GLOBAL: Fraction(1)}),
+        "natural": QuotaType(lambda counts, stages, stage, offset, errors=NO_ERRORS: compute_natural_shares(counts)),
+        "uniform": QuotaType(
+            lambda counts, stages, stage, offset, errors=NO_ERRORS: compute_uniform_shares(counts), is_balanced=True
+        ),
+        "adaptive": QuotaType(
+            lambda counts, stages, stage, offset, errors=NO_ERRORS: compute_adaptive_shares(counts, stages, stage, offset),
+            is_balanced=True,
+        ),
+        "error": QuotaType(compute_error_shares, needs_errors=True),
+    },
+)
+"""What ``method.quota`` may name."""
 
 
 def compute_quotas(
@@ -128,7 +154,7 @@ def compute_quotas(
     errors: ErrorCounts = NO_ERRORS,
 ) -> dict[str, int]:
     """The quota of each domain in one stage, or of `GLOBAL` alone for ``none``; sums to `compute_stage_size`."""
-    shares = QUOTAS[policy](counts, stages, stage, offset, errors)
+    shares = QUOTAS[policy].compute_shares(counts, stages, stage, offset, errors)
     return round_shares(shares, compute_stage_size(budget, stages, stage))
 
 

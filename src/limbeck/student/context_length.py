@@ -8,14 +8,15 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from limbeck.errors import ConfigError
 from limbeck.student.model import SPARE_PLACES, Student, explain_loading, resolve_model
 from limbeck.student.settings import StudentSettings
+from limbeck.student.tables import KINDS
 
 
-def find_places(student: Student) -> int | None:
+def find_context_length(student: Student) -> int | None:
     """Tokens that a causal student with learned positions can read at most; None where positions have no such end."""
-    return _count_places(student.model) if student.settings.kind == "causal" else None
+    return _count_places(student.model) if KINDS[student.settings.kind].is_causal else None
 
 
-def check_places(settings: StudentSettings, max_length: int) -> None:
+def check_context_length(settings: StudentSettings, max_length: int) -> None:
     """Refuse rows that a causal student with learned positions can't read, before anything is paid.
 
     It is built without its weights, and counted.
@@ -27,7 +28,7 @@ def check_places(settings: StudentSettings, max_length: int) -> None:
     Raises:
         ConfigError: `max_length` is above the student's places; or as `load_student`.
     """
-    if settings.kind != "causal":
+    if not KINDS[settings.kind].is_causal:
         return
     source = resolve_model(settings.model)
     with explain_loading(source), torch.device("meta"):

@@ -17,6 +17,7 @@ from limbeck.packaged import PREFIX, find_packaged
 from limbeck.student.encode import Encoder
 from limbeck.student.forward import pad_right, to_scores_dtype, unwrap
 from limbeck.student.model import Student, choose_device, explain_loading
+from limbeck.student.tables import KINDS
 
 MINILM = "minilm-l6"
 MINILM_WIDTH = 384
@@ -62,7 +63,7 @@ def embed_examples(student: Student, examples: Sequence[Example], encoder: Encod
     Means of one student share a large common part, so their cosines are all high: compare them, do not read them.
     """
     model = unwrap(student.model)
-    body = model.get_encoder() if student.settings.kind == "seq2seq" else model.base_model
+    body = KINDS[student.settings.kind].parts.find_body(model)
     rows = [encoder.encode_prompt(example.question, example.answer_type) for example in examples]
     width = int(model.config.hidden_size)
     return _embed_rows(body, rows, student.tokenizer.pad_token_id or 0, student.device, batch_size, width)

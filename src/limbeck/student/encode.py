@@ -14,7 +14,7 @@ are those of the arms without and with rationales, so that arms differ in what i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -24,6 +24,7 @@ from limbeck.data.example import Example
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError
 from limbeck.student.settings import StudentSettings
+from limbeck.student.tables import KINDS
 
 IGNORED = -100
 _SENTINEL = "limbeck-sentinel-7c1f"
@@ -248,15 +249,16 @@ class ClassifierEncoder(Encoder):
         return list(self.task.labels)[ids[0]]
 
 
-ENCODERS: Mapping[str, type[Encoder]] = {"causal": Encoder, "seq2seq": Seq2SeqEncoder, "classifier": ClassifierEncoder}
-"""``student.kind`` → how its examples become ids."""
-
-
 def make_encoder(
     settings: StudentSettings, tokenizer: PreTrainedTokenizerBase, task: Task, *, has_rationale: bool, is_separate: bool = False
 ) -> Encoder:
     """The encoder of a student; a classifier has no rationale to write."""
-    is_writer = settings.kind != "classifier"
-    return ENCODERS[settings.kind](
-        tokenizer, task, has_rationale and is_writer, settings.system, is_separate and is_writer, settings.lists_labels
+    kind = KINDS[settings.kind]
+    return kind.parts.encoder(
+        tokenizer,
+        task,
+        has_rationale and kind.writes_text,
+        settings.system,
+        is_separate and kind.writes_text,
+        settings.lists_labels,
     )

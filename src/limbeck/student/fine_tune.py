@@ -21,10 +21,10 @@ from trl import SFTConfig
 from limbeck.errors import ConfigError
 from limbeck.progress import silent
 from limbeck.student.encode import Encoded
-from limbeck.student.forward import KINDS, unwrap
-from limbeck.student.losses import LOSSES
+from limbeck.student.forward import unwrap
 from limbeck.student.model import Student, has_bfloat16, load_student
 from limbeck.student.settings import LoraSettings, StudentSettings, TrainingSettings
+from limbeck.student.tables import KINDS, LOSSES
 from limbeck.student.trainers import CompletionTrainer, SumLossTrainer
 
 
@@ -74,7 +74,6 @@ class _Progress(TrainerCallback):
 
 WRITTEN_OUT_MAX_TOKENS = 512
 WRITTEN_OUT_MAX_BYTES = 4 * 2**30
-TASK_TYPES = {"causal": "CAUSAL_LM", "seq2seq": "SEQ_2_SEQ_LM", "classifier": "SEQ_CLS"}
 
 
 def make_lora_config(settings: LoraSettings, kind: str = "causal") -> LoraConfig:
@@ -86,7 +85,7 @@ def make_lora_config(settings: LoraSettings, kind: str = "causal") -> LoraConfig
         lora_dropout=settings.dropout,
         target_modules=targets if isinstance(targets, str) else list(targets),
         bias="none",
-        task_type=TASK_TYPES[kind],
+        task_type=KINDS[kind].parts.lora_task,
     )
 
 
@@ -156,7 +155,7 @@ def fine_tune(
     if settings.rationale_weight == 0:
         rows = [replace(row, rationale=None) for row in rows]
     with tempfile.TemporaryDirectory(prefix="limbeck-") as scratch:
-        make = _make_causal_trainer if student.settings.kind == "causal" else _make_trainer
+        make = _make_causal_trainer if KINDS[student.settings.kind].is_causal else _make_trainer
         data = _make_data(student, rows)
         trainer = make(student, data, settings, _choose_arguments(student, len(rows), settings, seed, scratch))
         trainer.data_collator = _make_collate(student, rows)
@@ -190,7 +189,7 @@ def _attend(student: Student, lengths: Sequence[int], batch_size: int) -> Iterat
     longest = max(lengths)
     # Kept for the backward pass: the scores of each head in bfloat16 twice and in float32 once.
     kept = 8 * batch_size * longest**2 * config.num_attention_heads * config.num_hidden_layers
-    is_fused_slow = student.settings.kind == "causal" and student.device.type == "cpu" and fused == "sdpa"
+    is_fused_slow = KINDS[student.settings.kind].is_causal and student.device.type == "cpu" and fused == "sdpa"
     if is_fused_slow and longest <= WRITTEN_OUT_MAX_TOKENS and kept <= WRITTEN_OUT_MAX_BYTES:
         model.set_attn_implementation("eager")
     try:
@@ -233,13 +232,14 @@ def _choose_arguments(student: Student, count: int, settings: TrainingSettings, 
 def _make_data(student: Student, rows: Sequence[Encoded]) -> Dataset:
     """The places of the rows, and by what length they are grouped."""
     longest = [row.rationale or row for row in rows]
-    lengths = [len(row.ids) if student.settings.kind == "causal" else row.prompt_length for row in longest]
+    is_causal = KINDS[student.settings.kind].is_causal
+    lengths = [len(row.ids) if is_causal else row.prompt_length for row in longest]
     return Dataset.from_dict({"place": list(range(len(rows))), "length": lengths})
 
 
 def _make_collate(student: Student, rows: Sequence[Encoded]) -> Callable[[Sequence[dict[str, int]]], dict[str, Any]]:
     """What makes a batch of places: the rows' own, and that of their separate rationales, each padded by itself."""
-    collate_kind, pad = KINDS[student.settings.kind].collate, student.tokenizer.pad_token_id or 0
+    collate_kind, pad = KINDS[student.settings.kind].parts.collate, student.tokenizer.pad_token_id or 0
 
     def collate(places: Sequence[dict[str, int]]) -> dict[str, Any]:
         chosen = [rows[one["place"]] for one in places]

@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 from limbeck.progress import silent
 from limbeck.student.encode import IGNORED, Encoded
 from limbeck.student.model import Student
+from limbeck.student.tables import KINDS
 
 VOCABULARY_CHUNK = 8192
 
@@ -114,26 +115,6 @@ def unwrap(model: Any) -> PreTrainedModel:  # noqa: ANN401 (a PeftModel, a distr
 
 
 @dataclass(frozen=True)
-class Kind:
-    """How one kind of student is fed.
-
-    Attributes:
-        collate: ``(rows, padding id) -> batch``.
-        forward: ``(model, batch) -> (logits, targets)``, one row of logits for each id of a completion, in order.
-    """
-
-    collate: Callable[[Sequence[Encoded], int], dict[str, torch.Tensor]]
-    forward: Callable[[Any, Batch], tuple[torch.Tensor, torch.Tensor]]
-
-
-KINDS: Mapping[str, Kind] = {
-    "causal": Kind(collate_causal, forward_causal),
-    "seq2seq": Kind(collate_apart, forward_seq2seq),
-    "classifier": Kind(collate_apart, forward_classifier),
-}
-
-
-@dataclass(frozen=True)
 class TokenScores:
     """What one forward pass says of each token of a completion; all CPU tensors of shape (completion tokens,), in nats.
 
@@ -200,7 +181,7 @@ def compute_token_scores(
     Returns:
         The scores of each sequence, in the order given.
     """
-    kind = KINDS[student.settings.kind]
+    kind = KINDS[student.settings.kind].parts
     order = sorted(range(len(sequences)), key=lambda index: -len(sequences[index].ids))
     results: list[TokenScores | None] = [None] * len(sequences)
     for start in range(0, len(order), batch_size):

@@ -14,9 +14,10 @@ import torch
 from transformers import DynamicCache, GenerationConfig
 
 from limbeck.progress import silent
-from limbeck.student.context_length import find_places
+from limbeck.student.context_length import find_context_length
 from limbeck.student.forward import pad_right, project_only, to_scores_dtype
 from limbeck.student.model import Student
+from limbeck.student.tables import KINDS
 
 # What a step of decoding costs on a CPU beside its own tokens (all weights are read once), in prompt tokens of the same time.
 # Elsewhere prompt tokens cost next to nothing beside a step.
@@ -37,6 +38,10 @@ class Generation:
     ids: list[int] = field(default_factory=list)
     nll: list[float] = field(default_factory=list)
     is_truncated: bool = True
+
+
+WriteBatch = Callable[[Student, Sequence[Sequence[int]], Sequence[Generation], frozenset[int], int], None]
+"""``(student, prompts, results, stop ids, max_new_tokens)``: fills the results of one batch."""
 
 
 @torch.inference_mode()
@@ -62,11 +67,11 @@ def generate(
         batch_size: the most prompts a batch; they are sorted by length, so that little is padded (`cut_batches`).
         on_batch: told ``(prompts done, prompts in all)``.
     """
-    places = find_places(student)
+    places = find_context_length(student)
     readable = (index for index, prompt in enumerate(prompts) if places is None or len(prompt) < places)
     order = sorted(readable, key=lambda index: (-len(prompts[index]), index))
     results = [Generation() for _ in prompts]
-    write = _WRITERS[student.settings.kind]
+    write = KINDS[student.settings.kind].parts.write
     overhead = _STEP_TOKENS * max_new_tokens if student.device.type == "cpu" else None
     start = 0
     for end in cut_batches([len(prompts[i]) for i in order], batch_size, overhead):
@@ -106,20 +111,21 @@ def cut_batches(lengths: Sequence[int], batch_size: int, overhead: int | None) -
     return ends[::-1]
 
 
-def _generate_batch(
+def generate_causal_batch(
     student: Student,
     prompts: Sequence[Sequence[int]],
     results: Sequence[Generation],
     stop_ids: frozenset[int],
     max_new_tokens: int,
 ) -> None:
+    """Greedy outputs of a causal student, each row leaving the batch at its end."""
     width = max(map(len, prompts))
     pad = student.tokenizer.pad_token_id or 0
     ids = torch.tensor([[pad] * (width - len(row)) + list(row) for row in prompts], device=student.device)
     mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in prompts], device=student.device)
     positions = (mask.cumsum(1) - 1).clamp(min=0)
     cache = DynamicCache(config=student.model.config)
-    places = find_places(student)
+    places = find_context_length(student)
     room = [max_new_tokens if places is None else min(max_new_tokens, places - len(row)) for row in prompts]
     active = list(zip(results, room, strict=True))
     while True:
@@ -154,13 +160,14 @@ def _generate_batch(
         positions = positions[:, -1:] + 1
 
 
-def _classify_batch(
+def classify_batch(
     student: Student,
     prompts: Sequence[Sequence[int]],
     results: Sequence[Generation],
     stop_ids: frozenset[int],
     max_new_tokens: int,
 ) -> None:
+    """The most probable class of each prompt, as its one id."""
     logits = to_scores_dtype(student.model(**_pad_inputs(student, prompts)).logits)
     best, chosen = logits.max(dim=-1)
     nll = torch.logsumexp(logits, dim=-1) - best
@@ -168,13 +175,14 @@ def _classify_batch(
         result.ids, result.nll, result.is_truncated = [label], [cost], False
 
 
-def _generate_seq2seq_batch(
+def generate_seq2seq_batch(
     student: Student,
     prompts: Sequence[Sequence[int]],
     results: Sequence[Generation],
     stop_ids: frozenset[int],
     max_new_tokens: int,
 ) -> None:
+    """Greedy outputs of a seq2seq student."""
     # A fresh configuration: a model's own may sample, search with beams or hold a repetition penalty.
     config = student.model.config
     settings = GenerationConfig(
@@ -200,6 +208,3 @@ def _pad_inputs(student: Student, prompts: Sequence[Sequence[int]]) -> dict[str,
         "input_ids": pad_right(prompts, student.tokenizer.pad_token_id or 0).to(student.device),
         "attention_mask": pad_right([[1] * len(prompt) for prompt in prompts], 0).to(student.device),
     }
-
-
-_WRITERS = {"causal": _generate_batch, "seq2seq": _generate_seq2seq_batch, "classifier": _classify_batch}

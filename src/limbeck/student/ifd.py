@@ -15,34 +15,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import torch
 
 from limbeck.data.example import Example
+from limbeck.data.score import Score
 from limbeck.errors import ConfigError
 from limbeck.progress import silent
 from limbeck.student.encode import Encoded, Encoder
 from limbeck.student.forward import compute_token_scores
 from limbeck.student.generate import generate
 from limbeck.student.model import Student
-
-
-@dataclass(frozen=True)
-class Score:
-    """One score of one example, with what it was made of.
-
-    Attributes:
-        id: example id.
-        domain: its domain.
-        score: the number candidates are ordered by, higher = harder; None where there is none (empty output).
-        parts: the numbers behind it.
-    """
-
-    id: str
-    domain: str
-    score: float | None
-    parts: dict[str, float | int | bool]
+from limbeck.student.tables import KINDS
 
 
 def score_by_ifd(
@@ -61,7 +45,7 @@ def score_by_ifd(
     Raises:
         ConfigError: the student is not causal, so its output has no likelihood without a question.
     """
-    if student.settings.kind != "causal":
+    if not KINDS[student.settings.kind].is_causal:
         raise ConfigError(
             f"selection: ifd needs a causal student, this one is a {student.settings.kind}; use loss, energy, entropy or margin"
         )

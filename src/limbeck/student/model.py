@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +15,6 @@ import torch
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
-    AutoModelForSeq2SeqLM,
-    AutoModelForSequenceClassification,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -28,6 +26,7 @@ from limbeck.data.task import Task
 from limbeck.errors import ConfigError
 from limbeck.packaged import find_packaged
 from limbeck.student.settings import StudentSettings
+from limbeck.student.tables import KINDS
 from limbeck.system.files import lock, write_folder
 
 # A model that brings Python code of its own is refused; otherwise transformers asks in a terminal whether to run it.
@@ -36,19 +35,22 @@ CARD = "student.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 _NO_LIMIT = 10**6  # transformers' word for "unknown" is a very large number
 SPARE_PLACES = 2  # some encoders begin to count positions after the padding id
-MODELS: Mapping[str, Any] = {
-    "causal": AutoModelForCausalLM,
-    "seq2seq": AutoModelForSeq2SeqLM,
-    "classifier": AutoModelForSequenceClassification,
-}
-"""``student.kind`` → the class of transformers that loads it."""
 
 
-def quiet_libraries() -> None:
-    """Silence the progress bars and deprecation warnings of the training libraries: a command has its own progress."""
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Within this context the training libraries show no progress bars and no deprecation warnings."""
+    verbosity, has_bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
-    warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|trl|peft)\.")
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|trl|peft)\.")
+            yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if has_bars:
+            transformers_logging.enable_progress_bar()
 
 
 @dataclass
@@ -146,7 +148,7 @@ def load_tokenizer(settings: StudentSettings, folder: Path | None = None) -> Pre
         tokenizer = AutoTokenizer.from_pretrained(source)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    if settings.kind == "classifier" and tokenizer.model_max_length > _NO_LIMIT:
+    if not KINDS[settings.kind].writes_text and tokenizer.model_max_length > _NO_LIMIT:
         with explain_loading(source):
             places = getattr(AutoConfig.from_pretrained(source), "max_position_embeddings", None)
         if places is not None:
@@ -208,7 +210,7 @@ def load_student(
         _check_adapter(place)
     with explain_loading(source), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = MODELS[settings.kind].from_pretrained(
+        model = KINDS[settings.kind].parts.model_class.from_pretrained(
             source,
             dtype=choose_dtype(settings.dtype, device),
             use_safetensors=True,
@@ -226,7 +228,7 @@ def load_student(
 
 
 def _describe_head(settings: StudentSettings, labels: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
-    if settings.kind != "classifier":
+    if KINDS[settings.kind].writes_text:
         return {}
     if len(labels) < 2:
         raise ConfigError(

@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
 
 from limbeck.data.example import Example
+from limbeck.data.score import Score
 from limbeck.progress import silent
 from limbeck.student.encode import Encoded, Encoder
 from limbeck.student.forward import compute_token_scores
-from limbeck.student.ifd import Score, score_by_ifd
 from limbeck.student.model import Student
+from limbeck.student.tables import KINDS, ComputeScore
 
 
-class ScoreFunction(Protocol):
-    """What every entry of `SCORES` is."""
-
-    def __call__(
-        self,
-        student: Student,
-        examples: Sequence[Example],
-        encoder: Encoder,
-        *,
-        max_new_tokens: int,
-        batch_size: int,
-        on_batch: Callable[[int, int], None] = silent,
-    ) -> list[Score]:
-        """Score the examples, in the order given."""
-        ...
-
-
-def make_answer_score(part: str, sign: int) -> ScoreFunction:
+def make_answer_score(part: str, sign: int) -> ComputeScore:
     """A score from the gold answer's tokens: ``sign`` times the mean of one of the `TokenScores`, after the training prompt.
 
     Candidates have no rationale yet, so the bare answer is all there is to be surprised by; `max_new_tokens` has no part.
@@ -57,7 +40,16 @@ def make_answer_score(part: str, sign: int) -> ScoreFunction:
     return score
 
 
-def score_by_padded_energy(length: int) -> ScoreFunction:
+score_by_loss = make_answer_score("nll", 1)
+score_by_energy = make_answer_score("energy", 1)
+score_by_entropy = make_answer_score("entropy", 1)
+score_by_margin = make_answer_score("margin", -1)
+
+COMPAT_LABEL_TOKENS = 32
+"""GOLD's released code pads every label to so many tokens, and averages over them."""
+
+
+def make_padded_energy(length: int) -> ComputeScore:
     """Energy as GOLD's released code has it: targets padded to `length` ids, and the padding in the mean.
 
     Labels are a few ids long, so most of that score is what the student makes of padding. A classifier's one class has none.
@@ -72,9 +64,10 @@ def score_by_padded_energy(length: int) -> ScoreFunction:
         batch_size: int,
         on_batch: Callable[[int, int], None] = silent,
     ) -> list[Score]:
-        options = {"max_new_tokens": max_new_tokens, "batch_size": batch_size}
-        scores = SCORES["energy"](student, examples, encoder, on_batch=on_batch, **options)
-        if student.settings.kind == "classifier":
+        scores = score_by_energy(
+            student, examples, encoder, max_new_tokens=max_new_tokens, batch_size=batch_size, on_batch=on_batch
+        )
+        if not KINDS[student.settings.kind].writes_text:
             return scores
         pad = student.tokenizer.pad_token_id or 0
         rows = [encoder.encode(example.but(rationale=None)) for example in examples]
@@ -88,12 +81,4 @@ def score_by_padded_energy(length: int) -> ScoreFunction:
     return score
 
 
-SCORES: Mapping[str, ScoreFunction] = {
-    "ifd": score_by_ifd,
-    "loss": make_answer_score("nll", 1),
-    "energy": make_answer_score("energy", 1),
-    "entropy": make_answer_score("entropy", 1),
-    "margin": make_answer_score("margin", -1),
-}
-"""``loss``, ``energy``, ``entropy``: mean nats a token of the gold answer; ``margin``: minus the mean difference of the two
-largest log-probabilities. Energies are compared within one student only."""
+score_by_padded_energy = make_padded_energy(COMPAT_LABEL_TOKENS)

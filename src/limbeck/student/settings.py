@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from limbeck.settings import Settings
+from limbeck.student.tables import KINDS, LOSSES
+from limbeck.tables import OneOf
 
 
 class StudentSettings(Settings):
@@ -23,7 +25,7 @@ class StudentSettings(Settings):
     """
 
     model: str = "packaged:smollm2-135m-instruct"
-    kind: Literal["causal", "seq2seq", "classifier"] = "causal"
+    kind: Annotated[str, OneOf(KINDS)] = "causal"
     dtype: Literal["auto", "float32", "bfloat16", "float64"] = "auto"
     system: str | None = None
     lists_labels: bool = True
@@ -69,7 +71,7 @@ class TrainingSettings(Settings):
     quantize: Literal["none", "4bit"] = "none"
     gradient_checkpointing: bool = False
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    loss: Literal["cross_entropy", "symmetric_cross_entropy"] = "cross_entropy"
+    loss: Annotated[str, OneOf(LOSSES)] = "cross_entropy"
     alpha: float = Field(default=0.1, ge=0)
     beta: float = Field(default=1.0, ge=0)
     rationale_weight: float = Field(default=1.0, ge=0)

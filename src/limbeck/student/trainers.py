@@ -9,8 +9,8 @@ import torch
 from transformers import Trainer
 from trl import SFTTrainer
 
-from limbeck.student.forward import KINDS
 from limbeck.student.losses import LossFunction, sum_cross_entropy
+from limbeck.student.tables import KINDS
 
 
 class SumLossTrainer(Trainer):
@@ -65,7 +65,7 @@ class SumLossTrainer(Trainer):
         count: torch.Tensor | None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The summed loss over `count`, or over the labels of the batch where it is None; and the logits."""
-        logits, targets = KINDS[self.kind].forward(model, batch)
+        logits, targets = KINDS[self.kind].parts.forward(model, batch)
         return self.sum_loss(logits.float(), targets) / (len(targets) if count is None else count), logits
 
 

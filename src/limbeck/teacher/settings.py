@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
 from limbeck.settings import Settings
+from limbeck.tables import OneOf
+from limbeck.teacher.tables import BACKENDS
 
 
 class Prices(Settings):
@@ -113,7 +115,7 @@ class TeacherSettings(Settings):
         tutor: the ``tutor`` backend's settings.
     """
 
-    backend: Literal["openai_compatible", "embedded", "recorded", "tutor", "scripted"] = "tutor"
+    backend: Annotated[str, OneOf(BACKENDS)] = "tutor"
     model: str = "tutor"
     base_url: str | None = None
     api_key_env: str = "OPENAI_API_KEY"

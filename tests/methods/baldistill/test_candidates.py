@@ -19,6 +19,7 @@ from tests.support import Zygote, make_example, needs_minilm, script_rows, write
 
 from limbeck.config.config import load_config
 from limbeck.data.example import Example
+from limbeck.data.score import Score
 from limbeck.errors import ConfigError
 from limbeck.evaluation.settings import EvaluationSettings
 from limbeck.inputs.data import read_data
@@ -27,12 +28,11 @@ from limbeck.methods.baldistill import checks as fit
 from limbeck.methods.baldistill import loop as baldistill
 from limbeck.methods.baldistill.candidates import order_scored
 from limbeck.methods.baldistill.plan import make_plan
-from limbeck.methods.settings import BalDistillSettings
+from limbeck.methods.baldistill.settings import BalDistillSettings
 from limbeck.reports import terminal as console
 from limbeck.run_folder.folder import RunFolder
 from limbeck.run_folder.status import read_status
 from limbeck.runner.run import RunResult, run
-from limbeck.student.ifd import Score
 from limbeck.system.files import read_json, read_json_lines
 
 Project = Callable[..., Path]

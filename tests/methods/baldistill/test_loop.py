@@ -15,17 +15,17 @@ from tests.support import Heard, write_rows
 
 from limbeck.config.config import load_config
 from limbeck.data.example import Example
+from limbeck.data.score import Score
 from limbeck.errors import ConfigError, DataError, NothingKept
 from limbeck.evaluation import evaluate as evaluate_module
 from limbeck.methods.baldistill import feedback as guide
 from limbeck.methods.baldistill import loop as baldistill
-from limbeck.methods.settings import load_presets
+from limbeck.methods.table import load_presets
 from limbeck.runner.apply import measure_file, predict_file
 from limbeck.runner.run import RunResult, run
 from limbeck.selection.quotas import GLOBAL
 from limbeck.student import ifd
 from limbeck.student.encode import THINK
-from limbeck.student.ifd import Score
 from limbeck.student.model import load_tokenizer
 from limbeck.system.files import read_json, read_json_lines
 from limbeck.teacher import backends

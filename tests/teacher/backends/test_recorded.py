@@ -18,7 +18,7 @@ from limbeck.teacher.client.ledger import Ledger
 from limbeck.teacher.client.teacher import Teacher
 from limbeck.teacher.purposes.annotate import annotate
 from limbeck.teacher.purposes.synthesize import synthesize
-from limbeck.teacher.purposes.until_kept import Harvest
+from limbeck.teacher.purposes.until_kept import AskResult
 from limbeck.teacher.request import About
 from limbeck.teacher.settings import RecordedSettings, TeacherSettings
 
@@ -41,13 +41,13 @@ def make_teacher(
     )
 
 
-def annotate_all(teacher: Teacher, examples: list[Example], wanted: int, task: Task = NUMBER) -> Harvest:
+def annotate_all(teacher: Teacher, examples: list[Example], wanted: int, task: Task = NUMBER) -> AskResult:
     return annotate(
         teacher, {"d": examples}, {"d": wanted}, task=task, stage=0, is_hinted=True, on_mismatch="reject", max_attempts=3
     )
 
 
-def synthesize_some(teacher: Teacher, wanted: int, stage: int = 0) -> Harvest:
+def synthesize_some(teacher: Teacher, wanted: int, stage: int = 0) -> AskResult:
     return synthesize(
         teacher,
         {"d": [make_example("Seed?", "1")]},

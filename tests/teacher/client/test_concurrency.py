@@ -7,14 +7,14 @@ import time
 
 import pytest
 
-from limbeck.teacher.client.concurrency import Gate
+from limbeck.teacher.client.concurrency import AdaptiveLimiter
 
 
 def test_no_more_than_the_most_are_inside() -> None:
     """Of ten that want to enter a gate of three, three are inside at once, and all get their turn."""
     inside = most = done = 0
 
-    async def work(gate: Gate) -> None:
+    async def work(gate: AdaptiveLimiter) -> None:
         nonlocal inside, most, done
         async with gate.enter():
             inside += 1
@@ -24,7 +24,7 @@ def test_no_more_than_the_most_are_inside() -> None:
             done += 1
 
     async def run() -> None:
-        gate = Gate(3)
+        gate = AdaptiveLimiter(3)
         await asyncio.gather(*(work(gate) for _ in range(10)))
 
     asyncio.run(run())
@@ -35,7 +35,7 @@ def test_limits_by_hand() -> None:
     """Throttling halves 8 to 4, once for all that entered before; two successes then add 1/4 and 1/4.25."""
 
     async def run() -> None:
-        gate = Gate(8)
+        gate = AdaptiveLimiter(8)
         entered_at = time.monotonic()
         gate.slow_down(entered_at, None)
         gate.slow_down(entered_at, None)
@@ -51,7 +51,7 @@ def test_limits_stay_between_one_and_the_most() -> None:
     """However often it is throttled one attempt may be under way, and however often it succeeds no more than the most."""
 
     async def run() -> None:
-        gate = Gate(2)
+        gate = AdaptiveLimiter(2)
         for _ in range(9):
             gate.slow_down(time.monotonic(), None)
         assert gate.limit == 1
@@ -66,7 +66,7 @@ def test_a_pause_holds_all() -> None:
     """After a pause was asked for, whoever enters does so when it is over."""
 
     async def run() -> float:
-        gate = Gate(4)
+        gate = AdaptiveLimiter(4)
         begin = time.monotonic()
         gate.slow_down(begin, 0.2)
         async with gate.enter() as entered_at:
@@ -80,7 +80,7 @@ def test_closing_ends_all_waits() -> None:
     """A closed gate lets those in a pause or a sleep go at once."""
 
     async def run() -> None:
-        gate = Gate(4)
+        gate = AdaptiveLimiter(4)
         gate.slow_down(time.monotonic(), 3600)
 
         async def enter() -> None:
@@ -100,7 +100,7 @@ def test_retries_go_first() -> None:
     order = []
 
     async def run() -> None:
-        gate = Gate(1)
+        gate = AdaptiveLimiter(1)
 
         async def enter(name: str, *, is_retry: bool = False) -> None:
             async with gate.enter(is_retry=is_retry):
@@ -113,7 +113,7 @@ def test_retries_go_first() -> None:
     assert order == ["a", "again", "b", "c"]
 
 
-def fail_all(gate: Gate, keys: str) -> None:
+def fail_all(gate: AdaptiveLimiter, keys: str) -> None:
     for key in keys:
         gate.fail(key, time.monotonic())
 
@@ -122,7 +122,7 @@ def test_the_breaker_opens_after_different_requests_failed_in_a_row() -> None:
     """Eight different requests that fail in a row open it; one again and again, or eight with a success between, do not."""
 
     async def run() -> None:
-        gate = Gate(20)
+        gate = AdaptiveLimiter(20)
         fail_all(gate, "abcdefgaaaaaaaaa")
         assert gate.state == "closed"
         gate.succeed()
@@ -138,7 +138,7 @@ def test_a_small_gate_breaks_sooner() -> None:
     """Where only two may be under way, two different failures in a row open the breaker."""
 
     async def run() -> None:
-        gate = Gate(1)
+        gate = AdaptiveLimiter(1)
         fail_all(gate, "ab")
         assert gate.state == "open"
 
@@ -150,7 +150,7 @@ def test_one_tries_again_after_each_pause_and_pauses_double() -> None:
     states = []
 
     async def run() -> None:
-        gate = Gate(2, first_pause_s=0.01, on_state=lambda: states.append((gate.state, gate.pause_s)))
+        gate = AdaptiveLimiter(2, first_pause_s=0.01, on_state=lambda: states.append((gate.state, gate.pause_s)))
         fail_all(gate, "ab")
         inside = 0
 
@@ -187,7 +187,7 @@ def test_those_under_way_when_it_opened_do_not_lengthen_the_pause() -> None:
     """A hundred requests that fail together are one outage: the pause is the first one."""
 
     async def run() -> None:
-        gate = Gate(100)
+        gate = AdaptiveLimiter(100)
         entered_at = time.monotonic()
         for n in range(100):
             gate.fail(str(n), entered_at)
@@ -200,7 +200,7 @@ def test_no_storm_follows_a_stall() -> None:
     """After an outage the limit is 1, doubles with each round of answers up to half of what it was, then grows by one."""
 
     async def run() -> None:
-        gate = Gate(32)
+        gate = AdaptiveLimiter(32)
         fail_all(gate, "abcdefgh")
         limits = []
         for _ in range(7):
@@ -216,7 +216,7 @@ def test_a_refusal_shows_that_the_teacher_is_there() -> None:
     """Being throttled closes an open breaker: the teacher answers, if only that it wants fewer requests."""
 
     async def run() -> None:
-        gate = Gate(8)
+        gate = AdaptiveLimiter(8)
         fail_all(gate, "abcdefgh")
         gate.slow_down(time.monotonic(), None)
         assert gate.state == "closed"
@@ -229,13 +229,13 @@ def test_collapse_cuts_the_limit_and_slow_batches_do_not(monkeypatch: pytest.Mon
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
 
-    def answer(gate: Gate, count: int, seconds: float, rate: float) -> None:
+    def answer(gate: AdaptiveLimiter, count: int, seconds: float, rate: float) -> None:
         nonlocal now
         for _ in range(count):
             now += 1 / rate
             gate.succeed(seconds)
 
-    gate = Gate(10)
+    gate = AdaptiveLimiter(10)
     answer(gate, 16, 1.0, 10)
     answer(gate, 16, 3.0, 10)
     assert gate.limit == 10
@@ -245,7 +245,9 @@ def test_collapse_cuts_the_limit_and_slow_batches_do_not(monkeypatch: pytest.Mon
     assert gate.limit == pytest.approx(7)
 
 
-def run_teacher(gate: Gate, monkeypatch: pytest.MonkeyPatch, *, share: float, capacity: int, rounds: int) -> list[int]:
+def run_teacher(
+    gate: AdaptiveLimiter, monkeypatch: pytest.MonkeyPatch, *, share: float, capacity: int, rounds: int
+) -> list[int]:
     """The limit after each round of a simulated second in which this many answer and this share of all is throttled."""
     now, limits = 1000.0, []
     monkeypatch.setattr(time, "monotonic", lambda: now)
@@ -263,12 +265,12 @@ def run_teacher(gate: Gate, monkeypatch: pytest.MonkeyPatch, *, share: float, ca
 
 def test_throttling_by_load_finds_the_capacity(monkeypatch: pytest.MonkeyPatch) -> None:
     """A teacher that answers eight at once is soon asked by about eight, and stays so."""
-    limits = run_teacher(Gate(64), monkeypatch, share=0, capacity=8, rounds=60)
+    limits = run_teacher(AdaptiveLimiter(64), monkeypatch, share=0, capacity=8, rounds=60)
     assert max(limits[20:]) <= 16
     assert min(limits) >= 4
 
 
 def test_throttling_by_chance_does_not_slow_down_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """A teacher that throttles 30% however few ask is asked by as many as before, since fewer would only take longer."""
-    limits = run_teacher(Gate(64), monkeypatch, share=0.3, capacity=64, rounds=60)
+    limits = run_teacher(AdaptiveLimiter(64), monkeypatch, share=0.3, capacity=64, rounds=60)
     assert sum(limit >= 60 for limit in limits) >= 45

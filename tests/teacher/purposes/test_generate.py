@@ -22,7 +22,7 @@ from limbeck.teacher.client.ledger import Ledger
 from limbeck.teacher.client.teacher import Outcome, Teacher
 from limbeck.teacher.purposes.generate import Asked, clean_text, generate, read_generated, read_parts, write_messages
 from limbeck.teacher.purposes.prompts import load_template
-from limbeck.teacher.purposes.until_kept import Harvest, Review
+from limbeck.teacher.purposes.until_kept import AskResult, Review
 from limbeck.teacher.request import About, Reply, TeacherRequest
 from limbeck.teacher.settings import TeacherSettings
 
@@ -73,7 +73,7 @@ def run(
     asked: Asked = ASKED_REVIEWS,
     shown: Sequence[Example] = (LOVELY, AWFUL),
     **changes: Any,  # noqa: ANN401 (arguments of `generate`)
-) -> Harvest:
+) -> AskResult:
     """A call of `generate` with feedback for nobody and nothing held out, changes apart."""
     arguments: dict[str, Any] = {
         "purpose": "synthesize",
@@ -112,7 +112,7 @@ def read_fields(text: str, asked: Asked) -> dict[str, str] | None:
     return read_parts(text, asked)[0]
 
 
-def count_missing(harvest: Harvest) -> int:
+def count_missing(harvest: AskResult) -> int:
     return sum(harvest.missing.values())
 
 

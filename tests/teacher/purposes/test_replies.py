@@ -25,7 +25,7 @@ from limbeck.teacher.purposes.annotate import annotate, read_annotation
 from limbeck.teacher.purposes.prompts import load_template, render_prompt
 from limbeck.teacher.purposes.replies import mentions_hint, read_synthesis
 from limbeck.teacher.purposes.synthesize import read_new_example, synthesize
-from limbeck.teacher.purposes.until_kept import Harvest
+from limbeck.teacher.purposes.until_kept import AskResult
 from limbeck.teacher.request import About, Reply, TeacherRequest
 from limbeck.teacher.settings import TeacherSettings
 
@@ -301,7 +301,7 @@ def test_blind_prompts_hold_no_answer(tmp_path: Path) -> None:
     assert "98765" not in blind
 
 
-def run_annotation(tmp_path: Path, on_mismatch: str, max_attempts: int = 3) -> Harvest:
+def run_annotation(tmp_path: Path, on_mismatch: str, max_attempts: int = 3) -> AskResult:
     """Ten candidates of which the first four get a wrong answer; three are wanted."""
     examples = [make_example(f"number {n}", str(n)) for n in range(10)]
 

@@ -20,7 +20,7 @@ from limbeck.teacher.client.budget import Budget, BudgetSettings
 from limbeck.teacher.client.ledger import Ledger
 from limbeck.teacher.client.teacher import Teacher
 from limbeck.teacher.purposes.synthesize import synthesize
-from limbeck.teacher.purposes.until_kept import Harvest, Review, forget_rejected
+from limbeck.teacher.purposes.until_kept import AskResult, Review, forget_rejected
 from limbeck.teacher.purposes.verify import ask_votes, make_review
 from limbeck.teacher.request import Backend, TeacherRequest
 from limbeck.teacher.settings import TeacherSettings, TutorSettings
@@ -37,7 +37,7 @@ def make_teacher(folder: Path, backend: Backend | None = None, max_requests: int
     return Teacher(backend or TutorBackend(settings, TASK), ledger, Budget(caps, ledger.sum_spend()), settings)
 
 
-def invent(teacher: Teacher, verify: str, votes: int = 3, agreement: float = 0.5) -> Harvest:
+def invent(teacher: Teacher, verify: str, votes: int = 3, agreement: float = 0.5) -> AskResult:
     """`EACH` new problems of every domain of the tutor, after verification."""
     pytest.importorskip("reasoning_gym", reason="the tutor extra is not installed")
     seeds = {name: [_draw(name, index) for index in range(3)] for name in DOMAINS}
@@ -65,11 +65,11 @@ def is_wrong(example: Example) -> bool:
     return not TASK.is_correct(DOMAINS[example.domain].solve(example.question, None).answer, example)
 
 
-def count_wrong(harvest: Harvest) -> int:
+def count_wrong(harvest: AskResult) -> int:
     return sum(map(is_wrong, harvest.kept))
 
 
-def count_unverified(harvest: Harvest) -> int:
+def count_unverified(harvest: AskResult) -> int:
     return sum(rejected.reason == "unverified" for rejected in harvest.rejected)
 
 
@@ -266,7 +266,7 @@ def test_rejects_are_replaced_until_the_attempts_are_spent(tmp_path: Path) -> No
 
         return script
 
-    def ask(folder: str, confirms: Callable[[int], bool]) -> Harvest:
+    def ask(folder: str, confirms: Callable[[int], bool]) -> AskResult:
         teacher = make_teacher(tmp_path / folder, ScriptedBackend(make_script(confirms)))
         return synthesize(
             teacher,

@@ -1,57 +1,98 @@
-"""The order in which scored candidates are chosen: hardest first, doubtful scores held back, and unlike ones in front."""
+"""The order in which a stage chooses candidates: hardest first, doubtful scores held back, and unlike ones in front."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from limbeck.data.example import Example
-from limbeck.methods.context import Job
-from limbeck.methods.settings import BalDistillSettings
-from limbeck.run_folder.folder import StageFolder
+from limbeck.data.score import Score
+from limbeck.methods.baldistill.state import BalDistillState
+from limbeck.run_folder.stage import StageFolder
 from limbeck.selection.diverse import DIVERSITIES
-from limbeck.selection.pick import count_flags, find_held_back, order_by_score
-from limbeck.student.embed import embed_examples, embed_texts
-from limbeck.system.files import read_json, write_json
+from limbeck.selection.pick import count_flags, find_held_back, order_by_score, order_randomly
+from limbeck.selection.quotas import GLOBAL
+from limbeck.student.tables import SCORES
 
-SELECTION = "selection.json"
+
+def order_candidates(state: BalDistillState, quotas: Mapping[str, int]) -> dict[str, list[Example]]:
+    """The candidates of each domain (or of the whole pool, under `GLOBAL`), best first.
+
+    Stage 0 and ``selection: random`` order at random. Otherwise the last student scores the candidates. Domains that are taken
+    whole are not scored; of a large domain only a random `max_candidates_per_domain` are, and at least its quota.
+    """
+    pool, stage, last, settings = state.pool, state.stage, state.last, state.settings
+    by_group = (
+        {GLOBAL: [e for domain in pool.domains for e in pool.candidates(domain)]}
+        if GLOBAL in quotas
+        else {domain: pool.candidates(domain) for domain in pool.domains}
+    )
+    queues = {group: order_randomly(found, state.context.seed, stage, group) for group, found in by_group.items()}
+    if last is None or settings.selection == "random":
+        return queues
+    scored: list[Example] = []
+    for group, queue in queues.items():
+        if 0 < quotas[group] < len(queue):
+            scored += bound_candidates(queue, settings.max_candidates_per_domain, quotas[group])
+    return order_scored(state, queues, score_once(state, scored, last), quotas, last)
+
+
+def bound_candidates(queue: Sequence[Example], limit: int | None, quota: int) -> list[Example]:
+    """The first `limit` of each domain in the queue (all if it is None), and at least `quota` in all."""
+    if limit is None:
+        return list(queue)
+    seen: Counter[str] = Counter()
+    chosen: list[Example] = []
+    rest: list[Example] = []
+    for example in queue:
+        seen[example.domain] += 1
+        (chosen if seen[example.domain] <= limit else rest).append(example)
+    return chosen + rest[: max(0, quota - len(chosen))]
+
+
+def score_once(state: BalDistillState, candidates: Sequence[Example], last: StageFolder) -> list[Score]:
+    """The last student's scores of the candidates; a resumed run reads them."""
+    file, settings = state.folder.scores, state.settings
+    if not file.exists():
+        file.write(
+            state.context.engine.score(
+                last.student, candidates, settings.selection, max_new_tokens=settings.score_max_new_tokens
+            )
+        )
+    return file.read()
 
 
 def order_scored(
-    job: Job,
-    settings: BalDistillSettings,
+    state: BalDistillState,
     queues: Mapping[str, Sequence[Example]],
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[Score],
     quotas: Mapping[str, int],
-    stage: int,
     last: StageFolder,
 ) -> dict[str, list[Example]]:
     """Each queue with the candidates to choose first in front; those that a guard drops are left out of it.
 
-    Where `diversity` is set, the ``quota · diversity_pool`` hardest candidates come first, all of them in the order that
-    `DIVERSITIES` gives, so that one that stands in for a rejected candidate is unlike those before it as well. Then come the
-    others, hardest first, those without a score, and those that a guard puts last.
+    If `diversity` is set, the ``quota · diversity_pool`` hardest candidates come first, all of them in the order that
+    `DIVERSITIES` gives, so that a candidate that replaces a rejected one is unlike those before it too. Then come the others,
+    hardest first, those without a score, and those that a guard puts last.
 
-    The stage's ``selection.json`` holds, under ``ifd``, how many scores are doubtful, and these fronts, which a resumed run
-    reads, since vectors made anew may differ in their last digits.
+    The stage's selection file holds how many scores are doubtful, and these fronts. A resumed run reads the fronts, since new
+    vectors may differ in their last digits.
 
     Args:
-        job: has the student.
-        settings: of the method.
+        state: of the run.
         queues: all candidates of each group.
-        rows: of the stage's ``scores.jsonl``; candidates of domains that are taken whole have none.
+        rows: scores; candidates of domains that are taken whole have none.
         quotas: of each group.
-        stage: the one that chooses.
         last: of the last student.
     """
-    is_ifd = settings.selection == "ifd"
-    held_back, dropped = find_held_back(rows, settings.guards if is_ifd else {})
-    scores = {row["id"]: row["score"] for row in rows}
+    settings, file = state.settings, state.folder.selection
+    is_ratio = SCORES[settings.selection].is_ratio
+    held_back, dropped = find_held_back(rows, settings.guards if is_ratio else {})
+    scores = {row.id: row.score for row in rows}
     ordered = {group: order_by_score(queue, scores, last=held_back, dropped=dropped) for group, queue in queues.items()}
-    path = job.folder.stage(stage).path / SELECTION
-    if not path.exists():
+    if not file.exists():
         fronts = {}
         if settings.diversity != "none":
             scored = {name for name, score in scores.items() if score is not None} - held_back
@@ -59,40 +100,38 @@ def order_scored(
                 group: [e for e in queue if e.id in scored][: quotas[group] * settings.diversity_pool]
                 for group, queue in ordered.items()
             }
-            fronts = spread(job, settings, hardest, quotas, last)
-        counts = count_flags(rows, dropped) if is_ifd else {}
-        write_json(path, {"selection": settings.selection, "domains": counts, "fronts": fronts})
-    fronts = read_json(path)["fronts"]
+            fronts = spread(state, hardest, quotas, last)
+        counts = count_flags(rows, dropped) if is_ratio else {}
+        file.write({"selection": settings.selection, "domains": counts, "fronts": fronts})
+    fronts = file.read()["fronts"]
     return {group: move_to_front(queue, fronts.get(group, ())) for group, queue in ordered.items()}
 
 
 def spread(
-    job: Job,
-    settings: BalDistillSettings,
-    hardest: Mapping[str, Sequence[Example]],
-    quotas: Mapping[str, int],
-    last: StageFolder,
+    state: BalDistillState, hardest: Mapping[str, Sequence[Example]], quotas: Mapping[str, int], last: StageFolder
 ) -> dict[str, list[str]]:
-    """The ids of each group's hardest candidates, unlike ones first; groups that have none are left out."""
+    """The ids of each group's hardest candidates, unlike ones first; groups without any are left out."""
     flat = [example for candidates in hardest.values() for example in candidates]
     if not flat:
         return {}
-    job.say(f"looking for unlike ones among {len(flat)} candidates", 0, 0)
-    vectors = embed(job, settings.diversity_by, flat, last)
+    state.context.on_progress(f"comparing {len(flat)} candidates", 0, 0)
+    vectors = embed(state, flat, last)
     fronts, start = {}, 0
     for group, candidates in hardest.items():
         if candidates:
             part = vectors[start : start + len(candidates)]
-            fronts[group] = [candidates[place].id for place in DIVERSITIES[settings.diversity](part, quotas[group])]
+            order = DIVERSITIES[state.settings.diversity](part, quotas[group])
+            fronts[group] = [candidates[place].id for place in order]
         start += len(candidates)
     return fronts
 
 
-def embed(job: Job, by: str, examples: Sequence[Example], last: StageFolder) -> np.ndarray:
+def embed(state: BalDistillState, examples: Sequence[Example], last: StageFolder) -> np.ndarray:
     """Vectors of the examples, shape (examples, dimensions): of their questions by ``minilm``, or of the last ``student``."""
-    if by == "minilm":
-        return embed_texts([example.question for example in examples], batch_size=job.evaluation.batch_size)
-    return embed_examples(job.load(last), examples, job.encoder, batch_size=job.evaluation.batch_size)
+    engine = state.context.engine
+    if state.settings.diversity_by == "minilm":
+        return engine.embed_texts([example.question for example in examples])
+    return engine.embed_examples(last.student, examples)
 
 
 def move_to_front(queue: Sequence[Example], ids: Sequence[str]) -> list[Example]:

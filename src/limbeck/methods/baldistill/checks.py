@@ -3,8 +3,22 @@
 from __future__ import annotations
 
 from limbeck.errors import ConfigError
-from limbeck.methods.settings import BalDistillSettings, load_presets
+from limbeck.inputs.sections import Sections
+from limbeck.methods.baldistill.settings import BalDistillSettings
+from limbeck.methods.method import read_presets
 from limbeck.packaged import find_packaged
+from limbeck.student.tables import KINDS, SCORES
+
+
+def check_settings(config: Sections, method: BalDistillSettings) -> None:
+    """Refuse settings that contradict each other, before anything is read.
+
+    Raises:
+        ConfigError: there is no pool, or as `check_student`.
+    """
+    if config.data.train is None:
+        raise ConfigError("data.train is not set: the pool that examples are chosen from")
+    check_student(method, config.student.kind)
 
 
 def check_student(method: BalDistillSettings, kind: str) -> None:
@@ -30,11 +44,11 @@ def check_selection(method: BalDistillSettings, kind: str) -> None:
     """
     if method.stages < 2:
         return
-    if method.selection == "ifd" and kind != "causal":
+    if method.selection in SCORES and not SCORES[method.selection].fits(kind):
         raise ConfigError(
-            f"{_name_preset(method)}method.selection: ifd needs a student that goes on writing "
-            f"after its prompt (student.kind: causal), and this one is a {kind}. {_find_remedy(method)}, or take a preset that "
-            f"fits: {', '.join(_find_fitting(method))}"
+            f"{_name_preset(method)}method.selection: {method.selection} needs a student that goes on writing after its prompt "
+            f"(student.kind: {' or '.join(SCORES[method.selection].kinds)}), and this one is a {kind}. {_find_remedy(method)}, "
+            f"or take a preset that fits: {', '.join(_find_fitting(method, kind))}"
         )
     if method.diversity != "none" and method.diversity_by == "minilm":
         try:
@@ -49,10 +63,10 @@ def check_objective(method: BalDistillSettings, kind: str) -> None:
     Raises:
         ConfigError: ``objective: separate`` with a classifier.
     """
-    if method.is_separate and kind == "classifier":
+    if method.is_separate and not KINDS[kind].writes_text:
         raise ConfigError(
             f"{_name_preset(method)}method.objective: separate trains a student on rationales too, which student.kind: "
-            "classifier can't write. Use student.kind: causal or seq2seq; or objective: joint with annotation: none, which "
+            f"{kind} can't write. Use student.kind: causal or seq2seq; or objective: joint with annotation: none, which "
             "learns the answers alone."
         )
 
@@ -70,10 +84,12 @@ def _find_remedy(method: BalDistillSettings) -> str:
     )
 
 
-def _find_fitting(method: BalDistillSettings) -> list[str]:
-    """The presets of the method that score nothing by IFD."""
+def _find_fitting(method: BalDistillSettings, kind: str) -> list[str]:
+    """The presets whose selection this kind of student can give."""
     return [
         name
-        for name, values in load_presets().items()
-        if values["name"] == method.name and (values.get("selection") != "ifd" or values.get("stages", method.stages) < 2)
+        for name, values in read_presets(__package__ or "").items()
+        if values.get("stages", method.stages) < 2
+        or values.get("selection") not in SCORES
+        or SCORES[values["selection"]].fits(kind)
     ]

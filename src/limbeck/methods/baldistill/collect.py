@@ -1,4 +1,4 @@
-"""Filling the quotas of a stage: real examples are annotated, the rest is synthesized or repeated; and its files."""
+"""Filling the quotas of a stage: real examples are annotated, the rest is synthesized or repeated."""
 
 from __future__ import annotations
 
@@ -7,197 +7,156 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from limbeck.data.example import Example, Rejected, explain_rejects
-from limbeck.data.overlap import DuplicateGuard
-from limbeck.data.pool import Pool
 from limbeck.errors import NothingKept
 from limbeck.methods.baldistill.feedback import choose_feedback
-from limbeck.methods.context import Job
-from limbeck.methods.settings import BalDistillSettings
-from limbeck.run_folder.folder import StageFolder
+from limbeck.methods.baldistill.state import BalDistillState
 from limbeck.selection.quotas import GLOBAL, compute_synthetic_need
-from limbeck.system.files import read_json, read_records, write_json, write_jsonl
 from limbeck.teacher.purposes.annotate import annotate
 from limbeck.teacher.purposes.synthesize import synthesize
-from limbeck.teacher.purposes.until_kept import Harvest
-from limbeck.teacher.purposes.verify import make_review
+from limbeck.teacher.purposes.until_kept import AskResult
 
 
-def collect(
-    job: Job,
-    settings: BalDistillSettings,
-    pool: Pool,
-    queues: Mapping[str, Sequence[Example]],
-    quotas: Mapping[str, int],
-    stage: int,
-    training_set: Sequence[Example],
-    known: DuplicateGuard,
-    last: StageFolder | None,
-) -> Harvest:
+def collect(state: BalDistillState, queues: Mapping[str, Sequence[Example]], quotas: Mapping[str, int]) -> AskResult:
     """Fill the quotas: real examples first, then whatever `tail` says completes a domain.
 
-    Where nothing can be had later on, as in a pool of which nothing is left, the run goes on with what it has, and says so.
+    If a later stage gets nothing, because the pool is empty for example, the run goes on with what it has, and says so.
 
     Raises:
         NothingKept: nothing was kept although something was wanted, and nothing before.
     """
-    job.say(f"annotating up to {sum(quotas.values())} examples", 0, 0)
-    harvest = annotate_queues(job, settings, queues, quotas, stage)
-    is_premixed = settings.pooling == "premixed"  # then all was synthesized in advance, and a dry domain repeats its own
-    if harvest.missing and settings.tail != "none" and GLOBAL not in quotas and (settings.tail == "duplicate" or is_premixed):
-        duplicate(harvest, training_set)
-    elif harvest.missing and settings.tail == "synthesize" and GLOBAL not in quotas:
-        job.say(f"synthesizing {sum(harvest.missing.values())} examples", 0, 0)
-        seeds = {domain: with_rationales(pool.originals[domain], [*training_set, *harvest.kept]) for domain in quotas}
-        invented = [e for e in training_set if e.provenance.kind == "synthesized"]
-        shown = {domain: [*seeds[domain], *(e for e in invented if e.domain == domain)] for domain in harvest.missing}
-        first = choose_feedback(job, settings.feedback, shown, stage, last)
-        harvest.add(synthesize_for(job, settings, seeds, harvest.missing, stage, known, first))
-    wanted = sum(quotas.values())
-    if wanted and not harvest.kept and job.teacher.budget.exhausted is None:
-        write_jsonl(job.folder.stage(stage).path / "rejected.jsonl", harvest.rejected)
-        why = (
-            f"stage {stage} kept none of {wanted} wanted examples, so it trains no student: "
-            f"{len(harvest.rejected)} rejected ({explain_rejects(harvest.rejected) or 'no candidate was left to choose'}). "
-            f"The rejected replies are in {job.folder.stage(stage).path / 'rejected.jsonl'}."
-        )
-        if not training_set:
-            raise NothingKept(why)
-        job.note(f"warning: {why}")
-    return harvest
+    context, settings = state.context, state.settings
+    context.on_progress(f"annotating up to {sum(quotas.values())} examples", 0, 0)
+    batch = annotate_queues(state, queues, quotas)
+    is_completed = bool(batch.missing) and GLOBAL not in quotas
+    is_premixed = settings.pooling == "premixed"  # everything was synthesized in advance; a dry domain repeats its own
+    if is_completed and settings.tail != "none" and (settings.tail == "duplicate" or is_premixed):
+        duplicate(batch, state.training_set)
+    elif is_completed and settings.tail == "synthesize":
+        context.on_progress(f"synthesizing {sum(batch.missing.values())} examples", 0, 0)
+        known = [*state.training_set, *batch.kept]
+        seeds = {domain: with_rationales(state.pool.originals[domain], known) for domain in quotas}
+        invented = [e for e in state.training_set if e.provenance.kind == "synthesized"]
+        shown = {domain: [*seeds[domain], *(e for e in invented if e.domain == domain)] for domain in batch.missing}
+        batch.add(synthesize_for(state, seeds, batch.missing, choose_feedback(state, shown)))
+    if sum(quotas.values()) and not batch.kept and not state.is_spent:
+        report_nothing(state, batch, sum(quotas.values()))
+    return batch
 
 
-def annotate_queues(
-    job: Job,
-    settings: BalDistillSettings,
-    queues: Mapping[str, Sequence[Example]],
-    wanted: Mapping[str, int],
-    stage: int,
-) -> Harvest:
+def report_nothing(state: BalDistillState, batch: AskResult, wanted: int) -> None:
+    """Say that a stage kept none of the wanted examples.
+
+    Raises:
+        NothingKept: no earlier stage kept any either.
+    """
+    file = state.folder.rejected
+    file.write(batch.rejected)
+    why = (
+        f"stage {state.stage} kept none of {wanted} wanted examples, so it trains no student: "
+        f"{len(batch.rejected)} rejected ({explain_rejects(batch.rejected) or 'no candidate was left to choose'}). "
+        f"The rejected replies are in {file.path}."
+    )
+    if not state.training_set:
+        raise NothingKept(why)
+    state.context.on_note(f"warning: {why}")
+
+
+def annotate_queues(state: BalDistillState, queues: Mapping[str, Sequence[Example]], wanted: Mapping[str, int]) -> AskResult:
     """Rationales for the first candidates of each queue; synthetic candidates (``premixed``) have one already, and with
     ``annotation: none`` nothing is asked."""
-    if settings.annotation == "none":
-        return take_as_they_are(job, queues, wanted, stage)
-    return annotate(
-        job.teacher,
-        queues,
-        wanted,
-        task=job.task,
-        stage=stage,
-        is_hinted=settings.annotation == "hinted",
-        on_mismatch=settings.on_mismatch,
-        max_attempts=settings.max_attempts_per_example,
-        find_reason=job.find_training_fault,
-    )
+    if state.settings.annotation == "none":
+        return take_as_they_are(state, queues, wanted)
+    is_hinted = state.settings.annotation == "hinted"
+    return annotate(state.make_scope(), queues, wanted, is_hinted=is_hinted, on_mismatch=state.settings.on_mismatch)
 
 
-def take_as_they_are(job: Job, queues: Mapping[str, Sequence[Example]], wanted: Mapping[str, int], stage: int) -> Harvest:
+def take_as_they_are(state: BalDistillState, queues: Mapping[str, Sequence[Example]], wanted: Mapping[str, int]) -> AskResult:
     """The first candidates of each queue without a rationale; those that are too long for training are passed over."""
-    harvest = Harvest()
+    batch = AskResult()
     for group, queue in queues.items():
         missing = wanted[group]
         for example in queue:
             if missing == 0:
                 break
-            fault = job.find_training_fault(example)
+            fault = state.context.engine.find_fault(example)
             if fault is None:
-                harvest.kept.append(example.but(stage=stage))
+                batch.kept.append(example.but(stage=state.stage))
                 missing -= 1
             else:
-                harvest.rejected.append(Rejected(stage, example.domain, fault, example.id))
+                batch.rejected.append(Rejected(state.stage, example.domain, fault, example.id))
         if missing:
-            harvest.missing[group] = missing
-    return harvest
+            batch.missing[group] = missing
+    return batch
 
 
-def duplicate(harvest: Harvest, training_set: Sequence[Example]) -> None:
-    """Complete each domain by repeating its annotated examples in turn (Duplicate FT-CoT, and the released code where
-    its mixed pool runs dry); asks nothing."""
+def duplicate(batch: AskResult, training_set: Sequence[Example]) -> None:
+    """Complete each domain by repeating its annotated examples in turn; asks nothing.
+
+    This is the paper's Duplicate FT-CoT, and the released code for a mixed pool that runs dry.
+    """
     still_missing = {}
-    for domain, count in harvest.missing.items():
-        have = [e for e in [*training_set, *harvest.kept] if e.domain == domain]
+    for domain, count in batch.missing.items():
+        have = [e for e in [*training_set, *batch.kept] if e.domain == domain]
         base = [e for e in have if e.provenance.copy == 0]
         for place in range(len(have) - len(base), len(have) - len(base) + count if base else 0):
             original = base[place % len(base)]
-            harvest.kept.append(original.but(provenance=replace(original.provenance, copy=place // len(base) + 1)))
+            batch.kept.append(original.but(provenance=replace(original.provenance, copy=place // len(base) + 1)))
         if not base:
             still_missing[domain] = count
-    harvest.missing = still_missing
+    batch.missing = still_missing
 
 
 def synthesize_for(
-    job: Job,
-    settings: BalDistillSettings,
+    state: BalDistillState,
     seeds: Mapping[str, Sequence[Example]],
     wanted: Mapping[str, int],
-    stage: int,
-    known: DuplicateGuard,
     first: Mapping[str, Sequence[Example]] = MappingProxyType({}),
-) -> Harvest:
-    """New examples for the domains that lack some, verified as `verify` says; prompts show those of `first` before seeds."""
-    return synthesize(
-        job.teacher,
-        seeds,
-        wanted,
-        task=job.task,
-        stage=stage,
-        seed=job.seed,
-        first=first,
-        max_attempts=settings.max_attempts_per_example,
-        duplicates=known,
-        leaks=job.leaks,
-        is_domain_answer=job.is_domain_answer,
-        find_reason=job.find_training_fault,
-        review=make_review(
-            settings.verify,
-            job.teacher,
-            job.task,
-            stage=stage,
-            votes=settings.verify_votes,
-            agreement=settings.verify_agreement,
-        ),
-    )
+) -> AskResult:
+    """New examples for the domains that lack some; prompts show those of `first` before seeds."""
+    is_domain_answer = state.context.is_domain_answer
+    return synthesize(state.make_scope(), seeds, wanted, is_domain_answer=is_domain_answer, first=first)
 
 
-def synthesize_in_advance(job: Job, settings: BalDistillSettings, pool: Pool, known: DuplicateGuard) -> list[Example]:
-    """``premixed``: all that the domains will lack over all stages, before stage 0; read again by a resumed run."""
-    path = job.folder.path / "premixed.jsonl"
-    if path.exists():
-        made = read_records(path, Example.from_json)
+def synthesize_in_advance(state: BalDistillState) -> list[Example]:
+    """``premixed``: everything that the domains will lack over all stages, before stage 0; a resumed run reads it."""
+    context, settings, pool = state.context, state.settings, state.pool
+    file = context.folder.premixed
+    if file.exists():
+        made = file.read()
         for example in made:
-            known.add(example)
+            state.known.add(example)
         return made
     need = compute_synthetic_need(
         settings.quota,
         pool.counts,
-        budget=job.max_examples,
+        budget=context.max_examples,
         stages=settings.stages,
         offset=settings.adaptive_offset,
         left={domain: pool.count_left(domain) for domain in pool.domains},
     )
-    job.say(f"synthesizing {sum(need.values())} examples in advance", 0, 0)
-    harvest = synthesize_for(job, settings, pool.originals, need, 0, known)
-    write_jsonl(job.folder.path / "premixed_rejected.jsonl", harvest.rejected)
-    if job.teacher.budget.exhausted is None:
-        write_jsonl(path, harvest.kept)
-    return harvest.kept
+    context.on_progress(f"synthesizing {sum(need.values())} examples in advance", 0, 0)
+    batch = synthesize_for(state, pool.originals, need)
+    context.folder.premixed_rejected.write(batch.rejected)
+    if not state.is_spent:
+        file.write(batch.kept)
+    return batch.kept
 
 
 def with_rationales(originals: Sequence[Example], annotated: Sequence[Example]) -> list[Example]:
-    """The seed examples of a domain: its real examples, in their annotated form where there is one."""
+    """The seed examples of a domain: its real examples, in their annotated form if there is one."""
     by_id = {example.id: example for example in annotated if example.provenance.copy == 0}
     return [by_id.get(example.id, example) for example in originals]
 
 
-def write_batch(
-    folder: StageFolder, stage: int, quotas: Mapping[str, int], pool: Pool, batch: Harvest, *, is_cut_short: bool
-) -> None:
-    """Write what a stage collected; `examples.jsonl` last, since it says that the collecting is complete.
+def write_batch(state: BalDistillState, quotas: Mapping[str, int], batch: AskResult) -> None:
+    """Write what a stage collected.
 
-    What a cap cut short is collected anew when the run goes on. Where the cap is still spent and the examples are the same, the
-    folder stays as it is, with the student that was trained on them; else all that followed from the old ones is thrown away.
+    What a cap cut short is collected anew when the run goes on. If the cap still ends it and the examples are the same, the
+    folder stays as it is, with the student that was trained on them; otherwise everything that followed is deleted.
     """
+    folder, pool = state.folder, state.pool
     if folder.is_cut_short:
-        if is_cut_short and _read_kept(folder) == batch.kept:
+        if state.is_spent and folder.examples.read() == batch.kept:
             return
         folder.restart()
     domains = {}
@@ -213,20 +172,13 @@ def write_batch(
             "duplicates": sum(e.provenance.copy > 0 for e in kept),
             "missing": batch.missing.get(group, 0),
         }
-    write_json(folder.path / "quotas.json", {"stage": stage, "is_cut_short": is_cut_short, "domains": domains})
-    write_jsonl(folder.path / "rejected.jsonl", batch.rejected)
-    write_jsonl(folder.path / "examples.jsonl", batch.kept)
+    folder.write_collected(domains, batch.kept, batch.rejected, is_cut_short=state.is_spent)
 
 
-def read_batch(folder: StageFolder, known: DuplicateGuard) -> Harvest:
-    """Read what `write_batch` wrote, and let the guard know the synthesized examples."""
-    kept = _read_kept(folder)
-    rejected = read_records(folder.path / "rejected.jsonl", lambda row: Rejected(**row))
-    domains = read_json(folder.path / "quotas.json")["domains"]
+def read_batch(state: BalDistillState) -> AskResult:
+    """Read what `write_batch` wrote, and let the guard know the examples."""
+    folder = state.folder
+    kept = folder.examples.read()
     for example in kept:
-        known.add(example)
-    return Harvest(kept, rejected, {domain: facts["missing"] for domain, facts in domains.items() if facts["missing"]})
-
-
-def _read_kept(folder: StageFolder) -> list[Example]:
-    return read_records(folder.path / "examples.jsonl", Example.from_json)
+        state.known.add(example)
+    return AskResult(kept, folder.rejected.read(), folder.missing)

@@ -17,119 +17,63 @@ text: all synthetic examples a domain will need are made before stage 0 and comp
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-
-from limbeck.data.example import Example
 from limbeck.data.pool import Pool
-from limbeck.methods.baldistill.candidates import order_scored
+from limbeck.methods.baldistill.candidates import order_candidates
 from limbeck.methods.baldistill.collect import collect, read_batch, synthesize_in_advance, write_batch
 from limbeck.methods.baldistill.feedback import count_errors
-from limbeck.methods.context import Distillation, Job, add_counts
-from limbeck.methods.settings import BalDistillSettings
+from limbeck.methods.baldistill.settings import BalDistillSettings
+from limbeck.methods.baldistill.state import BalDistillState
+from limbeck.methods.context import Distillation, MethodContext
 from limbeck.methods.watch import make_guard, watch_diversity
-from limbeck.run_folder.folder import StageFolder
-from limbeck.selection.pick import order_randomly
-from limbeck.selection.quotas import GLOBAL, compute_quotas
-from limbeck.student.scores import SCORES
-from limbeck.system.files import write_jsonl
+from limbeck.selection.quotas import QUOTAS, compute_quotas
 
 
-def run_baldistill(job: Job, settings: BalDistillSettings) -> Distillation:
+def run_baldistill(context: MethodContext, settings: BalDistillSettings) -> Distillation:
     """The whole method. Finished stages and steps are read from the run folder instead of done again.
 
     Raises:
-        NothingKept: the first examples that were wanted could not be had; the message has the share of each reason.
+        NothingKept: none of the first wanted examples was kept; the message has the share of each reason.
         TeacherError: the teacher failed every request.
     """
-    pool = Pool(job.examples)
-    pool.remove(job.unavailable)
-    known = make_guard(job, settings.near_duplicates, settings.near_duplicate_cosine)
-    result = Distillation()
+    pool = Pool(context.examples)
+    pool.remove(context.unavailable)
+    state = BalDistillState(context, settings, pool, make_guard(context, settings))
     if settings.pooling == "premixed" and settings.tail == "synthesize":
-        pool.add(synthesize_in_advance(job, settings, pool, known))
+        pool.add(synthesize_in_advance(state))
     for stage in range(settings.stages):
-        job.begin_stage(stage)
-        folder = job.folder.stage(stage)
+        state.stage = stage
+        context.begin_stage(stage)
+        folder = state.folder
         if folder.is_collected:
-            batch = read_batch(folder, known)
+            batch = read_batch(state)
         else:
-            errors = count_errors(job, pool, stage, result.last_stage) if settings.quota == "error" else {}
-            quotas = compute_quotas(
-                settings.quota,
-                pool.counts,
-                budget=job.max_examples,
-                stages=settings.stages,
-                stage=stage,
-                offset=settings.adaptive_offset,
-                errors=errors,
-            )
-            queues = order_candidates(job, settings, pool, quotas, stage, result.last_stage)
-            batch = collect(job, settings, pool, queues, quotas, stage, result.training_set, known, result.last_stage)
-            write_batch(folder, stage, quotas, pool, batch, is_cut_short=job.teacher.budget.exhausted is not None)
-        pool.remove([e.id for e in batch.kept] + [r.example_id for r in batch.rejected if r.example_id])
-        result.training_set += batch.kept
-        result.missing = add_counts(result.missing, batch.missing)
-        watch_diversity(job, known, folder, result.training_set)
-
+            quotas = find_quotas(state)
+            queues = order_candidates(state, quotas)
+            batch = collect(state, queues, quotas)
+            write_batch(state, quotas, batch)
+        state.take(batch)
+        watch_diversity(context, state.known, folder, state.training_set)
         if batch.kept:
-            is_fresh = settings.student_init == "fresh" or result.last_stage is None
-            job.train(folder, result.training_set, place=(stage,), start_from=None if is_fresh else result.last_stage)
-            job.measure_stage(stage)
-            result.last_stage = folder
-        result.is_cut_short = folder.is_cut_short
-        if result.is_cut_short:
+            start_from = state.last if settings.student_init == "continue" else None
+            context.train_once(folder, state.training_set, place=(stage,), start_from=start_from)
+            context.measure_stage(folder)
+            state.result.last_stage = folder
+        state.result.is_cut_short = folder.is_cut_short
+        if state.result.is_cut_short:
             break
         folder.mark_done()
-    return result
+    return state.result
 
 
-def order_candidates(
-    job: Job, settings: BalDistillSettings, pool: Pool, quotas: Mapping[str, int], stage: int, last: StageFolder | None
-) -> dict[str, list[Example]]:
-    """The candidates of each domain (or of the whole pool, under `GLOBAL`), best first.
-
-    Stage 0 and ``selection: random`` order at random. Else the last student scores the candidates, and domains that are
-    taken whole are not scored; of a large domain only a random `max_candidates_per_domain` (at least its quota) are. Guards and
-    diversity then have their say (`methods.choose`).
-    """
-    by_group = (
-        {GLOBAL: [e for domain in pool.domains for e in pool.candidates(domain)]}
-        if GLOBAL in quotas
-        else {domain: pool.candidates(domain) for domain in pool.domains}
+def find_quotas(state: BalDistillState) -> dict[str, int]:
+    """How many examples of each domain the stage wants."""
+    settings = state.settings
+    return compute_quotas(
+        settings.quota,
+        state.pool.counts,
+        budget=state.context.max_examples,
+        stages=settings.stages,
+        stage=state.stage,
+        offset=settings.adaptive_offset,
+        errors=count_errors(state) if QUOTAS[settings.quota].needs_errors else {},
     )
-    queues = {group: order_randomly(found, job.seed, stage, group) for group, found in by_group.items()}
-    if last is None or settings.selection == "random":
-        return queues
-    scored: list[Example] = []
-    for group, queue in queues.items():
-        if 0 < quotas[group] < len(queue):
-            scored += bound_candidates(queue, settings.max_candidates_per_domain, quotas[group])
-    rows = job.folder.stage(stage).read_scores()
-    if rows is None:
-        what = f"scoring {len(scored)} candidates by {settings.selection}"
-        scores = SCORES[settings.selection](
-            job.load(last),
-            scored,
-            job.encoder,
-            max_new_tokens=settings.score_max_new_tokens,
-            batch_size=job.evaluation.batch_size,
-            on_batch=lambda done, total: job.say(what, done, total),
-        )
-        rows = [asdict(score) for score in scores]
-        write_jsonl(job.folder.stage(stage).path / "scores.jsonl", rows)
-    return order_scored(job, settings, queues, rows, quotas, stage, last)
-
-
-def bound_candidates(queue: Sequence[Example], limit: int | None, quota: int) -> list[Example]:
-    """The first `limit` of each domain in the queue (all where it is None), and at least `quota` in all."""
-    if limit is None:
-        return list(queue)
-    seen: Counter[str] = Counter()
-    chosen: list[Example] = []
-    rest: list[Example] = []
-    for example in queue:
-        seen[example.domain] += 1
-        (chosen if seen[example.domain] <= limit else rest).append(example)
-    return chosen + rest[: max(0, quota - len(chosen))]

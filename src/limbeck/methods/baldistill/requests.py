@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from limbeck.config.config import Config
 from limbeck.data.pool import Pool
 from limbeck.inputs.data import RunData
-from limbeck.methods.settings import BalDistillSettings
-from limbeck.planner.estimate import NOTHING, Estimator, PlannedRequests, plan_evaluation, take_sample
-from limbeck.planner.history import Range
+from limbeck.inputs.sections import Sections
+from limbeck.methods.baldistill.settings import BalDistillSettings
+from limbeck.planner.estimate import Estimator, plan_evaluation, take_sample
+from limbeck.run_folder.plan import NOTHING, PlannedRequests, Range
 from limbeck.selection.quotas import GLOBAL, Share, foresee_stages
 from limbeck.teacher.purposes import annotate, synthesize
 from limbeck.teacher.purposes.prompts import load_template
@@ -27,7 +27,7 @@ def open_pool(data: RunData) -> Pool:
     return pool
 
 
-def foresee_shares(config: Config, method: BalDistillSettings, pool: Pool) -> list[dict[str, Share]]:
+def foresee_shares(config: Sections, method: BalDistillSettings, pool: Pool) -> list[dict[str, Share]]:
     """What each domain gives in each stage where every candidate that is taken is kept."""
     left = {domain: pool.count_left(domain) for domain in pool.domains}
     return foresee_stages(

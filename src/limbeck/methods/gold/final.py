@@ -7,58 +7,44 @@ from collections.abc import Sequence
 
 from limbeck.data.example import Example
 from limbeck.hashing import hash_text
-from limbeck.methods.context import Job
-from limbeck.methods.settings import GoldSettings
-from limbeck.run_folder.folder import StageFolder
-from limbeck.student.model import Student, save_student
-from limbeck.system.files import read_json, write_json
+from limbeck.methods.context import MethodContext
+from limbeck.methods.gold.settings import GoldSettings
+from limbeck.run_folder.stage import StageFolder
 
 
-def train_final(job: Job, settings: GoldSettings, training_set: Sequence[Example]) -> StageFolder:
-    """Train the final student in ``final/``; nothing where it is there and was trained on just these examples.
+def train_final(context: MethodContext, settings: GoldSettings, training_set: Sequence[Example]) -> StageFolder:
+    """Train the final student; nothing happens if it exists and was trained on exactly these examples.
 
-    For every candidate of alpha a fresh student is trained; the epoch, and then the alpha, with the best held-out accuracy is
-    taken, of equals the first. `choice.json` holds all those accuracies (GOLD §2.4 of the notes; the released code has no
+    For every candidate of alpha a fresh student is trained. The epoch, and then the alpha, with the best held-out accuracy is
+    taken, of equals the first. The folder's choice file holds all those accuracies (GOLD §3.3; the released code has no
     held-out data and reports the test set after every epoch).
     """
-    folder = StageFolder(job.folder.path / "final")
+    folder = context.folder.final
     ids = [example.id for example in training_set]
-    if (folder.path / "choice.json").exists() and read_json(folder.path / "choice.json")["training_set"] == ids:
+    if folder.choice.exists() and folder.choice.read()["training_set"] == ids:
         return folder
-    shutil.rmtree(folder.path, ignore_errors=True)
-    rows, held_out = split_held_out(training_set, settings.held_out, job.seed)
-    best: tuple[float, Student] | None = None
-    accuracies: dict[str, list[float]] = {}
-    alphas = settings.alphas or (job.training.alpha,)
-    for alpha in alphas:
-        history = accuracies.setdefault(str(alpha), [])
-
-        def judge(student: Student, history: list[float] = history) -> float:
-            predictions = job.measure(student, held_out, f"judging by {len(held_out)} held-out examples")
-            history.append(sum(one.is_correct for one in predictions) / len(predictions))
-            return history[-1]
-
-        student = job.fit(
+    folder.clear()
+    rows, held_out = split_held_out(training_set, settings.held_out, context.seed)
+    accuracies: dict[float, list[float]] = {}
+    for alpha in settings.alphas or (context.training.alpha,):
+        accuracies[alpha] = context.train(
+            folder.candidates / str(alpha),
             rows,
             place=("final",),
-            training=job.training.model_copy(update={"alpha": alpha}),
-            judge=judge if held_out else None,
+            training=context.training.model_copy(update={"alpha": alpha}),
+            held_out=held_out,
             patience=settings.patience,
         )
-        value = max(history, default=0.0)
-        if best is None or value > best[0]:
-            best = value, student
-            chosen = alpha
-    assert best is not None  # noqa: S101 (there is at least one alpha)
-    save_student(best[1], folder.student, job.task, has_rationale=job.encoder.has_rationale)
-    write_json(
-        folder.path / "choice.json",
+    best = max(accuracies, key=lambda alpha: max(accuracies[alpha], default=0.0))  # of equals the first
+    (folder.candidates / str(best)).rename(folder.student)
+    shutil.rmtree(folder.candidates)
+    folder.choice.write(
         {
-            "alpha": chosen,
+            "alpha": best,
             "held_out": [example.id for example in held_out],
-            "held_out_accuracy": accuracies,
+            "held_out_accuracy": {str(alpha): history for alpha, history in accuracies.items()},
             "training_set": ids,
-        },
+        }
     )
     return folder
 

@@ -5,27 +5,24 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 
 from limbeck.data.example import Example, Rejected, explain_rejects
 from limbeck.data.overlap import DuplicateGuard, measure_similarity
+from limbeck.data.score import Score
 from limbeck.errors import NothingKept
 from limbeck.hashing import hash_text
-from limbeck.methods.context import Job
-from limbeck.methods.settings import GoldSettings
-from limbeck.run_folder.folder import StageFolder
+from limbeck.methods.context import MethodContext
+from limbeck.methods.gold.settings import GoldSettings
+from limbeck.run_folder.stage import StageFolder
 from limbeck.selection.band import choose_band, choose_compat_window
 from limbeck.selection.diverse import choose_diverse
 from limbeck.selection.rounds import Batch, share_evenly
-from limbeck.student.ifd import Score
-from limbeck.student.scores import SCORES, score_by_padded_energy
-from limbeck.system.files import read_json, read_json_lines, read_records, write_json, write_jsonl
 from limbeck.teacher.purposes.generate import HOPELESS_REJECTS, Asked, generate
-from limbeck.teacher.purposes.until_kept import Harvest, Review
+from limbeck.teacher.purposes.until_kept import AskResult, AskScope, Review
 from limbeck.teacher.purposes.verify import ask_votes
 
 SHOWN_TO_PROBES = 2  # of the newest examples, which a probe must be unlike
-COMPAT_LABEL_TOKENS = 32  # the released code pads every label to so many tokens, and averages over them
 
 
 @dataclass
@@ -42,7 +39,7 @@ class RoundFacts:
     wanted: Counter[str] = field(default_factory=Counter)
 
 
-class Generation:
+class GoldState:
     """What a run of GOLD has generated so far, and the feedback that its next prompts show.
 
     Attributes:
@@ -51,11 +48,11 @@ class Generation:
         facts: of the round that is going on.
     """
 
-    def __init__(self, job: Job, settings: GoldSettings, known: DuplicateGuard) -> None:
-        self.job, self.settings, self.known = job, settings, known
-        labels = list(job.task.labels)
-        groups = labels if job.is_domain_answer else sorted({example.domain for example in job.examples})
-        self.asked = Asked(job.task, groups, job.is_domain_answer, settings.attributes == "draw")
+    def __init__(self, context: MethodContext, settings: GoldSettings, known: DuplicateGuard) -> None:
+        self.context, self.settings, self.known = context, settings, known
+        labels = list(context.task.labels)
+        groups = labels if context.is_domain_answer else sorted({example.domain for example in context.examples})
+        self.asked = Asked(context.task, groups, context.is_domain_answer, settings.attributes == "draw")
         self.kept: list[Example] = []
         self.reservoir: list[list[Example]] = []
         self._before: list[Example] = []
@@ -69,7 +66,7 @@ class Generation:
     @property
     def is_over(self) -> bool:
         """Whether nothing more is to be asked: a cap is spent, or all wanted examples are kept."""
-        return self.job.teacher.budget.exhausted is not None or len(self.kept) >= self.job.max_examples
+        return self.context.teacher.budget.exhausted is not None or len(self.kept) >= self.context.max_examples
 
     def begin(self, index: int) -> None:
         """Begin a round."""
@@ -82,7 +79,7 @@ class Generation:
     def generate(self, batches: Sequence[Batch], place: str) -> None:
         """Generate batches, at most as many examples as are still wanted; feedback is shown in those that are to show it."""
         wanted: Counter[tuple[str, bool]] = Counter()
-        left = self.job.max_examples - len(self.kept)
+        left = self.context.max_examples - len(self.kept)
         for batch in batches:
             size = min(batch.size, left)
             left -= size
@@ -93,60 +90,61 @@ class Generation:
 
     def probe(self, size: int) -> None:
         """Have the teacher write examples that are unlike those shown."""
-        size = min(size, self.job.max_examples - len(self.kept))
+        size = min(size, self.context.max_examples - len(self.kept))
         shares = share_evenly(size, self.asked.groups, self.facts.index * size)
         self._ask(Counter({(group, False): count for group, count in shares.items()}), "probe", "probe")
 
     def _ask(self, wanted: Counter[tuple[str, bool]], purpose: str, place: str) -> None:
         if not wanted.total():
             return
-        job, settings, facts = self.job, self.settings, self.facts
-        job.say(
-            f"{'probing' if purpose == 'probe' else 'generating'} {wanted.total()} examples", len(self.kept), job.max_examples
+        context, settings, facts = self.context, self.settings, self.facts
+        context.on_progress(
+            f"{'probing' if purpose == 'probe' else 'generating'} {wanted.total()} examples",
+            len(self.kept),
+            context.max_examples,
         )
         newest = self.kept[-SHOWN_TO_PROBES:]
 
         def show(has_feedback: bool, draw: random.Random) -> list[Example]:
-            human = draw.sample(list(job.examples), min(job.teacher.settings.seed_examples, len(job.examples)))
+            human = draw.sample(list(context.examples), min(context.teacher.settings.seed_examples, len(context.examples)))
             if purpose == "probe":
                 return [*human, *newest]
             return [*human, *(self._draw_feedback(draw) if has_feedback else ())]
 
-        harvest = generate(
-            job.teacher,
-            wanted,
-            show,
-            asked=self.asked,
-            purpose=purpose,
-            place=place,
-            stage=facts.index,
-            seed=job.seed,
-            max_attempts=1 if settings.compat else settings.max_attempts_per_example,
-            duplicates=self.known,
-            leaks=job.leaks,
-            temperature=self._find_temperature(),
-            find_reason=job.find_training_fault,
-            review=Review(self._relabel, settings.relabel_votes) if settings.relabel_votes else None,
+        scope = AskScope(
+            context.teacher,
+            context.task,
+            facts.index,
+            context.seed,
+            1 if settings.compat else settings.max_attempts_per_example,
+            self.known,
+            context.leaks,
+            context.engine.find_fault,
+            Review(self._relabel, settings.relabel_votes) if settings.relabel_votes else None,
         )
-        (facts.probes if purpose == "probe" else facts.examples).extend(harvest.kept)
-        self._keep(harvest, wanted)
+        result = generate(
+            scope, wanted, show, asked=self.asked, purpose=purpose, place=place, temperature=self._find_temperature()
+        )
+        (facts.probes if purpose == "probe" else facts.examples).extend(result.kept)
+        self._keep(result, wanted)
 
-    def _keep(self, harvest: Harvest, wanted: Counter[tuple[str, bool]]) -> None:
+    def _keep(self, result: AskResult, wanted: Counter[tuple[str, bool]]) -> None:
         facts = self.facts
-        self.kept = [*self.kept, *harvest.kept]
-        facts.rejected += harvest.rejected
-        kept = Counter(example.domain for example in harvest.kept)
+        self.kept = [*self.kept, *result.kept]
+        facts.rejected += result.rejected
+        kept = Counter(example.domain for example in result.kept)
         asked: Counter[str] = Counter()
         for (group, _), count in wanted.items():
             asked[group] += count
         facts.wanted += asked
         facts.missing = dict(Counter(facts.missing) + (asked - kept))
-        if not self.kept and len(harvest.rejected) >= min(HOPELESS_REJECTS, wanted.total()) and not self.is_over:
-            write_jsonl(self.job.folder.round(facts.index).path / "rejected.jsonl", facts.rejected)
+        if not self.kept and len(result.rejected) >= min(HOPELESS_REJECTS, wanted.total()) and not self.is_over:
+            file = self.context.folder.round(facts.index).rejected
+            file.write(facts.rejected)
             raise NothingKept(
-                f"the teacher {self.job.teacher.settings.model!r} does not follow the form: none of its first "
-                f"{len(harvest.rejected)} replies could be kept ({explain_rejects(harvest.rejected, most=3)}). They are in "
-                f"{self.job.folder.round(facts.index).path / 'rejected.jsonl'}; a prompt of your own "
+                f"the teacher {self.context.teacher.settings.model!r} does not follow the form: none of its first "
+                f"{len(result.rejected)} replies could be kept ({explain_rejects(result.rejected, most=3)}). They are in "
+                f"{file.path}; a prompt of your own "
                 "(teacher.templates.generate) or other task.checks may help."
             )
 
@@ -154,7 +152,7 @@ class Generation:
         if self.settings.temperatures is None:
             return None
         first, last = self.settings.temperatures
-        return round(first + (last - first) * len(self.kept) / self.job.max_examples, 3)
+        return round(first + (last - first) * len(self.kept) / self.context.max_examples, 3)
 
     def _draw_feedback(self, draw: random.Random) -> list[Example]:
         found = [example for feedback in self.reservoir for example in feedback]
@@ -164,9 +162,9 @@ class Generation:
     def _relabel(self, examples: Sequence[Example]) -> list[Example | Rejected]:
         """Keep what the teacher, asked again without the label, answers alike: a check of noise that knows no energy."""
         return ask_votes(
-            self.job.teacher,
+            self.context.teacher,
             examples,
-            self.job.task,
+            self.context.task,
             stage=self.facts.index,
             votes=self.settings.relabel_votes,
             agreement=self.settings.relabel_agreement,
@@ -185,7 +183,7 @@ class Generation:
         facts.scores = self._score(folder) if needs_student and facts.probes else []
         by_group: dict[str, list[Example]] = {}
         for probe in facts.probes:
-            is_by_label = self.job.is_domain_answer and not settings.compat  # the released code ranks a batch as a whole
+            is_by_label = self.context.is_domain_answer and not settings.compat  # the released code ranks a batch as a whole
             by_group.setdefault(probe.domain if is_by_label else "", []).append(probe)
         chosen = {name for group, probes in by_group.items() for name in self._choose(group, probes)}
         facts.feedback = [probe for probe in facts.probes if probe.id in chosen]
@@ -196,7 +194,7 @@ class Generation:
             self.reservoir = [*self.reservoir, self.facts.feedback][-self.settings.reservoir_rounds :]
 
     def _choose(self, group: str, probes: Sequence[Example]) -> list[str]:
-        settings, place = self.settings, f"feedback/{self.job.seed}/{self.facts.index}/{group}"
+        settings, place = self.settings, f"feedback/{self.context.seed}/{self.facts.index}/{group}"
         ids = {probe.id for probe in probes}
         at_random = sorted(ids, key=lambda name: hash_text(f"{place}/{name}"))
         by_id = {score.id: score for score in self.facts.scores if score.id in ids}
@@ -215,18 +213,15 @@ class Generation:
         return at_random[:size]
 
     def _score(self, folder: StageFolder) -> list[Score]:
-        job, probes = self.job, self.facts.probes
-        student = job.load(folder) if folder.student.exists() else job.load_untouched()
-        job.say(f"scoring {len(probes)} probes", 0, 0)
-        score_function = score_by_padded_energy(COMPAT_LABEL_TOKENS) if self.settings.compat else SCORES["energy"]
-        scores = score_function(student, probes, job.encoder, max_new_tokens=1, batch_size=job.evaluation.batch_size)
+        context, probes = self.context, self.facts.probes
+        student = folder if folder.student.exists() else None
+        score = "padded_energy" if self.settings.compat else "energy"
+        scores = context.engine.score(None if student is None else student.student, probes, score)
         if self.settings.feedback != "error":
             return scores
-        predictions = job.measure(student, probes, f"measuring {len(probes)} probes")
+        predictions = context.answer(student, probes, f"measuring {len(probes)} probes")
         is_correct = {prediction.id: prediction.is_correct for prediction in predictions}
-        return [
-            Score(score.id, score.domain, score.score, {**score.parts, "is_correct": is_correct[score.id]}) for score in scores
-        ]
+        return [replace(score, parts={**score.parts, "is_correct": is_correct[score.id]}) for score in scores]
 
     def restore(self, facts: RoundFacts) -> None:
         """Take up a round that is done already."""
@@ -237,10 +232,10 @@ class Generation:
         self._store_feedback()
 
 
-def write_round(folder: StageFolder, generation: Generation) -> None:
-    """Write what a round gave; the marker `done` is the caller's."""
-    facts = generation.facts
-    scores = {score.id: score for score in facts.scores}
+def write_round(folder: StageFolder, state: GoldState) -> None:
+    """Write what a round gave; the marker is the caller's."""
+    facts = state.facts
+    scores = {score.id: score.parts for score in facts.scores}
     made, probed = (Counter(example.domain for example in group) for group in (facts.examples, facts.probes))
     domains = {
         group: {
@@ -253,33 +248,23 @@ def write_round(folder: StageFolder, generation: Generation) -> None:
             "duplicates": 0,
             "missing": facts.missing.get(group, 0),
         }
-        for group in generation.asked.groups
+        for group in state.asked.groups
     }
-    is_cut_short = generation.job.teacher.budget.exhausted is not None
-    write_json(folder.path / "quotas.json", {"stage": facts.index, "is_cut_short": is_cut_short, "domains": domains})
-    write_jsonl(folder.path / "rejected.jsonl", facts.rejected)
-    write_jsonl(folder.path / "feedback.jsonl", facts.feedback)
-    rows = [
-        {**probe.to_json(), "scores": asdict(scores[probe.id])["parts"] if probe.id in scores else None}
-        for probe in facts.probes
-    ]
-    write_jsonl(folder.path / "probes.jsonl", rows)
-    write_jsonl(folder.path / "examples.jsonl", facts.examples)
+    folder.feedback.write(facts.feedback)
+    folder.probes.write([{**probe.to_json(), "scores": scores.get(probe.id)} for probe in facts.probes])
+    is_cut_short = state.context.teacher.budget.exhausted is not None
+    folder.write_collected(domains, facts.examples, facts.rejected, is_cut_short=is_cut_short)
 
 
-def read_round(folder: StageFolder, generation: Generation) -> None:
-    """Read what `write_round` wrote, and let the generation go on from it."""
-    probes = [
-        Example.from_json({name: value for name, value in row.items() if name != "scores"})
-        for row in read_json_lines(folder.path / "probes.jsonl")
-    ]
-    facts = read_json(folder.path / "quotas.json")
-    generation.restore(
+def read_round(folder: StageFolder, state: GoldState) -> None:
+    """Read what `write_round` wrote, and let the state go on from it."""
+    rows = ({name: value for name, value in row.items() if name != "scores"} for row in folder.probes.read())
+    state.restore(
         RoundFacts(
-            facts["stage"],
-            read_records(folder.path / "examples.jsonl", Example.from_json),
-            probes,
-            feedback=read_records(folder.path / "feedback.jsonl", Example.from_json),
-            missing={name: entry["missing"] for name, entry in facts["domains"].items() if entry["missing"]},
+            folder.index,
+            folder.examples.read(),
+            list(map(Example.from_json, rows)),
+            feedback=folder.feedback.read(),
+            missing=folder.missing,
         )
     )

@@ -1,7 +1,7 @@
 """GOLD: data-free distillation, steered by what the student does not know.
 
 Gholami, Akbari, Hu, Masrani, Wang, Zhang: "GOLD: Generalized Knowledge Distillation via Out-of-Distribution-Guided
-Language Data Generation", Findings of NAACL 2024, arXiv 2403.19754.
+Language Data GoldState", Findings of NAACL 2024, arXiv 2403.19754.
 
 Mechanism: the teacher gets a task description and a few human examples, and generates a batch at a time. Round after round
 the student learns what was generated; the teacher writes probes that are to be unlike it; the student's energy ranks them;
@@ -21,25 +21,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from limbeck.data.example import Example
-from limbeck.methods.context import Distillation, Job, add_counts
+from limbeck.methods.context import Distillation, MethodContext, add_counts
 from limbeck.methods.gold.final import train_final
-from limbeck.methods.gold.generation import Generation, read_round, write_round
-from limbeck.methods.settings import GoldSettings
+from limbeck.methods.gold.generation import GoldState, read_round, write_round
+from limbeck.methods.gold.settings import GoldSettings
 from limbeck.methods.watch import make_guard, watch_diversity
-from limbeck.run_folder.folder import StageFolder
+from limbeck.run_folder.stage import StageFolder
 from limbeck.selection.rounds import Round, make_rounds
 
 
-def run_gold(job: Job, settings: GoldSettings) -> Distillation:
+def run_gold(context: MethodContext, settings: GoldSettings) -> Distillation:
     """The whole method. Finished rounds are read from the run folder instead of done again.
 
     Raises:
         NothingKept: the teacher does not follow the form; the message has the most frequent reasons.
         TeacherError: the teacher failed every request.
     """
-    known = make_guard(job, settings.near_duplicates, settings.near_duplicate_cosine)
+    state = GoldState(context, settings, make_guard(context, settings))
     result = Distillation()
-    generation = Generation(job, settings, known)
     last: StageFolder | None = None
     for plan in make_rounds(
         rounds=settings.rounds,
@@ -49,54 +48,52 @@ def run_gold(job: Job, settings: GoldSettings) -> Distillation:
         feedback_rate=settings.feedback_rate,
         is_compat=settings.compat,
     ):
-        if len(result.training_set) >= job.max_examples:
+        if len(result.training_set) >= context.max_examples:
             break
-        job.begin_stage(plan.index)
-        folder = job.folder.round(plan.index)
+        context.begin_stage(plan.index)
+        folder = context.folder.round(plan.index)
         if folder.is_done:
-            read_round(folder, generation)
+            read_round(folder, state)
         else:
-            run_round(job, settings, generation, plan, folder, last)
-        watch_diversity(job, known, folder, generation.kept)
-        result.training_set, result.missing = generation.kept, add_counts(result.missing, generation.missing)
-        result.is_cut_short = job.teacher.budget.exhausted is not None
+            run_round(state, plan, folder, last)
+        watch_diversity(context, state.known, folder, state.kept)
+        result.training_set, result.missing = state.kept, add_counts(result.missing, state.missing)
+        result.is_cut_short = context.teacher.budget.exhausted is not None
         if result.is_cut_short:
             break
         folder.mark_done()
         if last is not None and folder.student.exists():
             last.drop_student()  # the next round goes on from this one's
         last = folder if folder.student.exists() else last
-    if len(result.training_set) >= job.max_examples:
-        result.missing = {}  # what one round lacked a later one has made up for
+    if len(result.training_set) >= context.max_examples:
+        result.missing = {}  # a later round has made up for what an earlier one lacked
     if result.training_set:
-        job.begin_stage(None)
-        result.last_stage = train_final(job, settings, result.training_set)
+        context.begin_stage(None)
+        result.last_stage = train_final(context, settings, result.training_set)
     return result
 
 
-def run_round(
-    job: Job, settings: GoldSettings, generation: Generation, plan: Round, folder: StageFolder, last: StageFolder | None
-) -> None:
-    """One round: generate, update the student, probe, feed back (GOLD §2.1 of the notes, steps 1 to 5)."""
-    known_to_student = list(generation.kept)
-    generation.begin(plan.index)
-    generation.generate(plan.lead, "lead")
-    if settings.feedback != "none" and not generation.is_over:
+def run_round(state: GoldState, plan: Round, folder: StageFolder, last: StageFolder | None) -> None:
+    """One round: generate, update the student, probe, feed back (GOLD §3, Figure 2)."""
+    settings = state.settings
+    known_to_student = list(state.kept)
+    state.begin(plan.index)
+    state.generate(plan.lead, "lead")
+    if settings.feedback != "none" and not state.is_over:
         if not settings.compat:
-            known_to_student = generation.kept
+            known_to_student = state.kept
         if settings.feedback in ("error", "energy"):
-            update(job, settings, folder, plan.index, known_to_student, last)
-        generation.probe(plan.probe_size)
-        generation.choose_feedback(folder)
-    generation.generate(plan.rest, "rest")
-    generation.end()
-    write_round(folder, generation)
+            update_student(state, folder, known_to_student, last)
+        state.probe(plan.probe_size)
+        state.choose_feedback(folder)
+    state.generate(plan.rest, "rest")
+    state.end()
+    write_round(folder, state)
 
 
-def update(
-    job: Job, settings: GoldSettings, folder: StageFolder, index: int, training_set: Sequence[Example], last: StageFolder | None
-) -> None:
-    """Train the round's student on what was kept so far, with plain cross-entropy (GOLD §2.2 of the notes, student update)."""
+def update_student(state: GoldState, folder: StageFolder, training_set: Sequence[Example], last: StageFolder | None) -> None:
+    """Train the round's student on everything kept so far, with plain cross-entropy."""
+    context, settings = state.context, state.settings
     changes: dict[str, object] = {
         "epochs": settings.update_epochs,
         "loss": "cross_entropy",
@@ -106,10 +103,10 @@ def update(
     if settings.compat:
         changes |= {"learning_rate": 5e-5, "batch_size": 8, "epochs": 1, "lora": None}
     if training_set:
-        job.train(
+        context.train_once(
             folder,
             training_set,
-            place=("round", index),
-            training=job.training.model_copy(update=changes),
+            place=("round", state.facts.index),
+            training=context.training.model_copy(update=changes),
             start_from=last if settings.student_init == "continue" else None,
         )

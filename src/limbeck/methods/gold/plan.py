@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
 
-from limbeck.config.config import Config
 from limbeck.data.example import Example
 from limbeck.inputs.data import RunData
+from limbeck.inputs.sections import Sections
 from limbeck.methods.baldistill.requests import KEPT
-from limbeck.methods.settings import GoldSettings
+from limbeck.methods.gold.generation import SHOWN_TO_PROBES
+from limbeck.methods.gold.settings import GoldSettings
 from limbeck.planner.estimate import (
-    NOTHING,
     Estimator,
-    PlannedRequests,
     count_measured,
     estimate_seconds,
     find_cap_warnings,
@@ -24,25 +21,25 @@ from limbeck.planner.estimate import (
     plan_evaluation,
     sum_requests,
 )
-from limbeck.planner.history import Range
+from limbeck.run_folder.plan import NOTHING, Plan, PlannedRequests, PlanTotals, Range
+from limbeck.run_folder.rows import Rows
 from limbeck.selection.quotas import Share
 from limbeck.selection.rounds import Batch, make_rounds, share_evenly
 from limbeck.teacher.purposes.generate import Asked, write_messages, write_reply
 from limbeck.teacher.purposes.prompts import load_template
 
-SHOWN_TO_PROBES = 2  # as in `limbeck.methods.gold.generation`
 Wanted = dict[tuple[str, str, bool], int]
 """How many examples of each ``(purpose, group, with feedback)`` a round wants."""
 
 
-def find_asked(config: Config, method: GoldSettings, data: RunData) -> Asked:
+def find_asked(config: Sections, method: GoldSettings, data: RunData) -> Asked:
     """What the run asks for, in the order of its groups."""
     is_label = config.data.domain == "answer"
     groups = list(data.task.labels) if is_label else sorted(data.counts)
     return Asked(data.task, groups, is_label, method.attributes == "draw")
 
 
-def foresee_rounds(config: Config, method: GoldSettings, groups: Sequence[str]) -> list[Wanted]:
+def foresee_rounds(config: Sections, method: GoldSettings, groups: Sequence[str]) -> list[Wanted]:
     """What each round wants where every reply is kept, until the budget's examples are had."""
     left, has_feedback = config.budget.max_examples, False
     rounds: list[Wanted] = []
@@ -130,8 +127,8 @@ def count_feedback(method: GoldSettings) -> int:
     return min(found, found if method.feedback_shown is None else method.feedback_shown)
 
 
-def make_generation_plan(estimator: Estimator, method: GoldSettings, data: RunData) -> dict[str, Any]:
-    """GOLD's plan, in the same form as BalDistill's."""
+def make_plan(estimator: Estimator, data: RunData, method: GoldSettings) -> Plan:
+    """The plan of a run, in the same form as BalDistill's."""
     config = estimator.config
     asked = find_asked(config, method, data)
     rounds = foresee_rounds(config, method, asked.groups)
@@ -139,36 +136,27 @@ def make_generation_plan(estimator: Estimator, method: GoldSettings, data: RunDa
     wanted = sum(share.quota for shares in stages for share in shares.values())
     left = config.budget.max_examples - wanted
     rows = plan_rounds(estimator, method, data, asked, rounds)
-    waiting = sum((row.seconds for row in rows), NOTHING)
+    requests, tokens, cost = sum_requests(rows, config.teacher)
     training = foresee_student_seconds(config, method, data.test, measure_question(config, data) + 4, stages)
-    totals: dict[str, Any] = {
-        "examples": wanted,
-        "real": 0,
-        "synthesize": wanted,
-        "duplicate": 0,
-        "missing": left,
-        **sum_requests(rows, config),
-        "seconds": asdict(waiting + training),
-    }
+    seconds = sum((row.seconds for row in rows), NOTHING) + training
+    totals = PlanTotals(wanted, 0, wanted, 0, left, requests, tokens, cost, seconds)
     warnings = [*find_cap_warnings(config, totals), *estimator.learned.warnings]
     if left:
         warnings.append(
             f"{method.rounds} rounds give {wanted} examples, budget.max_examples = {config.budget.max_examples} allows {left} "
             "more; raise method.rounds or method.batches_per_round"
         )
-    return {
-        "method": method.name,
-        "domains": {name: data.counts.get(name, 0) for name in asked.groups},
-        "stages": [
-            {"stage": index, "domains": {name: asdict(share) for name, share in shares.items()}}
-            for index, shares in enumerate(stages)
-        ],
-        "requests": [row.to_json() for row in rows],
-        "totals": totals,
-        "notes": list(data.notes),
-        "warnings": warnings,
-        "assumptions": {"kept": {"generate": KEPT["generate"]}, "reply_tokens": "human examples", **estimator.describe()},
-    }
+    return Plan(
+        method.name,
+        "round",
+        {name: data.counts.get(name, 0) for name in asked.groups},
+        stages,
+        Rows(rows),
+        totals,
+        list(data.notes),
+        warnings,
+        {"kept": {"generate": KEPT["generate"]}, "reply_tokens": "human examples", **estimator.describe()},
+    )
 
 
 def count_shares(wanted: Wanted, groups: Sequence[str]) -> dict[str, Share]:
@@ -180,7 +168,7 @@ def count_shares(wanted: Wanted, groups: Sequence[str]) -> dict[str, Share]:
 
 
 def foresee_student_seconds(
-    config: Config, method: GoldSettings, test: Sequence[Example], tokens: float, stages: Sequence[dict[str, Share]]
+    config: Sections, method: GoldSettings, test: Sequence[Example], tokens: float, stages: Sequence[dict[str, Share]]
 ) -> Range:
     """Seconds of the rounds' updates, the final training and measuring."""
     sizes = [sum(share.quota for share in shares.values()) for shares in stages]

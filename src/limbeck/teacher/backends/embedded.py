@@ -20,6 +20,7 @@ from typing import Any
 
 from aiohttp import ClientSession
 
+from limbeck.data.task import Task
 from limbeck.errors import ConfigError
 from limbeck.packaged import PREFIX, find_packaged
 from limbeck.teacher.backends.openai_compatible import OpenAIBackend
@@ -175,3 +176,8 @@ def stop(process: subprocess.Popen[str]) -> None:
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             pipe.close()
+
+
+def open_embedded(settings: TeacherSettings, task: Task) -> EmbeddedBackend:
+    """The backend of the settings; the task has no part in it."""
+    return EmbeddedBackend(settings)

@@ -15,6 +15,7 @@ from typing import Any
 
 import aiohttp
 
+from limbeck.data.task import Task
 from limbeck.teacher.backends.http_parts import (
     check_base_url,
     find_proxy,
@@ -262,3 +263,8 @@ class OpenAIBackend(Backend):
     def _clean(self, text: str) -> str:
         """Text on one line, without the key or a proxy's password should they be repeated in it."""
         return " ".join(_USER_INFO.sub("://", self._mask(text)[:2000]).split())
+
+
+def open_openai(settings: TeacherSettings, task: Task) -> OpenAIBackend:
+    """The backend of the settings; the task has no part in it."""
+    return OpenAIBackend(settings)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.data.files import read_jsonl, update_digest
+from limbeck.data.task import Task
 from limbeck.errors import ConfigError, DataError
 from limbeck.teacher.request import Backend, BackendError, Reply, TeacherRequest
 from limbeck.teacher.settings import TeacherSettings
@@ -71,3 +72,8 @@ def read_replies(path: Path, digest: Any = None) -> list[tuple[str, str, str]]: 
             raise DataError(f"{place}: no column 'text'; the row has {sorted(row)}")
         rows.append((str(row.get("match", "")), row["text"], str(row.get("finish_reason", "stop"))))
     return rows
+
+
+def open_scripted(settings: TeacherSettings, task: Task) -> ScriptedBackend:
+    """The backend of the settings; the task has no part in it."""
+    return ScriptedBackend.from_settings(settings)

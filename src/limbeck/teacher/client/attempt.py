@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from limbeck.errors import BudgetExhausted
 from limbeck.teacher.client.budget import Budget, Spend
-from limbeck.teacher.client.concurrency import Gate
+from limbeck.teacher.client.concurrency import AdaptiveLimiter
 from limbeck.teacher.client.ledger import Ledger
 from limbeck.teacher.request import Backend, BackendError, Reply, TeacherRequest
 from limbeck.teacher.settings import TeacherSettings
@@ -16,7 +16,7 @@ from limbeck.teacher.settings import TeacherSettings
 MANY_MODELS = 6  # names of models that are told; one that changes with each reply would tell of nothing else
 
 
-class Sender:
+class AttemptSender:
     """Sends and pays. No attempt leaves without its reservation and its intent, and none ends without being settled.
 
     Attributes:
@@ -25,7 +25,7 @@ class Sender:
 
     def __init__(
         self,
-        gate: Gate,
+        gate: AdaptiveLimiter,
         ledger: Ledger,
         budget: Budget,
         settings: TeacherSettings,
@@ -50,7 +50,7 @@ class Sender:
             BudgetExhausted: a cap does not allow it; nothing was sent.
             BackendError: the teacher gave no reply.
         """
-        most = self.find_most(request)
+        most = self.worst_case(request)
         await self._reserve(most)
         real = most  # what is not known to be less counts in full
         try:
@@ -88,7 +88,7 @@ class Sender:
             async with self._settled:
                 await self._settled.wait()
 
-    def find_most(self, request: TeacherRequest) -> Spend:
+    def worst_case(self, request: TeacherRequest) -> Spend:
         """The most that an attempt of a request can cost."""
         reply_tokens = request.reply_token_bound
         return Spend(1, request.token_bound, self._cost(request.token_bound - reply_tokens, reply_tokens) or 0.0)

@@ -21,7 +21,7 @@ SLOWER, FEWER, BETTER, CUT = 2.0, 0.7, 1.05, 0.7
 HOLD, MAX_HOLD = 8, 64  # windows for which the limit stays after cutting it was of no use
 
 
-class Gate:
+class AdaptiveLimiter:
     """Who wants to attempt something enters here. All share one limit, one pause and one breaker.
 
     The first throttled attempt halves the limit, then every window in which some were throttled; each success adds 1/limit to

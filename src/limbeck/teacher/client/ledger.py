@@ -15,10 +15,10 @@ import json
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,6 @@ CREATE TABLE IF NOT EXISTS requests (
     PRIMARY KEY (key, attempt)
 ) WITHOUT ROWID
 """
-_ADDED = ("reasoning_tokens", "cached_tokens")  # columns that the ledgers of earlier versions lack
 GROUP_S = 0.002  # how long a commit waits for company once many writes come together
 CROWD = 8  # so many writes in the last commit are a crowd
 # What an attempt has cost: its own figures where it was answered, all that was reserved where nobody knows.
@@ -75,6 +74,53 @@ UPDATE requests SET state = 'done', reply = ?, model = ?, finish_reason = ?, pro
 reasoning_tokens = ?, cached_tokens = ?, cost_usd = ?, done_at = ? WHERE key = ? AND attempt = ?
 """
 _FAILURE = "UPDATE requests SET state = ?, error = ?, done_at = ?, is_sent = ? WHERE key = ? AND attempt = ?"
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    """One attempt of one request.
+
+    Attributes:
+        key: of the request; attempts of one request share it.
+        attempt: from 1.
+        purpose, stage, domain, example_ids: what it was for.
+        state: ``intent`` (in flight), ``done``, ``failed``, or ``unknown`` (its reply was lost; it counts as spent).
+        model, finish_reason: as the teacher gave them.
+        prompt_tokens, completion_tokens, reasoning_tokens, cached_tokens, cost_usd: what it cost, once that is known.
+        sent_at, done_at: seconds since 1970.
+        request: the body as sent.
+        reply: the reply's text, or None.
+        error: why there is no reply.
+    """
+
+    key: str
+    attempt: int
+    purpose: str
+    stage: int | None
+    domain: str | None
+    example_ids: tuple[str, ...]
+    state: str
+    model: str | None
+    finish_reason: str | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    reasoning_tokens: int | None
+    cached_tokens: int | None
+    cost_usd: float | None
+    sent_at: float
+    done_at: float | None
+    request: Mapping[str, Any]
+    reply: str | None
+    error: str | None
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> LedgerRow:
+        """The attempt of a row that `Ledger.list_requests` gives."""
+        values = {field.name: row[field.name] for field in fields(cls)}
+        values["example_ids"] = tuple(json.loads(row["example_ids"]))
+        values["request"] = json.loads(row["request"])
+        values["reply"] = None if row["reply"] is None else json.loads(row["reply"])["text"]
+        return cls(**values)
 
 
 class Ledger:
@@ -115,10 +161,6 @@ class Ledger:
         if damage != "ok":
             raise sqlite3.DatabaseError(f"damaged pages ({' '.join(str(damage).split())})")
         self._db.execute(_SCHEMA)
-        known = {row[1] for row in self._db.execute("PRAGMA table_info(requests)")}
-        for column in _ADDED:
-            if column not in known:
-                self._db.execute(f"ALTER TABLE requests ADD COLUMN {column} INTEGER")
 
     def close(self) -> None:
         """Close the database once what is being written is written; the ledger can't be used after that."""

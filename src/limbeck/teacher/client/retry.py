@@ -7,21 +7,21 @@ import random
 import time
 
 from limbeck.hashing import hash_text
-from limbeck.teacher.client.concurrency import Gate
+from limbeck.teacher.client.concurrency import AdaptiveLimiter
 from limbeck.teacher.request import BackendError
 from limbeck.teacher.settings import TeacherSettings
 
 MAX_BACKOFF_S = 60.0
 
 
-class Patience:
+class RetryState:
     """With one request, from its first attempt on.
 
     Attributes:
         failures: those of its attempts that count against `max_attempts`.
     """
 
-    def __init__(self, gate: Gate, settings: TeacherSettings, first_backoff_s: float) -> None:
+    def __init__(self, gate: AdaptiveLimiter, settings: TeacherSettings, first_backoff_s: float) -> None:
         self.failures = 0
         self._gate, self._settings, self._first_backoff_s = gate, settings, first_backoff_s
         self._tries = self._lonely = self._answered = 0

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from limbeck.data.task import Task
 from limbeck.errors import BudgetExhausted, TeacherError
-from limbeck.teacher.client.attempt import Sender
-from limbeck.teacher.client.budget import Budget, Spend, check_prices
-from limbeck.teacher.client.concurrency import Gate
+from limbeck.system.event_loop import EventLoop, run_coroutine
+from limbeck.teacher.backends import open_backend
+from limbeck.teacher.client.attempt import AttemptSender
+from limbeck.teacher.client.budget import Budget, BudgetSettings, Spend, check_prices
+from limbeck.teacher.client.concurrency import AdaptiveLimiter
 from limbeck.teacher.client.ledger import Ledger
-from limbeck.teacher.client.retry import Patience
+from limbeck.teacher.client.retry import RetryState
 from limbeck.teacher.request import About, Backend, BackendError, Reply, TeacherRequest
 from limbeck.teacher.settings import TeacherSettings
 
@@ -49,7 +53,7 @@ def check_teacher(backend: Backend, settings: TeacherSettings) -> str:
             await backend.close()  # its connections belong to this call's event loop
 
     try:
-        return asyncio.run(check())
+        return run_coroutine(check())
     except BackendError as failure:
         raise TeacherError(f"teacher {settings.model!r} ({settings.backend}): {failure}") from failure
 
@@ -72,21 +76,70 @@ class Teacher:
         check_prices(budget.settings, settings)
         self.backend, self.ledger, self.budget, self.settings = backend, ledger, budget, settings
         self._on_note, self._on_state = on_note, on_state
-        self._gate = Gate(settings.max_concurrency, first_pause_s=FIRST_BACKOFF_S, on_state=self._report_state)
-        self._sender = Sender(self._gate, ledger, budget, settings, on_settled, on_note)
+        self._gate = AdaptiveLimiter(settings.max_concurrency, first_pause_s=FIRST_BACKOFF_S, on_state=self._report_state)
+        self._attempts = AttemptSender(self._gate, ledger, budget, settings, on_settled, on_note)
         self._last_error = ""
         self._has_answered = False
         self._fatal: BackendError | None = None
         self._unsupported: set[str] = set()
-        self._runner = asyncio.Runner()  # one loop for all calls, so that a backend's connections live on
+        self._loop = EventLoop()
+        self._own: list[Ledger] = []
+
+    @classmethod
+    def open(
+        cls,
+        settings: TeacherSettings,
+        ledger: str | Path,
+        *,
+        task: Task | None = None,
+        budget: BudgetSettings | None = None,
+    ) -> Teacher:
+        """A teacher by its settings, for use on its own: ``with Teacher.open(…) as teacher: teacher.ask("…")``.
+
+        Args:
+            settings: which teacher, and how it is asked.
+            ledger: the ledger's file; created if necessary. Replies that it holds are not paid again.
+            task: what the `tutor` and `recorded` backends need to know.
+            budget: the caps, over everything in the ledger; None sets no cap.
+
+        Raises:
+            ConfigError, DataError: the settings are incomplete, or a file can't be read.
+            StorageError: the ledger can't be opened.
+        """
+        backend = open_backend(settings, task or Task())
+        book = Ledger(Path(ledger))
+        book.mark_unknown()
+        teacher = cls(backend, book, Budget(budget or BudgetSettings(max_examples=1), book.sum_spend()), settings)
+        teacher._own.append(book)
+        return teacher
 
     def __enter__(self) -> Teacher:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._runner.run(self.ledger.drain())  # replies that have arrived are paid, whatever ended the run
-        self._runner.run(self.backend.close())
-        self._runner.close()
+        self._loop.run(self.ledger.drain())  # replies that have arrived are paid, whatever ended the run
+        self._loop.run(self.backend.close())
+        self._loop.close()
+        for ledger in self._own:
+            ledger.close()
+
+    def ask(self, prompt: str | Sequence[Mapping[str, str]], *, sample: int = 0) -> Reply:
+        """The teacher's reply to one prompt; a reply in the ledger costs nothing.
+
+        Args:
+            prompt: the one user message, or the messages of a conversation.
+            sample: tells apart requests with the same prompt.
+
+        Raises:
+            BudgetExhausted: a cap does not allow the request.
+            TeacherError: the teacher gave no reply.
+        """
+        (outcome,) = self.ask_many([self.make_request(prompt, About("ask", 0, ""), sample=sample)])
+        if outcome.reply is None and self.budget.exhausted is not None:
+            raise self.budget.exhausted
+        if outcome.reply is None:
+            raise TeacherError(f"teacher {self.settings.model!r}: {outcome.detail or outcome.reason}")
+        return outcome.reply
 
     def make_request(
         self,
@@ -126,7 +179,7 @@ class Teacher:
             TeacherError: no request can succeed; or every request failed, and either nothing was ever answered or many
                 failed at once. Going on would only cost more.
         """
-        outcomes = self._runner.run(self._ask_all(requests))
+        outcomes = self._loop.run(self._ask_all(requests))
         if self._fatal is not None:
             raise TeacherError(f"teacher {self.settings.model!r} ({self.settings.backend}): {self._fatal}")
         failed = [outcome for outcome in outcomes if outcome.reason == "failed"]
@@ -140,16 +193,16 @@ class Teacher:
             )
         return outcomes
 
-    def find_most(self, request: TeacherRequest) -> Spend:
+    def worst_case(self, request: TeacherRequest) -> Spend:
         """The most that an attempt of a request can cost."""
-        return self._sender.find_most(request)
+        return self._attempts.worst_case(request)
 
     def has_reply(self, request: TeacherRequest) -> bool:
         """Whether the reply is in the ledger, so that asking costs nothing."""
         return self._find_stored(request) is not None
 
     async def _ask_all(self, requests: Sequence[TeacherRequest]) -> list[Outcome]:
-        self._sender.recall_models()
+        self._attempts.recall_models()
         self._gate.begin()
         in_flight: dict[str, asyncio.Task[Outcome]] = {}
 
@@ -174,7 +227,7 @@ class Teacher:
             return stored
         if not self.backend.can_answer(request.about):
             return Outcome(request, None, "unavailable")
-        patience = Patience(self._gate, self.settings, FIRST_BACKOFF_S)
+        patience = RetryState(self._gate, self.settings, FIRST_BACKOFF_S)
         request, patience.failures = self._recall(request)
         while True:
             try:
@@ -185,7 +238,7 @@ class Teacher:
                     for field in self._unsupported & set(request.sampling):
                         request, patience.failures = self._recall(request.without(field))
                     try:
-                        return Outcome(request, await self._sender.send(self.backend, request))
+                        return Outcome(request, await self._attempts.send(self.backend, request))
                     except BackendError as failure:
                         error = failure
                         self._report_failure(request, error, entered_at)  # before another takes the place
@@ -202,13 +255,13 @@ class Teacher:
             if detail is not None:
                 return Outcome(request, None, "failed", detail)
 
-    async def _wait(self, request: TeacherRequest, patience: Patience, error: BackendError) -> str | None:
+    async def _wait(self, request: TeacherRequest, patience: RetryState, error: BackendError) -> str | None:
         """Wait until a request may be tried again; or say why it has failed."""
         patience.count(error)
         if patience.is_over(error):
             return str(error)
         pause_s = patience.find_pause_s(request.key, error)
-        if not patience.is_too_late(pause_s, was_ever_answered=bool(self._sender.models)):
+        if not patience.is_too_late(pause_s, was_ever_answered=bool(self._attempts.models)):
             await self._gate.sleep(pause_s)
             return None
         gave_up = f"{error} (gave up at the deadline of {self.settings.deadline_s:g} s, teacher.deadline_s)"

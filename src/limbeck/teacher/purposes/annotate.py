@@ -6,44 +6,37 @@ visible in the paper, so the wording is ours and a user can replace it (`teacher
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from limbeck.data.example import Example, Rejected
 from limbeck.data.task import Task
-from limbeck.teacher.client.teacher import Outcome, Teacher
+from limbeck.teacher.client.teacher import Outcome
 from limbeck.teacher.purposes.prompts import AnyTemplate, load_template, render_prompt
 from limbeck.teacher.purposes.replies import drop_closing, find_contradiction, find_fault, mentions_hint, split_rationale
-from limbeck.teacher.purposes.until_kept import Harvest, ask_until_kept, reject
+from limbeck.teacher.purposes.until_kept import AskResult, AskScope, ask_until_kept, reject
 from limbeck.teacher.request import About, TeacherRequest
 
 
 def annotate(
-    teacher: Teacher,
+    scope: AskScope,
     queues: Mapping[str, Sequence[Example]],
     wanted: Mapping[str, int],
     *,
-    task: Task,
-    stage: int,
     is_hinted: bool,
     on_mismatch: str,
-    max_attempts: int,
-    find_reason: Callable[[Example], str | None] = lambda example: None,
-) -> Harvest:
+) -> AskResult:
     """Have the teacher write rationales, candidate after candidate, until each group has kept what it wants.
 
     Args:
-        teacher: who is asked.
+        scope: who is asked about what. Its check rejects a candidate before anything is asked if it fails without a
+            rationale already (the question alone is too long), otherwise once it is annotated.
         queues: the candidates of each group, best first.
         wanted: how many of them each group wants.
-        task: instruction, labels and answer prefix.
-        stage: stage that asks.
         is_hinted: whether the prompt shows the gold answer.
-        on_mismatch: what happens where the teacher's answer is not the gold answer: ``reject`` (the next candidate
-            takes its place), ``consume`` (the place is lost, as in the released code), ``keep_teacher``.
-        max_attempts: at most this many requests per wanted example.
-        find_reason: a check of an example; a reason rejects it, before anything is asked where it holds without a
-            rationale already (the question alone is too long), else once it is annotated.
+        on_mismatch: what happens if the teacher's answer is not the gold answer: ``reject`` (the next candidate takes its
+            place), ``consume`` (the place is lost, as in the released code), ``keep_teacher``.
     """
+    teacher, task, stage = scope.teacher, scope.task, scope.stage
     template = load_template("annotate", teacher.settings.templates.get("annotate"))
     candidates: dict[str, Iterator[Example]] = {group: iter(queue) for group, queue in queues.items()}
 
@@ -51,20 +44,15 @@ def annotate(
         example = next(candidates[group], None)
         if example is None or example.teacher_answer is not None:  # none left, or synthesized with its rationale
             return example and example.but(stage=stage)
-        if (reason := find_reason(example.but(rationale=None))) is not None:
+        if (reason := scope.find_fault(example.but(rationale=None))) is not None:
             return Rejected(stage, example.domain, reason, example.id, None, "without its rationale already; not asked about")
         prompt = write_prompt(template, task, example, is_hinted=is_hinted)
         return teacher.make_request(prompt, About("annotate", stage, example.domain, (example,)))
 
     def judge(outcome: Outcome) -> Example | Rejected:
-        verdict = read_annotation(
-            outcome,
-            task,
-            is_hinted=is_hinted,
-            on_mismatch=on_mismatch,
-            takes_reasoning=teacher.settings.reasoning == "rationale",
-        )
-        if isinstance(verdict, Example) and (reason := find_reason(verdict)):
+        takes_reasoning = teacher.settings.reasoning == "rationale"
+        verdict = read_annotation(outcome, task, is_hinted=is_hinted, on_mismatch=on_mismatch, takes_reasoning=takes_reasoning)
+        if isinstance(verdict, Example) and (reason := scope.find_fault(verdict)):
             return reject(outcome.request, reason)
         return verdict
 
@@ -73,7 +61,7 @@ def annotate(
         wanted,
         make_request,
         judge,
-        max_attempts=max_attempts,
+        max_attempts=scope.max_attempts,
         is_consuming=lambda rejected: on_mismatch == "consume" and rejected.reason == "answer_mismatch",
     )
 

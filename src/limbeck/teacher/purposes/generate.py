@@ -15,13 +15,13 @@ from dataclasses import dataclass
 
 from limbeck.data.checks import find_check_fault
 from limbeck.data.example import Example, Provenance, Rejected, make_example_id
-from limbeck.data.overlap import DuplicateGuard, LeakGuard, find_ngrams, normalise_question
+from limbeck.data.overlap import find_ngrams, normalise_question
 from limbeck.data.task import Task
 from limbeck.hashing import hash_text
-from limbeck.teacher.client.teacher import Outcome, Teacher
+from limbeck.teacher.client.teacher import Outcome
 from limbeck.teacher.purposes.prompts import AnyTemplate, load_template, render_prompt
 from limbeck.teacher.purposes.replies import find_fault, read_synthesis
-from limbeck.teacher.purposes.until_kept import Harvest, Review, ask_until_kept, check_new, forget_rejected, reject
+from limbeck.teacher.purposes.until_kept import AskResult, AskScope, ask_until_kept, check_new, forget_rejected, reject
 from limbeck.teacher.request import About, TeacherRequest
 
 HOPELESS_REJECTS = 32
@@ -54,40 +54,27 @@ class Asked:
 
 
 def generate(
-    teacher: Teacher,
+    scope: AskScope,
     wanted: Mapping[tuple[str, bool], int],
     show: Callable[[bool, random.Random], Sequence[Example]],
     *,
     asked: Asked,
     purpose: str,
     place: str,
-    stage: int,
-    seed: int,
-    max_attempts: int,
-    duplicates: DuplicateGuard,
-    leaks: LeakGuard,
     temperature: float | None = None,
-    find_reason: Callable[[Example], str | None] = lambda example: None,
-    review: Review | None = None,
-) -> Harvest:
+) -> AskResult:
     """Have the teacher write new examples until each group has what it wants.
 
     Args:
-        teacher: who is asked.
+        scope: who is asked about what.
         wanted: how many examples each ``(group, with feedback)`` wants.
         show: the examples that a prompt shows, given whether it has feedback and a seeded generator.
         asked: what is asked for.
         purpose: ``synthesize``, or ``probe`` for examples that are to be unlike those shown.
         place: a name of this call that is unique in its round; requests of two places are never the same.
-        stage: round that asks.
-        seed: seed of the run.
-        max_attempts: at most this many requests per wanted example.
-        duplicates: what is known already; kept examples are added to it.
-        leaks: what is held out.
         temperature: in place of the teacher's setting.
-        find_reason: a last check of a new example; a reason rejects it.
-        review: what becomes of the examples of a wave that passed all checks, in their order.
     """
+    teacher, stage, seed = scope.teacher, scope.stage, scope.seed
     template = load_template("generate", teacher.settings.templates.get("generate"))
     keys = {
         f"{place}/{group}/{'feedback' if has_feedback else 'plain'}": (group, has_feedback) for group, has_feedback in wanted
@@ -108,23 +95,22 @@ def generate(
         )
 
     def judge(outcome: Outcome) -> Example | Rejected:
-        return check_new(read_generated(outcome, asked), outcome.request, duplicates, leaks, find_reason)
+        return check_new(scope, read_generated(outcome, asked), outcome.request)
 
-    counts = {key: wanted[group] for key, group in keys.items()}
-    harvest = ask_until_kept(
+    result = ask_until_kept(
         teacher,
-        counts,
+        {key: wanted[group] for key, group in keys.items()},
         make_request,
         judge,
-        max_attempts=max_attempts,
-        review=forget_rejected(review, duplicates),
+        max_attempts=scope.max_attempts,
+        review=forget_rejected(scope),
         hopeless_rejects=HOPELESS_REJECTS,
     )
     missing: Counter[str] = Counter()
-    for key, count in harvest.missing.items():
+    for key, count in result.missing.items():
         missing[keys[key][0]] += count
-    harvest.missing = dict(missing)
-    return harvest
+    result.missing = dict(missing)
+    return result
 
 
 def write_messages(

@@ -7,55 +7,39 @@ asks for one new example; repeats, near-repeats and leaks into held-out data are
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from limbeck.data.example import Example, Provenance, Rejected, make_example_id
-from limbeck.data.overlap import DuplicateGuard, LeakGuard
 from limbeck.data.task import Task
 from limbeck.hashing import hash_text
-from limbeck.teacher.client.teacher import Outcome, Teacher
+from limbeck.teacher.client.teacher import Outcome
 from limbeck.teacher.purposes.prompts import AnyTemplate, load_template, render_prompt
 from limbeck.teacher.purposes.replies import drop_closing, find_contradiction, find_fault, mentions_hint, read_synthesis
-from limbeck.teacher.purposes.until_kept import Harvest, Review, ask_until_kept, check_new, forget_rejected, reject
+from limbeck.teacher.purposes.until_kept import AskResult, AskScope, ask_until_kept, check_new, forget_rejected, reject
 from limbeck.teacher.request import About, TeacherRequest
 
 
 def synthesize(
-    teacher: Teacher,
+    scope: AskScope,
     seeds: Mapping[str, Sequence[Example]],
     wanted: Mapping[str, int],
     *,
-    task: Task,
-    stage: int,
-    seed: int,
-    max_attempts: int,
-    duplicates: DuplicateGuard,
-    leaks: LeakGuard,
     is_domain_answer: bool = False,
     first: Mapping[str, Sequence[Example]] = MappingProxyType({}),
-    find_reason: Callable[[Example], str | None] = lambda example: None,
-    review: Review | None = None,
-) -> Harvest:
+) -> AskResult:
     """Have the teacher write new examples until each domain has what it wants.
 
     Args:
-        teacher: who is asked.
+        scope: who is asked about what.
         seeds: the real examples of each domain that prompts may show; each request draws its own few, at random by
             (seed, stage, domain, index).
         wanted: how many new examples each domain wants.
-        task: instruction, fields, labels and answer prefix.
-        stage: stage that asks.
-        seed: seed of the run.
-        max_attempts: at most this many requests per wanted example.
-        duplicates: what is known already; kept examples are added to it.
-        leaks: what is held out.
         is_domain_answer: whether a domain *is* an answer (``data.domain: answer``), which is then asked for.
         first: examples of each domain that are drawn before its seeds, which then fill up what is shown.
-        find_reason: a last check of a new example; a reason rejects it.
-        review: what becomes of the examples of a wave that passed all checks, in their order (see `verify`).
     """
+    teacher, task, stage, seed = scope.teacher, scope.task, scope.stage, scope.seed
     template = load_template("synthesize", teacher.settings.templates.get("synthesize"))
     indices = dict.fromkeys(wanted, 0)
     asked_before = {domain: teacher.ledger.count_asked("synthesize", domain, before_stage=stage) for domain in wanted}
@@ -73,13 +57,9 @@ def synthesize(
         return teacher.make_request(prompt, about, sample=sample, schema=make_schema(task, shown[0].answer_type))
 
     def judge(outcome: Outcome) -> Example | Rejected:
-        return check_new(
-            read_new_example(outcome, task, is_domain_answer=is_domain_answer), outcome.request, duplicates, leaks, find_reason
-        )
+        return check_new(scope, read_new_example(outcome, task, is_domain_answer=is_domain_answer), outcome.request)
 
-    return ask_until_kept(
-        teacher, wanted, make_request, judge, max_attempts=max_attempts, review=forget_rejected(review, duplicates)
-    )
+    return ask_until_kept(teacher, wanted, make_request, judge, max_attempts=scope.max_attempts, review=forget_rejected(scope))
 
 
 def draw_shown(first: Sequence[Example], seeds: Sequence[Example], size: int, draw: random.Random) -> tuple[Example, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from limbeck.data.example import Example, Rejected
 from limbeck.data.overlap import DuplicateGuard, LeakGuard
+from limbeck.data.task import Task
 from limbeck.teacher.client.budget import Spend
 from limbeck.teacher.client.teacher import Outcome, Teacher
 from limbeck.teacher.request import TeacherRequest
@@ -26,8 +27,35 @@ class Review:
     requests: int = 0
 
 
+@dataclass(frozen=True)
+class AskScope:
+    """What all requests of one stage share.
+
+    Attributes:
+        teacher: who is asked.
+        task: instruction, fields, labels and answer prefix.
+        stage: the stage or round that asks.
+        seed: seed of the run.
+        max_attempts: at most so many requests for each wanted example.
+        duplicates: what is known already; new examples that are kept are added to it.
+        leaks: what is held out.
+        find_fault: a last check of an example; a reason rejects it.
+        review: a second look at the new examples that passed all checks.
+    """
+
+    teacher: Teacher
+    task: Task
+    stage: int
+    seed: int
+    max_attempts: int
+    duplicates: DuplicateGuard
+    leaks: LeakGuard
+    find_fault: Callable[[Example], str | None] = lambda example: None
+    review: Review | None = None
+
+
 @dataclass
-class Harvest:
+class AskResult:
     """What a round of asking gave.
 
     Attributes:
@@ -40,7 +68,7 @@ class Harvest:
     rejected: list[Rejected] = field(default_factory=list)
     missing: dict[str, int] = field(default_factory=dict)
 
-    def add(self, other: Harvest) -> None:
+    def add(self, other: AskResult) -> None:
         """Append a harvest that was asked for what this one lacks."""
         self.kept += other.kept
         self.rejected += other.rejected
@@ -57,7 +85,7 @@ def ask_until_kept(
     is_consuming: Callable[[Rejected], bool] = lambda rejected: False,
     review: Review | None = None,
     hopeless_rejects: int | None = None,
-) -> Harvest:
+) -> AskResult:
     """Ask group by group (a group is a domain, or the whole pool) until each has kept what it wants.
 
     Args:
@@ -77,7 +105,7 @@ def ask_until_kept(
         asked any more, and examples that are complete already are still kept.
     """
     groups = {name: _Group(name, count, count * max_attempts) for name, count in wanted.items() if count > 0}
-    harvest = Harvest()
+    harvest = AskResult()
     waiting: list[tuple[str, TeacherRequest]] = []
     while True:
         limit = None if hopeless_rejects is None or any(group.kept for group in groups.values()) else hopeless_rejects
@@ -153,30 +181,23 @@ class _Group:
         return outcome.reason not in ("budget", "unavailable")
 
 
-def check_new(
-    verdict: Example | Rejected,
-    request: TeacherRequest,
-    duplicates: DuplicateGuard,
-    leaks: LeakGuard,
-    find_reason: Callable[[Example], str | None],
-) -> Example | Rejected:
-    """What becomes of an example that the teacher invented; one that passes is known to `duplicates` from now on.
+def check_new(scope: AskScope, verdict: Example | Rejected, request: TeacherRequest) -> Example | Rejected:
+    """What becomes of an example that the teacher invented; one that passes is known to the scope's guard from now on.
 
     Args:
+        scope: has the guards and the last check.
         verdict: the example as it was read, or why it can't be used.
         request: what it answers.
-        duplicates, leaks: what is known already, and what is held out.
-        find_reason: a last check; a reason rejects it.
     """
     if isinstance(verdict, Rejected):
         return verdict
-    if (leak := leaks.find_leak(verdict.question)) is not None:
+    if (leak := scope.leaks.find_leak(verdict.question)) is not None:
         return reject(request, "leaks_held_out", f"held-out example {leak}")
-    if (known := duplicates.find_duplicate(verdict.question, verdict.answer_type, verdict.domain)) is not None:
+    if (known := scope.duplicates.find_duplicate(verdict.question, verdict.answer_type, verdict.domain)) is not None:
         return reject(request, known[0], f"known example {known[1]}")
-    if (reason := find_reason(verdict)) is not None:
+    if (reason := scope.find_fault(verdict)) is not None:
         return reject(request, reason)
-    duplicates.add(verdict)
+    scope.duplicates.add(verdict)
     return verdict
 
 
@@ -200,7 +221,7 @@ def split_payable(
     for _, place in sorted(turns):
         request = batch[place][1]
         is_stored = teacher.has_reply(request)
-        most = teacher.find_most(request) * (review_requests + (not is_stored))
+        most = teacher.worst_case(request) * (review_requests + (not is_stored))
         excess = None if is_stored else teacher.budget.find_excess(need, most)
         if excess is None:
             need += most
@@ -218,8 +239,9 @@ def review_wave(
     return [(group, next(reviewed) if isinstance(verdict, Example) else verdict) for group, verdict in judged]
 
 
-def forget_rejected(review: Review | None, duplicates: DuplicateGuard) -> Review | None:
-    """A review that leaves kept examples alone in the guard, which is all that a later process finds in the run folder."""
+def forget_rejected(scope: AskScope) -> Review | None:
+    """The scope's review, after which the guard forgets what it rejected: a later process finds only kept examples."""
+    review, duplicates = scope.review, scope.duplicates
     if review is None:
         return None
 

@@ -1,22 +1,22 @@
-"""Settings of the methods, and the presets as data. Imports no torch."""
+"""Settings of BalDistill and its baselines. Imports no torch."""
 
 from __future__ import annotations
 
-from functools import lru_cache
-from importlib.resources import files
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
 from pydantic import Field, field_validator, model_validator
 
-from limbeck.settings import Settings
+from limbeck.methods.method import MethodSettings
+from limbeck.selection.diverse import DIVERSITIES
+from limbeck.selection.quotas import QUOTAS
+from limbeck.student.tables import SCORES
+from limbeck.tables import OneOf
 
 
-class BalDistillSettings(Settings):
+class BalDistillSettings(MethodSettings):
     """BalDistill and its baselines; the values mean what DESIGN §4 and `docs/methods.md` say.
 
     Attributes:
-        preset: where the other values came from, if from a preset.
         keeps: settings of the config's method that a preset given by ``--preset`` or ``limbeck compare`` leaves as they are,
             such as ``[annotation, tail]`` where nobody writes rationales, so that every preset is an arm without them.
         stages: K; 0 trains nothing (``zero-shot``).
@@ -45,9 +45,6 @@ class BalDistillSettings(Settings):
         verify_agreement: share of those votes that must equal the stored answer.
         feedback: which known examples of a tail domain its synthesis prompts show: ``random`` real ones, or first those that
             the last student gets wrong (``error``) or that are in the band of its energies (``energy``), kept inventions too.
-        near_duplicates: how a new example is known to repeat another: ``minhash`` by their words, ``embedding`` also by the
-            cosine of their MiniLM vectors, within a domain.
-        near_duplicate_cosine: from which cosine on, under ``embedding``.
         student_init: ``fresh`` weights each stage, or ``continue`` from the last stage's.
         max_candidates_per_domain: at most this many candidates of a domain are scored, a seeded choice; null scores all.
         max_attempts_per_example: bounds replacement: n wanted examples cost at most n times this many requests.
@@ -55,15 +52,14 @@ class BalDistillSettings(Settings):
     """
 
     name: Literal["baldistill"] = "baldistill"
-    preset: str | None = None
     keeps: tuple[str, ...] | None = None
     stages: int = Field(default=5, ge=0)
-    quota: Literal["none", "natural", "uniform", "adaptive", "error"] = "adaptive"
+    quota: Annotated[str, OneOf(QUOTAS)] = "adaptive"
     adaptive_offset: Literal[0, 1] = 0
-    selection: Literal["random", "ifd", "loss", "energy", "entropy", "margin"] = "ifd"
+    selection: Annotated[str, OneOf(SCORES, "random")] = "ifd"
     above_one: Literal["keep", "last", "drop"] = "keep"
     truncated: Literal["keep", "last", "drop"] = "keep"
-    diversity: Literal["none", "k_centre", "cluster"] = "none"
+    diversity: Annotated[str, OneOf(DIVERSITIES, "none")] = "none"
     diversity_by: Literal["minilm", "student"] = "minilm"
     diversity_pool: int = Field(default=3, gt=1)
     tail: Literal["synthesize", "duplicate", "none"] = "synthesize"
@@ -75,8 +71,6 @@ class BalDistillSettings(Settings):
     verify_votes: int = Field(default=3, gt=0)
     verify_agreement: float = Field(default=0.5, gt=0, le=1)
     feedback: Literal["random", "error", "energy"] = "random"
-    near_duplicates: Literal["minhash", "embedding"] = "minhash"
-    near_duplicate_cosine: float = Field(default=0.95, gt=0, le=1)
     student_init: Literal["fresh", "continue"] = "fresh"
     max_candidates_per_domain: int | None = Field(default=None, gt=0)
     max_attempts_per_example: int = Field(default=3, gt=0)
@@ -110,7 +104,7 @@ class BalDistillSettings(Settings):
         if self.stages < 2:  # no student ever scores anything, as in the presets of one stage
             return self
         guards = [f"{name}: {rule}" for name, rule in self.guards.items() if rule != "keep"]
-        if guards and self.selection != "ifd":
+        if guards and not (self.selection in SCORES and SCORES[self.selection].is_ratio):
             raise ValueError(
                 f"{' and '.join(guards)} has no effect on selection: {self.selection}, which has no ratio and writes nothing; "
                 "use selection: ifd, or keep"
@@ -121,6 +115,11 @@ class BalDistillSettings(Settings):
                 "selection: ifd, loss, energy, entropy or margin, or diversity: none"
             )
         return self
+
+    @property
+    def step_count(self) -> int:
+        """K."""
+        return self.stages
 
     @property
     def guards(self) -> dict[str, str]:
@@ -160,115 +159,3 @@ class BalDistillSettings(Settings):
     def is_separate(self) -> bool:
         """Whether students learn rationales apart from answers."""
         return self.objective == "separate"
-
-
-class GoldSettings(Settings):
-    """GOLD and its baselines: no data but a task and a few human examples (`docs/methods.md`).
-
-    Attributes:
-        preset: where the other values came from, if from a preset.
-        rounds: at most so many; the run ends once ``budget.max_examples`` are kept.
-        batches_per_round, batch_size: what a round generates.
-        probe_size: examples of a round that are asked to be unlike those before, to find what the student does not know.
-            They count as all others and are trained on.
-        feedback: which probes the teacher is shown afterwards: ``none`` (ZeroGen; nothing is probed), ``random``,
-            ``error`` (what the student gets wrong, largest loss first), ``energy`` (the band). All but ``none`` show as many.
-        feedback_rate: share of the batches whose prompts show feedback.
-        band: ranks by energy, as shares of the probes kept, from which feedback is taken.
-        compat: the released code's schedule, window and update rules, to be measured: probes after the first batch of a
-            round, updates without that batch, the window of ranks 4 and 5 whatever number is valid, padding in the energy
-            of students that write, rejected replies not replaced.
-        feedback_size: at most so many of a band are fed back, chosen to be unlike each other; null feeds back all.
-        reservoir_rounds: feedback of so many last rounds is kept; prompts draw from it.
-        feedback_shown: how many feedback examples a prompt shows; null shows all there are.
-        attributes: ``draw`` gives each prompt one value of each of ``task.attributes``.
-        temperatures: from the first to the last round, evenly; null keeps ``teacher.temperature``.
-        relabel_votes: the teacher answers each generated example so many times; 0 trusts the label asked for.
-        relabel_agreement: share of those answers that must agree with it.
-        near_duplicates, near_duplicate_cosine: as in BalDistill.
-        student_init: whether a round's student goes on from the last round's weights or begins anew.
-        update_epochs: passes over all that is kept so far, in each round.
-        held_out: share of the generated examples that the final student is not trained on but judged by.
-        alphas: candidates for ``training.alpha``; the best by held-out accuracy is taken. Empty keeps the one that is set.
-        patience: epochs without a better held-out accuracy that end the final training; null trains them all.
-        max_attempts_per_example: bounds replacement: n wanted examples cost at most n times this many requests.
-    """
-
-    name: Literal["gold"] = "gold"
-    preset: str | None = None
-    rounds: int = Field(default=15, gt=0)
-    batches_per_round: int = Field(default=25, gt=0)
-    batch_size: int = Field(default=8, gt=0)
-    probe_size: int = Field(default=8, gt=0)
-    feedback: Literal["none", "random", "error", "energy"] = "energy"
-    feedback_rate: float = Field(default=0.5, ge=0, le=1)
-    band: tuple[float, float] = (0.50, 0.75)
-    compat: bool = False
-    feedback_size: int | None = Field(default=None, gt=0)
-    reservoir_rounds: int = Field(default=1, gt=0)
-    feedback_shown: int | None = Field(default=None, gt=0)
-    attributes: Literal["none", "draw"] = "none"
-    temperatures: tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]] | None = None
-    relabel_votes: int = Field(default=0, ge=0)
-    relabel_agreement: float = Field(default=0.5, gt=0, le=1)
-    near_duplicates: Literal["minhash", "embedding"] = "minhash"
-    near_duplicate_cosine: float = Field(default=0.95, gt=0, le=1)
-    student_init: Literal["continue", "fresh"] = "continue"
-    update_epochs: float = Field(default=1, gt=0)
-    held_out: float = Field(default=0.1, ge=0, lt=1)
-    alphas: tuple[Annotated[float, Field(ge=0)], ...] = ()
-    patience: int | None = Field(default=2, gt=0)
-    max_attempts_per_example: int = Field(default=3, gt=0)
-
-    @model_validator(mode="after")
-    def _check_band(self) -> GoldSettings:
-        low, high = self.band
-        if not 0 <= low < high <= 1:
-            raise ValueError(f"band {list(self.band)} must be two shares of which the first is smaller, such as [0.5, 0.75]")
-        if self.alphas and not self.held_out:
-            raise ValueError("alphas are chosen by held-out accuracy: set held_out above 0")
-        return self
-
-    @property
-    def invents(self) -> bool:
-        """Always."""
-        return True
-
-    def describe(self) -> str:
-        """The method in a line, for a person."""
-        return f"{self.name}, at most {self.rounds} rounds, feedback {self.feedback}"
-
-    @property
-    def stages(self) -> int:
-        """Rounds, by the name that both methods share."""
-        return self.rounds
-
-    @property
-    def asks_teacher(self) -> bool:
-        """Always: all examples come from the teacher."""
-        return True
-
-    @property
-    def has_rationale(self) -> bool:
-        """Never: GOLD's students learn answers."""
-        return False
-
-    @property
-    def is_separate(self) -> bool:
-        """Never: there is one objective."""
-        return False
-
-    @property
-    def probes(self) -> int:
-        """Probes of a round: none where nothing is fed back."""
-        return 0 if self.feedback == "none" else self.probe_size
-
-
-MethodSettings = Annotated[BalDistillSettings | GoldSettings, Field(discriminator="name")]
-
-
-@lru_cache(maxsize=1)
-def load_presets() -> dict[str, dict[str, Any]]:
-    """The preset table: name → method settings."""
-    text = (files("limbeck.methods") / "presets.yaml").read_text("utf-8")
-    return dict(yaml.safe_load(text))

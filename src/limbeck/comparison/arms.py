@@ -1,0 +1,195 @@
+"""The arms of a comparison: their configs, data and runs, and the references that are shown with them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from limbeck.comparison.runs import TEACHER, ArmRun
+from limbeck.config.changes import check_same_run, find_differences
+from limbeck.config.config import Config, load_config
+from limbeck.data.readers import name_split
+from limbeck.errors import ConfigError
+from limbeck.inputs.data import RunData
+from limbeck.methods.table import METHODS, load_presets
+from limbeck.run_folder.comparison import ComparisonFolder
+from limbeck.run_folder.folder import RunFolder
+from limbeck.runner.prepare import check_settings, read_data, refit
+from limbeck.teacher.backends import can_share
+from limbeck.teacher.request import About
+
+ALL_LABELS = "all-labels"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is compared.
+
+    Attributes:
+        config: the YAML file of all arms.
+        folder: of the comparison.
+        sets: overrides of all arms.
+        equal: ``examples``, ``tokens`` or both (`comparison.budget.equalise`).
+        share: whose replies are shared: those of ``all`` runs, or only those of one ``seed``, so that seeds differ in them too.
+        jobs: runs at once.
+        has_all_labels, has_teacher: whether those two references are measured; None means if they make sense.
+    """
+
+    config: Path
+    presets: tuple[str, ...]
+    seeds: tuple[int, ...]
+    sets: tuple[str, ...] = ()
+    equal: tuple[str, ...] = ("examples",)
+    share: Literal["all", "seed"] = "all"
+    jobs: int = 1
+    has_all_labels: bool | None = None
+    has_teacher: bool | None = None
+
+
+def load_arms(wanted: Request) -> dict[str, Config]:
+    """The config of each preset.
+
+    Raises:
+        ConfigError: as `load_config` and `choose_sets`.
+    """
+    return {preset: load_config(wanted.config, choose_sets(wanted, preset), preset=preset) for preset in wanted.presets}
+
+
+def choose_sets(wanted: Request, preset: str) -> list[str]:
+    """The overrides of an arm. A preset that fixes its stages keeps them: K is for the others.
+
+    Raises:
+        ConfigError: an override contradicts the preset, which would be another arm under its name.
+    """
+    fixed = load_presets().get(preset, {})
+    chosen = [one for one in wanted.sets if not (one.startswith("method.stages=") and "stages" in fixed)]
+    method = load_config(wanted.config, chosen, preset=preset).method
+    keeps = getattr(method, "keeps", None) or ()
+    for one in chosen:
+        key = one.partition("=")[0].removeprefix("method.")
+        if one.startswith("method.") and key in fixed and key not in keeps and getattr(method, key) != fixed[key]:
+            raise ConfigError(
+                f"--set {one}: preset {preset} is {key}: {fixed[key]}, and would be another arm. Leave it out of --presets, or "
+                f"add --set 'method.keeps=[{key}]', by which all presets take it from the config"
+            )
+    return chosen
+
+
+def read_all(arms: Mapping[str, Config]) -> dict[str, RunData]:
+    """The data of each arm, read once for each method; every arm's settings and budget are checked against it."""
+    for config in arms.values():  # before the first reading, which may take long
+        check_settings(config)
+    by_method: dict[str, RunData] = {}
+    found: dict[str, RunData] = {}
+    for name, config in arms.items():
+        known = by_method.get(config.method.name)
+        found[name] = read_data(config) if known is None else refit(known, config)
+        by_method.setdefault(config.method.name, found[name])
+    return found
+
+
+def find_pooled(arms: Mapping[str, Config]) -> str | None:
+    """The first arm that chooses from a pool, or None."""
+    return next((name for name, config in arms.items() if METHODS[config.method.name].has_pool), None)
+
+
+def list_own_sets(wanted: Request, config: Config, examples: int, max_tokens: int | None) -> list[str]:
+    """What an arm's runs set beyond the config: its share of what is equal, and whether it measures the teacher too."""
+    sets = []
+    if examples != config.budget.max_examples:
+        sets.append(f"budget.max_examples={examples}")
+    if max_tokens is not None:
+        sets.append(f"budget.max_tokens={max_tokens}")
+    if METHODS[config.method.name].has_pool or wanted.has_teacher is False:
+        sets.append("evaluation.teacher=false")  # what it costs is no cost of the arm
+    return sets
+
+
+def make_run(wanted: Request, folder: ComparisonFolder, arm: str, preset: str, seed: int, sets: Sequence[str]) -> ArmRun:
+    """One run of an arm or of a reference."""
+    # A reference is no variant of an arm.
+    plain = [*(one for one in wanted.sets if not one.startswith("method.")), "method.keeps=null"]
+    own = choose_sets(wanted, preset) if arm == preset else plain
+    shared = {
+        "teacher.shared_replies": folder.replies(None if wanted.share == "all" else seed),
+        "evaluation.shared_baseline": folder.baselines,
+    }
+    all_sets = [*own, *sets, f"seed={seed}", *(f"{key}={_quote(path)}" for key, path in shared.items())]
+    config = load_config(wanted.config, all_sets, preset=preset)
+    path = folder.run(arm, seed)
+    flags = [part for each in all_sets for part in ("--set", each)]
+    arguments = (str(wanted.config), "--preset", preset, "--out", str(path), "--json", *flags)
+    return ArmRun(arm, seed, folder, config, arguments)
+
+
+def _quote(text: object) -> str:
+    """A text as a YAML value on one line."""
+    return json.dumps(str(text), ensure_ascii=False)
+
+
+def make_references(
+    wanted: Request, folder: ComparisonFolder, arms: Mapping[str, Config], data: Mapping[str, RunData]
+) -> list[ArmRun]:
+    """The runs of the references: all real labels, for each seed; the teacher, for each choice of the rows it is measured on.
+
+    The teacher is measured on the dev rows if there are some: the test rows are for what is compared.
+
+    Raises:
+        ConfigError: a reference is asked for and does not make sense.
+    """
+    pooled = find_pooled(arms)
+    if pooled is None:
+        if wanted.has_all_labels:
+            raise ConfigError("--all-labels: no preset begins with real labels (data.train); leave it out")
+        return []  # runs without a pool measure the teacher themselves
+    config, its = arms[pooled], data[pooled]
+    runs = []
+    if wanted.has_all_labels is not False:
+        sets = [f"budget.max_examples={len(its.train)}", "evaluation.teacher=false"]
+        runs += [make_run(wanted, folder, ALL_LABELS, "random-label", seed, sets) for seed in wanted.seeds]
+    can_answer = its.backend.can_answer(About("evaluate", 0, its.test[0].domain, (its.test[0],)))
+    if wanted.has_teacher and not can_answer:
+        raise ConfigError(f"--teacher: the {config.teacher.backend} teacher can't answer questions; use --no-teacher")
+    if wanted.has_teacher is not False and can_answer:
+        most, rows = config.evaluation.max_examples, its.dev or its.test
+        seeds = wanted.seeds if most is not None and most < len(rows) else wanted.seeds[:1]
+        sets = ["evaluation.teacher=true"]
+        if its.dev:
+            sets += [f"data.test={_quote(name_split(str(config.data.dev), 'dev'))}", "data.dev=null"]
+        runs += [make_run(wanted, folder, TEACHER, "zero-shot", seed, sets) for seed in seeds]
+    return runs
+
+
+def check_run_folder(run: ArmRun, data: RunData) -> None:
+    """Refuse a folder that holds another run before anything begins: a finished one would not be looked at again."""
+    folder = RunFolder(run.path)
+    if folder.state:
+        hashes = dict(data.hashes)
+        if run.arm == TEACHER and "dev" in hashes:
+            hashes["test"] = hashes.pop("dev")
+        check_same_run(run.path, folder.config, folder.state, run.config, hashes)
+
+
+def compare_configs(arms: Mapping[str, Config]) -> list[str]:
+    """A note if arms differ in more than their method, as they do if methods have defaults of their own."""
+    names = list(arms)
+    plain = {name: config.model_dump(mode="json", exclude={"method"}) for name, config in arms.items()}
+    notes = []
+    for name in names[1:]:
+        different = find_differences(plain[names[0]], plain[name])
+        if different:
+            notes.append(f"{names[0]} and {name} differ in more than their method: {', '.join(different)}")
+    return notes
+
+
+def explain_sharing(wanted: Request, config: Config) -> list[str]:
+    """What the intervals leave out if seeds share a sampling teacher's replies."""
+    if wanted.share != "all" or len(wanted.seeds) < 2 or config.teacher.temperature == 0 or not can_share(config.teacher):
+        return []
+    return [
+        "replies are shared by the seeds too, so the intervals leave out how far the teacher's own sampling varies; --share "
+        "seed asks anew for each seed"
+    ]

@@ -1,0 +1,1 @@
+"""Where student work runs."""

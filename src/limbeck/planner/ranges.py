@@ -1,0 +1,42 @@
+"""Ranges from what was measured: quantiles of values, intervals of shares."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from limbeck.run_folder.plan import Range
+
+ENOUGH = 8  # replies of which quantiles are taken; of fewer, half and twice the mean
+
+
+LOW = 0.10
+
+
+HIGH = 0.95
+
+
+def measure(values: Iterable[float]) -> Range:
+    """The 10% quantile, mean and 95% quantile; half and twice the mean of fewer than `ENOUGH`."""
+    ordered = sorted(values)
+    mean = sum(ordered) / len(ordered)
+    if len(ordered) < ENOUGH:
+        return Range(mean / 2, mean, mean * 2)
+    return Range(min(find_quantile(ordered, LOW), mean), mean, max(find_quantile(ordered, HIGH), mean))
+
+
+def find_quantile(ordered: Sequence[float], share: float) -> float:
+    """The quantile of sorted values, between two of them in proportion."""
+    place = share * (len(ordered) - 1)
+    below = math.floor(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (place - below) * (ordered[above] - ordered[below])
+
+
+def measure_share(count: int, total: int) -> Range:
+    """A share with its 95% Wilson interval."""
+    z = 1.96
+    share = count / total
+    middle = (share + z * z / (2 * total)) / (1 + z * z / total)
+    reach = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total)) / (1 + z * z / total)
+    return Range(max(0.0, middle - reach), share, min(1.0, middle + reach))

@@ -1,0 +1,19 @@
+"""Text that Markdown shows as it is: names of a user, a teacher or a failed run may hold anything."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from limbeck.system.terminal import make_printable
+
+
+def escape(text: str) -> str:
+    """Text on one line in which nothing is a mark, a cell's end, a tag or a control character."""
+    return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", make_printable(" ".join(text.split())))
+
+
+def write_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table, the first column aligned left and the others right."""
+    marks = ["---", *["---:"] * (len(head) - 1)]
+    return "\n".join(f"| {' | '.join(row if row is marks else map(escape, row))} |" for row in (head, marks, *rows))

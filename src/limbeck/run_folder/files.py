@@ -1,0 +1,72 @@
+"""One file of a run folder: its path, and its content as typed records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from limbeck.system.files import HasJson, read_json, read_records, write_json, write_jsonl
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class JsonFile:
+    """A JSON document."""
+
+    path: Path
+
+    def exists(self) -> bool:
+        """Whether the file is there."""
+        return self.path.exists()
+
+    def read(self) -> Any:  # noqa: ANN401 (whatever was written)
+        """The document.
+
+        Raises:
+            DataError: the file is missing or not JSON.
+        """
+        return read_json(self.path)
+
+    def write(self, value: object) -> None:
+        """Write the document, whole or not at all.
+
+        Raises:
+            StorageError: it can't be written.
+        """
+        write_json(self.path, value)
+
+
+@dataclass(frozen=True)
+class RowsFile(Generic[T]):
+    """A JSON Lines file of records.
+
+    Attributes:
+        path: of the file.
+        make: one row as its record.
+    """
+
+    path: Path
+    make: Callable[[dict[str, Any]], T]
+
+    def exists(self) -> bool:
+        """Whether the file is there."""
+        return self.path.exists()
+
+    def read(self) -> list[T]:
+        """The records.
+
+        Raises:
+            DataError: the file is missing, not JSON Lines, or its rows have another form.
+        """
+        return read_records(self.path, self.make)
+
+    def write(self, rows: Iterable[HasJson | Mapping[str, Any]]) -> None:
+        """Write the records, all or none.
+
+        Raises:
+            StorageError: they can't be written.
+        """
+        write_jsonl(self.path, rows)

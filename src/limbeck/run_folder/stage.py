@@ -1,0 +1,167 @@
+"""The files of one stage (BalDistill) or round (GOLD)."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from limbeck.data.example import Example, Rejected
+from limbeck.data.score import Score
+from limbeck.evaluation.metrics import Prediction
+from limbeck.run_folder.files import JsonFile, RowsFile
+from limbeck.system.files import write_text
+
+EXAMPLES, QUOTAS = "examples.jsonl", "quotas.json"
+# What a restart keeps until the very end, and what is known before the teacher is asked.
+_KEPT_BACK = ("scores.jsonl", "selection.json", "held_out.jsonl", "feedback.jsonl", EXAMPLES, QUOTAS)
+
+
+@dataclass(frozen=True)
+class StageFolder:
+    """``stage_<i>/`` or ``round_<i>/``: `examples` completes the collecting, `student` the training, ``done`` the stage."""
+
+    path: Path
+
+    @property
+    def index(self) -> int:
+        """The number of the stage, from 0."""
+        return int(self.path.name.rpartition("_")[2])
+
+    @property
+    def quotas(self) -> JsonFile:
+        """Quota, role and counts of each domain, and whether a cap cut the stage short."""
+        return JsonFile(self.path / QUOTAS)
+
+    @property
+    def examples(self) -> RowsFile[Example]:
+        """What the stage kept; in GOLD without the probes."""
+        return RowsFile(self.path / EXAMPLES, Example.from_json)
+
+    @property
+    def rejected(self) -> RowsFile[Rejected]:
+        """What the stage dropped, each with its reason."""
+        return RowsFile(self.path / "rejected.jsonl", lambda row: Rejected(**row))
+
+    @property
+    def scores(self) -> RowsFile[Score]:
+        """The last student's score of each candidate."""
+        return RowsFile(self.path / "scores.jsonl", lambda row: Score(**row))
+
+    @property
+    def selection(self) -> JsonFile:
+        """How many scores are doubtful, and which candidates diversity puts first."""
+        return JsonFile(self.path / "selection.json")
+
+    @property
+    def held_out(self) -> RowsFile[Prediction]:
+        """The last student's predictions on candidates that no stage has taken."""
+        return RowsFile(self.path / "held_out.jsonl", lambda row: Prediction(**row))
+
+    @property
+    def seed_scores(self) -> RowsFile[dict[str, Any]]:
+        """Energy and loss of the examples from which synthesis prompts choose (BalDistill)."""
+        return RowsFile(self.path / "feedback.jsonl", dict)
+
+    @property
+    def feedback(self) -> RowsFile[Example]:
+        """The probes that later prompts show (GOLD)."""
+        return RowsFile(self.path / "feedback.jsonl", Example.from_json)
+
+    @property
+    def probes(self) -> RowsFile[dict[str, Any]]:
+        """The probes of a round, each an example with its ``scores`` (GOLD)."""
+        return RowsFile(self.path / "probes.jsonl", dict)
+
+    @property
+    def student(self) -> Path:
+        """The folder of the stage's student."""
+        return self.path / "student"
+
+    @property
+    def candidates(self) -> Path:
+        """Where students are trained that compete for `student` (GOLD's final student)."""
+        return self.path / "candidates"
+
+    @property
+    def choice(self) -> JsonFile:
+        """How the final student was chosen (GOLD)."""
+        return JsonFile(self.path / "choice.json")
+
+    @property
+    def predictions(self) -> RowsFile[Prediction]:
+        """The student's predictions on the dev rows."""
+        return RowsFile(self.path / "predictions.jsonl", lambda row: Prediction(**row))
+
+    @property
+    def metrics(self) -> JsonFile:
+        """The student's metrics on the dev rows."""
+        return JsonFile(self.path / "metrics.json")
+
+    @property
+    def test_predictions(self) -> RowsFile[Prediction]:
+        """The student's predictions on the test rows, if it is the last one."""
+        return RowsFile(self.path / "test" / "predictions.jsonl", lambda row: Prediction(**row))
+
+    @property
+    def diversity(self) -> JsonFile:
+        """How varied everything synthesized so far is."""
+        return JsonFile(self.path / "diversity.json")
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the stage's marker is there, which is written last."""
+        return (self.path / "done").exists()
+
+    @property
+    def is_collected(self) -> bool:
+        """Whether the stage's examples are complete."""
+        return self.examples.exists() and not self.is_cut_short
+
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether a cap of the budget ended the collecting before the quotas were filled."""
+        return self.examples.exists() and bool(self.quotas.read()["is_cut_short"])
+
+    @property
+    def missing(self) -> dict[str, int]:
+        """How many examples each domain still lacks, for the domains that lack some."""
+        return {name: facts["missing"] for name, facts in self.quotas.read()["domains"].items() if facts["missing"]}
+
+    def write_collected(
+        self,
+        domains: Mapping[str, Mapping[str, Any]],
+        examples: Sequence[Example],
+        rejected: Sequence[Rejected],
+        *,
+        is_cut_short: bool,
+    ) -> None:
+        """Write what the stage collected; `examples` last, since it says that the collecting is complete."""
+        self.quotas.write({"stage": self.index, "is_cut_short": is_cut_short, "domains": domains})
+        self.rejected.write(rejected)
+        self.examples.write(examples)
+
+    def drop_student(self) -> None:
+        """Delete the student, once another has been trained on from its weights."""
+        shutil.rmtree(self.student, ignore_errors=True)
+
+    def clear(self) -> None:
+        """Delete everything in the folder."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def mark_done(self) -> None:
+        """Write the marker."""
+        write_text(self.path / "done", "")
+
+    def restart(self) -> None:
+        """Delete what followed the choice of candidates in a stage that was cut short; the ledger keeps its replies."""
+        for path in self.path.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name not in _KEPT_BACK:
+                path.unlink()
+        # These two last and in this order, so that a stage whose restart is interrupted is restarted again.
+        (self.path / EXAMPLES).unlink()
+        (self.path / QUOTAS).unlink()

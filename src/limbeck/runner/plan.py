@@ -1,0 +1,47 @@
+"""`limbeck plan`: what a run will do and cost, before anything is asked or trained. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from limbeck.config.config import Config, as_config
+from limbeck.errors import ConfigError
+from limbeck.planner.history import learn, learn_if_there
+from limbeck.planner.tokens import load_counter
+from limbeck.run_folder.plan import Plan
+from limbeck.runner.prepare import make_plan, prepare, read_data
+from limbeck.runner.probe import run_probe
+
+
+def plan(
+    config: Config | str | Path,
+    *,
+    out: str | Path | None = None,
+    ledger: str | Path | None = None,
+    probe: int | None = None,
+) -> Plan:
+    """What a config will do and cost.
+
+    Args:
+        config: what is planned, or its YAML file.
+        out: the folder of the run to come; None stands for ``runs/NAME``. Its ledger teaches if it is of the same teacher.
+        ledger: a run folder or ledger to learn from instead.
+        probe: ask so many requests first, really and paid, and keep them in `out`.
+
+    Raises:
+        ConfigError, DataError, StorageError: the config can't be planned, or the ledger teaches nothing.
+        TeacherError: the teacher can't be probed.
+    """
+    if ledger is not None and probe is not None:
+        raise ConfigError("--ledger and --probe: a plan learns from one of them; leave out the other")
+    config = as_config(config)
+    out = Path(out or Path("runs") / config.name)
+    data = read_data(config) if probe is None else prepare(config, out)
+    facts = None if probe is None else run_probe(config, data, out, probe)
+    count, method = load_counter(config.teacher), config.method.model_dump(mode="json")
+    if ledger is None:
+        learned = learn_if_there(out, config.teacher, method, count)
+    else:
+        learned = learn(Path(ledger), config.teacher, method, count)
+    return replace(make_plan(config, data, learned, count), probe=facts)

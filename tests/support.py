@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -15,9 +16,16 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import BertConfig, PreTrainedTokenizerFast
 
 from limbeck.data.example import Example, make_example_id
+from limbeck.data.overlap import DuplicateGuard, LeakGuard
+from limbeck.data.task import Task
 from limbeck.errors import ConfigError
 from limbeck.packaged import find_packaged
 from limbeck.progress import Progress
+from limbeck.student.tables import SCORES, ComputeScore
+from limbeck.teacher.client.teacher import Teacher
+from limbeck.teacher.purposes.until_kept import AskScope
+from limbeck.teacher.request import Backend
+from limbeck.teacher.tables import BACKENDS
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("LIMBECK_DATA") or ROOT.parent / "shared" / "data")
@@ -198,3 +206,30 @@ class Heard(Progress):
 
     def note(self, text: str) -> None:
         self.notes.append(text)
+
+
+def replace_score(monkeypatch: pytest.MonkeyPatch, name: str, compute: ComputeScore) -> None:
+    """Have another function compute a score for the time of a test."""
+    monkeypatch.setitem(SCORES._own, name, dataclasses.replace(SCORES[name], source=compute))
+
+
+def replace_backend(monkeypatch: pytest.MonkeyPatch, backend: Backend, name: str = "scripted") -> None:
+    """Have a backend answer under a name for the time of a test."""
+    monkeypatch.setitem(BACKENDS._own, name, dataclasses.replace(BACKENDS[name], source=lambda settings, task: backend))
+
+
+def make_scope(
+    teacher: Teacher,
+    task: Task,
+    *,
+    stage: int = 0,
+    seed: int = 1,
+    max_attempts: int = 3,
+    duplicates: DuplicateGuard | None = None,
+    leaks: LeakGuard | None = None,
+    **changes: Any,  # noqa: ANN401
+) -> AskScope:
+    """What a call of `annotate`, `synthesize` or `generate` asks within; nothing is known and nothing held out."""
+    duplicates = DuplicateGuard() if duplicates is None else duplicates
+    leaks = LeakGuard([], []) if leaks is None else leaks
+    return AskScope(teacher, task, stage, seed, max_attempts, duplicates, leaks, **changes)

@@ -72,6 +72,16 @@ class Table(Mapping[str, T], Generic[T]):
     def __contains__(self, name: object) -> bool:
         return name in self._own or name in self._added
 
+    def add(self, name: str, entry: T) -> None:
+        """Add an entry in this process; packages use the entry-point group instead.
+
+        Raises:
+            ConfigError: there is an entry of this name.
+        """
+        if name in self:
+            raise ConfigError(f"limbeck.{self.name} has an entry {name!r} already")
+        self._own[name] = entry
+
     def resolve(self, name: object, extra: Sequence[str] = ()) -> str:
         """The canonical form of a name.
 

@@ -13,21 +13,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.cli.test_cli import assert_one_line
 from tests.support import make_sums, script_rows, write_rows
-from tests.test_cli import assert_one_line
 
+from limbeck.cli.student import parse_list, parse_seeds
+from limbeck.comparison import arms as arms_module
 from limbeck.comparison import compare as compare_module
 from limbeck.comparison import runs as compare_runs
+from limbeck.comparison.arms import Request, choose_sets, make_run, read_all
 from limbeck.comparison.budget import equalise, fit_examples
-from limbeck.comparison.compare import Comparison, _make_run, choose_sets, compare, parse_list, parse_seeds
+from limbeck.comparison.compare import compare
 from limbeck.comparison.results import _find_unequal, name_untouched, read_accuracy
 from limbeck.comparison.runs import ArmRun
 from limbeck.config.config import load_config
+from limbeck.engines import local
 from limbeck.errors import ConfigError
-from limbeck.inputs.data import read_data
 from limbeck.reports.comparison import write_markdown
+from limbeck.run_folder.comparison import ComparisonFolder
 from limbeck.run_folder.folder import RunFolder
 from limbeck.run_folder.status import read_status
+from limbeck.runner.prepare import read_data
 from limbeck.runner.run import claim_folder, run
 from limbeck.system.files import read_json, read_json_lines
 from limbeck.teacher.backends.shared import count_shared
@@ -77,7 +82,7 @@ def test_two_presets_and_two_seeds(project: Project, tmp_path: Path) -> None:
             assert len(figures[name]["values"]) == 2
         assert figures["cost_usd"] is None
         for seed, requests in zip((1, 2), figures["requests"]["values"], strict=True):
-            assert read_status(out / arm / f"seed_{seed}")["spend"]["requests"]["spent"] == requests == 9
+            assert read_status(out / arm / f"seed_{seed}").spend["requests"]["spent"] == requests == 9
     assert set(facts["references"]) == {"untouched", "all-labels", "teacher"}
     assert facts["references"]["all-labels"]["examples"]["values"] == [20, 20]
     assert facts["references"]["all-labels"]["requests"]["values"] == [0, 0]
@@ -94,18 +99,20 @@ def test_two_presets_and_two_seeds(project: Project, tmp_path: Path) -> None:
     assert "| random-cot | 2 |" in (out / "compare.md").read_text()
     before = {file: file.stat().st_mtime_ns for file in out.glob("*/*/run.json")}
     assert len(before) == 7
-    again, code = compare(Comparison(path, ARMS, (1, 2)), out, lambda text: None)
-    assert code == 0
+    result = compare(path, ARMS, (1, 2), out=out)
+    again = result.values
+    assert result.exit_code == 0
+    assert {pair.metric for pair in result.pairs} == {pair["metric"] for pair in facts["pairs"]}
     assert {file: file.stat().st_mtime_ns for file in before} == before
     assert again["arms"] == facts["arms"]
     assert again["jobs"] == facts["jobs"] == 2  # those of the runs, not of a call that runs nothing
     assert count_shared(out / "replies.sqlite")["requests"] == different
 
     with pytest.raises(ConfigError, match=r"seed_1 was made by another config: training.epochs differ"):
-        compare(Comparison(path, ARMS, (1, 2), ("training.epochs=0.3",)), out, lambda text: None)
+        compare(path, ARMS, (1, 2), sets=("training.epochs=0.3",), out=out)
     write_rows(path.parent / "test.jsonl", [{"domain": "big", "question": "Calculate 7 + 8.", "answer": "15"}])
     with pytest.raises(ConfigError, match=r"seed_1 was made with other data: data.test changed"):
-        compare(Comparison(path, ARMS, (1, 2)), out, lambda text: None)
+        compare(path, ARMS, (1, 2), out=out)
 
 
 def test_a_setting_that_would_make_another_arm_is_refused(project: Project) -> None:
@@ -113,7 +120,7 @@ def test_a_setting_that_would_make_another_arm_is_refused(project: Project) -> N
     path = make_project(project)
 
     def choose(preset: str, *sets: str) -> list[str]:
-        return choose_sets(Comparison(path, (preset,), (1,), sets), preset)
+        return choose_sets(Request(path, (preset,), (1,), sets), preset)
 
     with pytest.raises(ConfigError, match=r"preset active-cot is selection: ifd, .* --set 'method.keeps=\[selection\]'"):
         choose("active-cot", "method.selection=loss")
@@ -125,9 +132,9 @@ def test_a_setting_that_would_make_another_arm_is_refused(project: Project) -> N
 
 def test_the_untouched_student_is_measured_once(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs that share it have the predictions of a run alone without measuring; with another limit they measure again."""
-    path, loads = make_project(project), list[Job]()
-    load = Job.load_untouched
-    monkeypatch.setattr(Job, "load_untouched", lambda job: (loads.append(job), load(job))[1])
+    path, loads = make_project(project), list[object]()
+    load = local.load_student
+    monkeypatch.setattr(local, "load_student", lambda *args, **kwargs: (loads.append(args), load(*args, **kwargs))[1])
 
     def measure(name: str, *sets: str) -> bytes:
         folder = tmp_path / name
@@ -149,17 +156,18 @@ def test_the_untouched_student_is_measured_once(project: Project, tmp_path: Path
 def test_what_stands_beside_is_no_variant_of_an_arm(project: Project, tmp_path: Path) -> None:
     """Settings that the config keeps from presets hold for the arms; all-labels learns bare labels and asks nobody."""
     path = make_project(project, method__keeps=["annotation", "quota"], method__annotation="blind")
-    wanted = Comparison(path, ARMS, (1,))
-    arm = _make_run(wanted, tmp_path / "\N{GRINNING FACE}", "random-cot", "random-cot", 1, []).config
+    wanted, folder = Request(path, ARMS, (1,)), ComparisonFolder(tmp_path / "\N{GRINNING FACE}")
+    arm = make_run(wanted, folder, "random-cot", "random-cot", 1, []).config
     assert (arm.method.annotation, arm.teacher.shared_replies) == ("blind", tmp_path / "\N{GRINNING FACE}" / "replies.sqlite")
-    method = _make_run(wanted, tmp_path, "all-labels", "random-label", 1, []).config.method
+    method = make_run(wanted, folder, "all-labels", "random-label", 1, []).config.method
     assert (method.annotation, method.quota, method.asks_teacher) == ("none", "none", False)
 
 
 def test_each_arm_gains_over_its_own_prompts(project: Project, tmp_path: Path) -> None:
     """The student before training is a reference for prompts with and without rationales, whatever the order of the arms."""
     path = make_project(project)
-    runs = [_make_run(Comparison(path, ARMS, (1,)), tmp_path, arm, arm, 1, []) for arm in ("random-label", "random-cot")]
+    wanted, folder = Request(path, ARMS, (1,)), ComparisonFolder(tmp_path)
+    runs = [make_run(wanted, folder, arm, arm, 1, []) for arm in ("random-label", "random-cot")]
     bare, steps = {1: {"accuracy_macro": 0.1}}, {1: {"accuracy_macro": 0.4}}
     for order in (runs, runs[::-1]):
         named = name_untouched(order, {"random-label": bare, "random-cot": steps})
@@ -176,12 +184,13 @@ def test_a_gold_arm_may_come_first(project: Project, tmp_path: Path, monkeypatch
 
     def claim(runs: list[ArmRun], jobs: int, tell: Callable[[str], None]) -> None:
         for one in runs:
-            one.folder.mkdir(parents=True, exist_ok=True)
-            claim_folder(RunFolder(one.folder), one.config, read_data(one.config))
+            one.path.mkdir(parents=True, exist_ok=True)
+            claim_folder(RunFolder(one.path), one.config, read_data(one.config))
+            RunFolder(one.path).update_state(seconds=0.0)
 
     monkeypatch.setattr(compare_module, "run_all", claim)
     for _ in range(2):
-        compare(Comparison(path, ("zerogen", "random-label"), (1,)), tmp_path / "out", print)
+        compare(path, ("zerogen", "random-label"), (1,), out=tmp_path / "out")
     assert (tmp_path / "out" / "all-labels" / "seed_1" / "run.json").exists()
 
 
@@ -192,7 +201,7 @@ def test_each_gold_arm_is_checked(project: Project) -> None:
     (path.parent / "train.jsonl").unlink()
     for presets in (("gold-plus", "zerogen"), ("zerogen", "gold-plus"), ("random-label", "gold-plus")):
         with pytest.raises(ConfigError, match=r"method\.alphas has no effect on training\.loss: cross_entropy"):
-            compare(Comparison(path, presets, (1,)), path.parent / "out", print)
+            compare(path, presets, (1,), out=path.parent / "out")
     assert not (path.parent / "out").exists()
 
 
@@ -202,9 +211,9 @@ def test_arms_share_what_they_read(project: Project, monkeypatch: pytest.MonkeyP
     path.write_text(json.dumps({**json.loads(path.read_text()), "method": {}}))
     write_rows(path.parent / "human.jsonl", make_sums({"big": 2, "mid": 2}, start=7000))
     reads = list[str]()
-    monkeypatch.setattr(compare_module, "read_data", lambda config: (reads.append(config.method.name), read_data(config))[1])
+    monkeypatch.setattr(arms_module, "read_data", lambda config: (reads.append(config.method.name), read_data(config))[1])
     presets = ("zerogen", "random-label", "gold", "random-cot", "error-feedback")
-    data = compare_module._read_all({preset: load_config(path, preset=preset) for preset in presets})
+    data = read_all({preset: load_config(path, preset=preset) for preset in presets})
     assert reads == ["gold", "baldistill"]
     assert [len(data[preset].train) for preset in presets] == [4, 20, 4, 20, 4]
 
@@ -215,15 +224,16 @@ def test_the_teacher_is_measured_on_dev(project: Project, tmp_path: Path) -> Non
     path, out = make_project(project, data__dev="dev.jsonl"), tmp_path / "out"
     rows = [*make_sums({"big": 2}, start=3000), {"domain": "big", "question": "What is 4999 plus 1?", "answer": "5000"}]
     write_rows(path.parent / "dev.jsonl", rows)
-    wanted = Comparison(path, ("zero-shot",), (1,), has_all_labels=False, has_teacher=True)
-    facts, code = compare(wanted, out, lambda text: None)
-    assert code == 0
+    result = compare(path, ("zero-shot",), (1,), out=out, all_labels=False, teacher=True)
+    facts = result.values
+    assert result.exit_code == 0
     assert facts["references"]["teacher"]["accuracy_micro"]["mean"] == pytest.approx(1 / 3)
     assert len(read_json_lines(out / "teacher" / "seed_1" / "teacher" / "predictions.jsonl")) == 3
     assert len(read_json_lines(out / "zero-shot" / "seed_1" / "baseline" / "predictions.jsonl")) == 9
     assert any("dev rows" in note for note in facts["notes"])
     told: list[str] = []
-    assert compare(wanted, out, told.append)[0]["references"] == facts["references"]
+    again = compare(path, ("zero-shot",), (1,), out=out, all_labels=False, teacher=True, on_note=told.append)
+    assert again.values["references"] == facts["references"]
     assert told == ["2 of 2 runs are finished already"]
 
 
@@ -233,10 +243,10 @@ def test_a_run_that_fails_stops_no_other(project: Project, tmp_path: Path) -> No
     path, out = make_project(project), tmp_path / "out"
     (out / "zero-shot" / "seed_2").mkdir(parents=True)
     (out / "zero-shot" / "seed_2" / "thesis.txt").write_text("years of work")
-    wanted = Comparison(path, ("zero-shot",), (2, 1), jobs=2, has_all_labels=False, has_teacher=False)
     said: list[str] = []
-    facts, code = compare(wanted, out, said.append)
-    assert code == 2
+    result = compare(path, ("zero-shot",), (2, 1), out=out, jobs=2, all_labels=False, teacher=False, on_note=said.append)
+    facts = result.values
+    assert result.exit_code == 2
     assert facts["arms"]["zero-shot"]["seeds"] == [1]
     assert facts["arms"]["zero-shot"]["accuracy_macro"]["ci95"] is None
     assert any(
@@ -309,7 +319,7 @@ def test_a_swallowed_interruption_is_repeated(monkeypatch: pytest.MonkeyPatch) -
     ("arguments", "part"),
     [
         (("--presets", "random-cot,random", "--seeds", "1"), "no preset 'random'"),
-        (("--presets", "random-cot,random-cot", "--seeds", "1"), "each once"),
+        (("--presets", "random-cot,random-cot", "--seeds", "1"), "without duplicates"),
         (("--presets", "random-cot", "--seeds", "1,x"), "different whole numbers"),
         (("--presets", "random-cot", "--seeds", "1,01"), "different whole numbers"),
         (("--presets", "random-cot", "--seeds", "1", "--set", "data.test=null"), "data.test is not set"),
@@ -365,9 +375,10 @@ def test_unequal_examples_are_said() -> None:
 def test_sharing_by_seed_keeps_seeds_apart(project: Project, tmp_path: Path) -> None:
     """With `--share seed` runs of one seed have one file of replies, and runs of another seed another."""
     path = make_project(project)
-    everyone, by_seed = (Comparison(path, ARMS, (1, 2), share=share) for share in ("all", "seed"))
+    everyone, by_seed = Request(path, ARMS, (1, 2)), Request(path, ARMS, (1, 2), share="seed")
+    folder = ComparisonFolder(tmp_path)
     files = [
-        [_make_run(wanted, tmp_path, arm, arm, seed, []).config.teacher.shared_replies for arm in ARMS for seed in (1, 2)]
+        [make_run(wanted, folder, arm, arm, seed, []).config.teacher.shared_replies for arm in ARMS for seed in (1, 2)]
         for wanted in (everyone, by_seed)
     ]
     assert len(set(files[0])) == 1
@@ -418,18 +429,18 @@ def test_markdown_shows_hostile_text_as_it_is() -> None:
 def test_a_run_ended_by_a_raised_cap_goes_on(project: Project, tmp_path: Path) -> None:
     """A run that a cap ended is finished under the same cap, and to be gone on with under another."""
     path = make_project(project)
-    wanted = Comparison(path, ("random-cot",), (1,), ("budget.max_requests=3",))
-    run = _make_run(wanted, tmp_path / "out", "random-cot", "random-cot", 1, [])
-    run.folder.mkdir(parents=True)
+    wanted, folder = Request(path, ("random-cot",), (1,), ("budget.max_requests=3",)), ComparisonFolder(tmp_path / "out")
+    run = make_run(wanted, folder, "random-cot", "random-cot", 1, [])
+    run.path.mkdir(parents=True)
     for name, value in (
         ("run.json", {"status": "budget"}),
         ("metrics.json", {}),
         ("config.yaml", run.config.model_dump(mode="json")),
     ):
-        (run.folder / name).write_text(json.dumps(value))
+        (run.path / name).write_text(json.dumps(value))
     assert run.is_finished
     raised = replace(wanted, sets=("budget.max_requests=30",))
-    assert not _make_run(raised, tmp_path / "out", "random-cot", "random-cot", 1, []).is_finished
+    assert not make_run(raised, folder, "random-cot", "random-cot", 1, []).is_finished
 
 
 def test_a_preset_that_does_not_fit_is_refused(project: Project, tmp_path: Path) -> None:
@@ -437,8 +448,8 @@ def test_a_preset_that_does_not_fit_is_refused(project: Project, tmp_path: Path)
     path = make_project(project, student__kind="classifier")
     (path.parent / "train.jsonl").unlink()
     with pytest.raises(ConfigError, match=r"^preset active-cot: method\.selection: ifd needs .* fits: zero-shot, random-label"):
-        compare(Comparison(path, ("random-cot", "active-cot"), (1,)), tmp_path / "out", print)
+        compare(path, ("random-cot", "active-cot"), (1,), out=tmp_path / "out")
     path.write_text(json.dumps({**json.loads(path.read_text()), "method": {"objective": "separate"}}))
     with pytest.raises(ConfigError, match=r"^preset random-cot: method\.objective: separate .* student\.kind: classifier"):
-        compare(Comparison(path, ("random-label", "random-cot"), (1,)), tmp_path / "out", print)
+        compare(path, ("random-label", "random-cot"), (1,), out=tmp_path / "out")
     assert not (tmp_path / "out").exists()

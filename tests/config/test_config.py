@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from tests.support import ROOT
 
 from limbeck.config.changes import check_same_run, find_differences
-from limbeck.config.config import Config, load_config, make_config
-from limbeck.config.defaults import PROFILES
+from limbeck.config.config import PROFILES, Config, load_config, make_config
 from limbeck.errors import ConfigError
 
 CONTRACT = """

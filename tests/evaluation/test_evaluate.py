@@ -13,8 +13,8 @@ from limbeck.data.task import Task
 from limbeck.evaluation import evaluate as module
 from limbeck.evaluation.evaluate import evaluate
 from limbeck.evaluation.settings import EvaluationSettings
-from limbeck.inputs.data import read_data
 from limbeck.runner.apply import _read_data
+from limbeck.runner.prepare import read_data
 from limbeck.selection.subset import choose_examples
 from limbeck.student.encode import Encoder
 from limbeck.student.generate import Generation

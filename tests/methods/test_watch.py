@@ -9,23 +9,23 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.support import Heard, make_example, make_sums, needs_minilm, write_rows
+from tests.support import Heard, make_example, make_sums, needs_minilm, replace_backend, write_rows
 
 from limbeck import packaged
 from limbeck.config.config import load_config
 from limbeck.data.example import Example
 from limbeck.data.overlap import DuplicateGuard
 from limbeck.data.vectors import Vectors
+from limbeck.engines.local import LocalEngine
 from limbeck.errors import ConfigError
-from limbeck.inputs.data import prepare
-from limbeck.methods import watch as quality
 from limbeck.methods.baldistill.settings import BalDistillSettings
 from limbeck.reports.terminal import print_status
 from limbeck.run_folder.status import read_status
-from limbeck.runner.run import RunResult, run
+from limbeck.runner.finish import RunResult
+from limbeck.runner.prepare import prepare
+from limbeck.runner.run import run
 from limbeck.student.embed import embed_texts
 from limbeck.system.files import read_json, read_json_lines
-from limbeck.teacher import backends
 from limbeck.teacher.backends.scripted import ScriptedBackend
 from limbeck.teacher.request import TeacherRequest
 
@@ -57,7 +57,7 @@ def author(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], Author]:
 
     def make(is_varied: bool) -> Author:
         made = Author(is_varied)
-        monkeypatch.setattr(backends, "BACKENDS", {"scripted": lambda settings, task: made})
+        replace_backend(monkeypatch, made)
         return made
 
     return make
@@ -88,7 +88,7 @@ def test_a_tail_of_paraphrases_is_said_at_once_and_stays_said(project: Project, 
     assert any(note.endswith("little more than paraphrases: small") for note in notes)
     _, again = run_config(path)
     assert not [note for note in again if note.startswith("warning:")], "a stage that is done is not measured again"
-    assert read_status(result.folder)["warnings"] == facts["warnings"]
+    assert read_status(result.folder).warnings == facts["warnings"]
 
 
 def test_varied_inventions_are_measured_and_not_warned_of(
@@ -115,7 +115,7 @@ def test_nothing_is_measured_where_nothing_is_invented(project: Project, author:
     result, notes = run_config(make_project(project, method__tail="duplicate"))
     assert not list(result.folder.glob("**/diversity.json"))
     assert result.diversity is None
-    assert read_status(result.folder)["diversity"] is None
+    assert read_status(result.folder).diversity is None
     assert not [note for note in notes if "diversity" in note]
 
 
@@ -133,7 +133,7 @@ def test_near_duplicates_by_meaning_are_rejected_in_a_run(
 ) -> None:
     """With `embedding` no two kept stories have the same vector; the others are rejected, and a resumed run keeps the same."""
     author(True)
-    monkeypatch.setattr(quality, "load_minilm", lambda: embed_by_first_word)
+    monkeypatch.setattr(LocalEngine, "embed_texts", lambda engine, texts: embed_by_first_word(texts))
     path = make_project(project, method__near_duplicates="embedding")
     whole, _ = run_config(path)
     kept = [
@@ -191,7 +191,7 @@ def test_rows_that_leak_are_listed_and_counted(project: Project, author: Callabl
     assert [row["reason"] for row in left_out] == ["leaks_held_out"] * 3
     overlap = {"repeats": {"train": 0, "dev": 0, "test": 0}, "leaks": {"dev": 2, "test": 2}, "dev_in_test": 1}
     assert read_json(result.folder / "run.json")["overlap"] == overlap
-    assert read_status(result.folder)["overlap"] == json.loads(json.dumps(overlap))
+    assert read_status(result.folder).overlap == json.loads(json.dumps(overlap))
     assert any(note.startswith("1 of 3 dev rows are also in test") for note in notes)
     trained = {row["id"] for row in read_json_lines(result.folder / "train.jsonl")}
     assert not trained & {row["example_id"] for row in left_out}
@@ -213,7 +213,7 @@ def test_inventions_leak_into_neither_dev_nor_test(
             return f"Question: {question}\nRationale: One adds.\nThe answer is: {answer}"
         return made.answer(request)
 
-    monkeypatch.setattr(backends, "BACKENDS", {"scripted": lambda settings, task: ScriptedBackend(repeat)})
+    replace_backend(monkeypatch, ScriptedBackend(repeat))
     result, _ = run_config(path)
     rejected = read_json_lines(result.folder / "stage_0" / "rejected.jsonl")
     assert [row["reason"] for row in rejected] == ["leaks_held_out"] * 2

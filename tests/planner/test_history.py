@@ -11,12 +11,11 @@ from tests.support import make_example, write_rows
 
 from limbeck.config.config import Config, load_config
 from limbeck.errors import DataError
-from limbeck.inputs.data import read_data
-from limbeck.methods.baldistill.plan import make_plan
 from limbeck.planner.history import Learned, learn, learn_if_there
 from limbeck.planner.ranges import find_quantile, measure, measure_share
 from limbeck.planner.tokens import TokenCounter
 from limbeck.run_folder.plan import Range
+from limbeck.runner.prepare import make_plan, read_data
 from limbeck.teacher.backends.scripted import ScriptedBackend
 from limbeck.teacher.client import teacher as teacher_module
 from limbeck.teacher.client.budget import Budget, BudgetSettings
@@ -128,7 +127,7 @@ def test_a_plan_by_what_was_learned(tmp_path: Path, config: Config) -> None:
     }
     assert rows["a"]["completion_tokens"]["likely"] == pytest.approx(5 / 0.8 * 50)
     assert rows["a"]["completion_tokens"]["high"] == pytest.approx(5 / wilson.low * 95)
-    plain = {row["domain"]: row for row in make_plan(config, read_data(config), count=COUNT)["requests"]}
+    plain = {row["domain"]: row for row in make_plan(config, read_data(config), count=COUNT).to_json()["requests"]}
     each, guessed = rows["a"]["prompt_tokens"]["likely"] * 0.8 / 5, plain["a"]["prompt_tokens"]["likely"] * 0.85 / 5
     assert each == pytest.approx(2 * guessed)
     assert plan["assumptions"]["learned"] == {
@@ -167,7 +166,7 @@ def test_what_another_config_taught(tmp_path: Path, config: Config) -> None:
     learned = learn(tmp_path / "old", config, COUNT)
     assert (learned.replies, learned.kept) == ({"annotate": 1, "evaluate": 1}, {})
     assert "the replies are of other, not of teacher.model 'm'" in learned.warnings[0]
-    assert make_plan(config, read_data(config), learned, COUNT)["warnings"] == [learned.warnings[0]]
+    assert make_plan(config, read_data(config), learned, COUNT).warnings == [learned.warnings[0]]
     assert learn_if_there(tmp_path / "old", config, COUNT) == Learned()
 
 

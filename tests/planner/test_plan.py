@@ -14,9 +14,10 @@ from tests.support import DATA, write_rows
 
 from limbeck.config.config import load_config
 from limbeck.errors import ConfigError
-from limbeck.inputs.data import read_data
-from limbeck.methods.baldistill.plan import compare_with_plan, make_plan
 from limbeck.planner.estimate import guess_billions, measure_question
+from limbeck.reports.spend import compare_with_plan
+from limbeck.run_folder.plan import PlanTotals, Range
+from limbeck.runner.prepare import make_plan, read_data
 
 # Rows of each domain of BalDistill's Math pool (notes, §4).
 MATH = {
@@ -32,7 +33,7 @@ MATH = {
 
 def plan(path: Path, *sets: str) -> dict[str, Any]:
     config = load_config(path, list(sets))
-    return make_plan(config, read_data(config))
+    return make_plan(config, read_data(config)).to_json()
 
 
 def write_pool(tmp_path: Path, counts: dict[str, int], **values: Any) -> Path:  # noqa: ANN401
@@ -340,11 +341,8 @@ def test_the_requests_of_gold(tmp_path: Path) -> None:
 
 def test_the_comparison_by_hand() -> None:
     """What was asked stands beside the low, high and likely figures; money only where it was planned."""
-    totals = {
-        "requests": {"low": 10, "likely": 12, "high": 30},
-        "tokens": {"low": 1000, "likely": 2000.4, "high": 3000},
-        "cost_usd": {"low": None, "likely": None, "high": None},
-    }
+    nothing = Range(0, 0, 0)
+    totals = PlanTotals(0, 0, 0, 0, 0, Range(10, 12, 30), Range(1000, 2000.4, 3000), None, nothing)
     said = compare_with_plan(totals, 11, 1234, 0.0)
     assert said == "teacher: 11 requests (planned 10 to 30, likely 12), 1,234 tokens (planned 1,000 to 3,000, likely 2,000)"
 

@@ -15,8 +15,7 @@ from tests.support import ROOT, write_rows
 
 from limbeck.config.config import Config, load_config
 from limbeck.fake_teacher.behaviour import FakeSettings, FakeTeacher
-from limbeck.inputs.data import read_data
-from limbeck.methods.baldistill.plan import make_plan
+from limbeck.runner.prepare import make_plan, read_data
 from limbeck.runner.run import run
 from limbeck.system.files import read_json, read_json_lines
 
@@ -214,7 +213,7 @@ def test_the_plan_of_the_real_data(
         pytest.skip(f"the data is not part of the repository and {DATA / dataset} is absent; set LIMBECK_DATA")
     config = load(monkeypatch, f"full_{FULL[dataset]}", f"data.root={DATA}", DATASET=dataset)
     found = read_data(config)
-    totals = make_plan(config, found)["totals"]
+    totals = make_plan(config, found).to_json()["totals"]
     assert config.budget.max_examples == budget == totals["examples"]
     assert len(found.counts) == domains
     assert totals["synthesize"] == synthesize

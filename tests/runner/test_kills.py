@@ -77,7 +77,7 @@ def test_killed_anywhere_resumes_to_the_same_bytes_and_pays_once(count: int, zyg
         with serving(server) as url:
             command = ("run", config, "--out", folder, "--set", f"teacher.base_url={url}")
             assert zygote.run(*command, kill=point) == -signal.SIGKILL, point
-            assert not RunFolder(folder).state or read_status(folder)["state"] in (
+            assert not RunFolder(folder).state or read_status(folder).state in (
                 "stopped",
                 "done",
             )  # done: after its last file

@@ -11,18 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support import make_sums, script_rows, write_rows
+from tests.support import make_sums, replace_backend, script_rows, write_rows
 
 from limbeck.config.config import Config, load_config
 from limbeck.errors import ConfigError
 from limbeck.hashing import hash_text
 from limbeck.run_folder.folder import RunFolder
 from limbeck.run_folder.status import read_status
-from limbeck.runner.probe import plan_with_ledger
-from limbeck.runner.probe_shares import spread, take_share
+from limbeck.runner.plan import plan
 from limbeck.runner.run import run
-from limbeck.system.files import read_json, read_json_lines
-from limbeck.teacher import backends
+from limbeck.system.files import read_json
 from limbeck.teacher.backends.scripted import ScriptedBackend
 from limbeck.teacher.client.ledger import Ledger
 from limbeck.teacher.request import Reply, TeacherRequest
@@ -54,13 +52,14 @@ class Counting(ScriptedBackend):
 def teacher(monkeypatch: pytest.MonkeyPatch) -> Counting:
     """The teacher behind every `scripted` backend of the test; its `asked` counts across probe and run."""
     made = Counting()
-    monkeypatch.setattr(backends, "BACKENDS", {"scripted": lambda settings, task: made})
+    replace_backend(monkeypatch, made)
     return made
 
 
 def probe(config: Config, out: Path, count: int) -> dict[str, Any]:
-    found: dict[str, Any] = plan_with_ledger(config, out, probe=count)["probe"]
-    return found
+    found = plan(config, out=out, probe=count).probe
+    assert found is not None
+    return dict(found)
 
 
 def list_keys(out: Path) -> Counter[str]:
@@ -71,84 +70,56 @@ def list_keys(out: Path) -> Counter[str]:
         ledger.close()
 
 
-@pytest.mark.parametrize("count", [1, 7])
+@pytest.mark.parametrize("count", [1, 2, 7])
 def test_the_run_pays_nothing_again(project: Project, teacher: Counting, count: int) -> None:
-    """All that a probe asked of stage 0 is found in the ledger by the run, which sends each request once in all."""
+    """Everything that a probe asked is found in the ledger by the run, which sends each of its requests once in all."""
     config = load_config(project())
     out = Path(config.data.train or "").parent / "run"
     facts = probe(config, out, count)
-    asked = len(teacher.asked)
-    assert asked == sum(facts["asked"].values()) == facts["paid"]["requests"] == count
-    first = {request.key for request in teacher.asked}
-    result = run(config, out)
+    asked = min(count, 3)  # stage 0 wants three examples, one of each domain
+    assert len(teacher.asked) == sum(facts["asked"].values()) == facts["paid"]["requests"] == asked
+    run(config, out)
     assert set(Counter(request.key for request in teacher.asked).values()) == {1}
-    kept = [row for stage in range(3) for row in read_json_lines(result.folder / f"stage_{stage}/examples.jsonl")]
-    assert len(kept) == 9
-    assert facts["reusable"] == min(count, 3)  # the stage has three examples
-    # At most what could not be known is paid beyond the run.
-    assert 9 <= len(teacher.asked) <= 9 + count - facts["reusable"]
-    assert set(list_keys(out)) >= first
+    assert len(teacher.asked) == 9
 
 
 def test_the_training_set_is_that_of_a_run_without_a_probe(project: Project, teacher: Counting) -> None:
     """A probe changes nothing of what a run keeps."""
     config = load_config(project())
     folder = Path(config.data.train or "").parent
-    probe(config, folder / "probed", 5)
+    probe(config, folder / "probed", 2)
     files = [run(config, folder / name).folder / "train.jsonl" for name in ("probed", "plain")]
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
-def test_a_tail_domain_of_stage_0_is_probed_to_its_synthesis(project: Project, teacher: Counting) -> None:
-    """Where all real examples of a tail domain are in the probe, the prompts that invent more are the run's own."""
-    config = load_config(project({"big": 12, "small": 1}, budget__max_examples=6, method__stages=1))
+@pytest.mark.parametrize("pooling", ["shortfall", "premixed"])
+def test_inventions_are_probed(project: Project, teacher: Counting, pooling: str) -> None:
+    """The prompts that invent examples are the run's own, before stage 0 and in it."""
+    counts = {"big": 12, "small": 1}
+    config = load_config(project(counts, budget__max_examples=6, method__stages=1, method__pooling=pooling))
     out = Path(config.data.train or "").parent / "run"
-    facts = probe(config, out, 4)
-    assert facts["asked"] == {"annotate": 3, "synthesize": 1}
-    assert facts["reusable"] == 4
-    (invented,) = [request for request in teacher.asked if request.about.purpose == "synthesize"]
-    assert "One adds them up." in invented.messages[0]["content"]
+    facts = probe(config, out, 20)
+    assert facts["asked"] == {"annotate": 4, "synthesize": 2}
+    assert facts["kept"] == {name: {"kept": count, "rejected": 0} for name, count in facts["asked"].items()}
     run(config, out)
     assert len(teacher.asked) == 6
-
-
-def test_what_is_synthesized_in_advance_is_probed(project: Project, teacher: Counting) -> None:
-    """With pooling: premixed the first requests are those that invent examples before stage 0, of plain real ones."""
-    config = load_config(project({"big": 12, "small": 1}, budget__max_examples=6, method__stages=1, method__pooling="premixed"))
-    out = Path(config.data.train or "").parent / "run"
-    facts = probe(config, out, 4)
-    assert (facts["asked"]["synthesize"], facts["reusable"]) == (1, 1)
-    run(config, out)
-    assert set(Counter(request.key for request in teacher.asked).values()) == {1}
 
 
 def test_one_pool_for_all_domains(project: Project, teacher: Counting) -> None:
     """With quota: none the probe asks about the first candidates of the whole pool."""
     config = load_config(project(method__quota="none", method__selection="random"))
     out = Path(config.data.train or "").parent / "run"
-    assert probe(config, out, 3) | {"began_at": 0} == {
+    assert probe(config, out, 2) | {"began_at": 0} == {
         "folder": str(out),
-        "wanted": 3,
-        "asked": {"annotate": 3},
+        "wanted": 2,
+        "asked": {"annotate": 2},
         "began_at": 0,
-        "reusable": 3,
-        "kept": {"annotate": {"kept": 3, "rejected": 0}},
-        "paid": {"requests": 3, "tokens": 330, "cost_usd": 0.0},
+        "kept": {"annotate": {"kept": 2, "rejected": 0}},
+        "paid": {"requests": 2, "tokens": 220, "cost_usd": 0.0},
         "ended_by": None,
     }
     run(config, out)
     assert len(teacher.asked) == 9
-
-
-def test_the_teachers_own_measurement_is_probed(project: Project, teacher: Counting) -> None:
-    """Test rows that the run has the teacher answer are asked at its temperature, and not paid again."""
-    config = load_config(project(evaluation={"teacher": True, "max_new_tokens": 8, "max_examples": 5}))
-    out = Path(config.data.train or "").parent / "run"
-    facts = probe(config, out, 6)
-    assert facts["asked"]["evaluate"] == 2
-    run(config, out)
-    asked = Counter(request.about.purpose for request in teacher.asked)
-    assert asked["evaluate"] == 5
 
 
 def test_gold_is_probed(tmp_path: Path, tiny_folder: Path, teacher: Counting) -> None:
@@ -191,7 +162,7 @@ def test_caps_hold_and_a_second_probe_is_free(project: Project, teacher: Countin
     facts = probe(config, out, 5)
     assert (facts["paid"]["requests"], "max_requests" in facts["ended_by"]) == (2, True)
     again = probe(load_config(project()), out, 5)
-    assert again["paid"]["requests"] == 3
+    assert (again["paid"]["requests"], again["ended_by"]) == (1, None)
     assert probe(load_config(project()), out, 5)["paid"]["requests"] == 0
 
 
@@ -214,42 +185,31 @@ def test_folders_that_can_not_be_probed(project: Project, teacher: Counting) -> 
     with pytest.raises(ConfigError, match="asks the teacher nothing"):
         probe(load_config(project(method__annotation="none", method__tail="none")), parent / "none", 2)
     with pytest.raises(ConfigError, match="--ledger and --probe"):
-        plan_with_ledger(config, parent / "both", ledger=parent / "run", probe=1)
+        plan(config, out=parent / "both", ledger=parent / "run", probe=1)
 
 
 def test_the_plan_learns_from_the_probe_and_status_compares(project: Project, teacher: Counting) -> None:
     """The run's plan rests on its probe; `status` has planned and real by purpose, which sum up to the totals."""
     config = load_config(project())
     out = Path(config.data.train or "").parent / "run"
-    assert read_learned(plan_with_ledger(config, out)) is None
-    facts = plan_with_ledger(config, out, probe=9)
-    learned = read_learned(facts)
-    assert learned is not None
-    assert learned["replies"]["annotate"] == facts["probe"]["asked"]["annotate"]
+    assert plan(config, out=out).assumptions["learned"] is None
+    made = plan(config, out=out, probe=9)
+    learned = made.assumptions["learned"]
+    assert made.probe is not None
+    assert learned["replies"] == made.probe["asked"]
     run(config, out)
     stored = read_json(out / "plan.json")
     assert stored["assumptions"]["learned"]["replies"] == learned["replies"]
     status = read_status(out)
-    planned, spent = status["planned_by_purpose"], status["spent_by_purpose"]
+    planned, spent = status.planned_by_purpose, status.spent_by_purpose
+    assert planned is not None
+    assert status.planned is not None
     for name in ("requests", "tokens"):
         for bound in ("low", "likely", "high"):
-            assert sum(entry[name][bound] for entry in planned.values()) == pytest.approx(status["planned"][name][bound])
-        assert sum(entry[name] for entry in spent.values()) == status["spend"][name]["spent"]
+            assert sum(entry[name][bound] for entry in planned.values()) == pytest.approx(status.planned[name][bound])
+        assert sum(entry[name] for entry in spent.values()) == status.spend[name]["spent"]
     assert planned["annotate"]["completion_tokens"]["likely"] == pytest.approx(10 * planned["annotate"]["requests"]["likely"])
     assert spent["annotate"]["completion_tokens"] == 10 * spent["annotate"]["requests"]
-
-
-def read_learned(plan: dict[str, Any]) -> dict[str, Any] | None:
-    found: dict[str, Any] | None = plan["assumptions"]["learned"]
-    return found
-
-
-def test_shares_by_hand() -> None:
-    """Requests are shared out in turns, none beyond its room; a part gets one at least, and leaves one."""
-    assert spread(5, {"a": 1, "b": 9, "c": 2}) == {"a": 1, "b": 2, "c": 2}
-    assert spread(9, {"a": 1, "b": 0}) == {"a": 1, "b": 0}
-    assert [take_share(10, 1, 4), take_share(10, 0.01, 4), take_share(3, 3.99, 4), take_share(1, 1, 4)] == [2, 1, 2, 0]
-    assert (take_share(5, 0, 3), take_share(5, 3, 3)) == (0, 5)
 
 
 def test_the_command(project: Project) -> None:
@@ -261,7 +221,7 @@ def test_the_command(project: Project) -> None:
     command = [sys.executable, "-c", code, "plan", str(path), "--probe", "3", "--out", str(path.parent / "run")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stderr.splitlines() == ["probe: up to 3 real requests to the teacher script, paid", "False"]
-    assert "probe: asked 2 annotate, 1 synthesize of 3 wanted; paid for 3 requests" in " ".join(done.stdout.split())
+    assert "probe: asked 3 annotate of 3 wanted; paid for 3 requests" in " ".join(done.stdout.split())
     assert "replies learned from" in done.stdout
     as_json = subprocess.run(
         [*command[:3], "plan", str(path), "--ledger", str(path.parent / "run"), "--json"],
@@ -271,4 +231,4 @@ def test_the_command(project: Project) -> None:
     )
     made = json.loads(as_json.stdout)
     assert made["probe"] is None
-    assert made["assumptions"]["learned"]["replies"] == {"annotate": 2, "synthesize": 1}
+    assert made["assumptions"]["learned"]["replies"] == {"annotate": 3}

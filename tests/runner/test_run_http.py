@@ -162,8 +162,8 @@ def test_a_run_whose_teacher_goes_away_says_so_and_goes_on_elsewhere(project: Pr
     with serving(FakeTeacher(FakeSettings(outage=(4, 600.0)))) as url, pytest.raises(TeacherError, match=r"deadline of 0\.3 s"):
         run(configure(path, url, *fast), away)
     status = read_status(away)
-    assert (status["state"], status["teacher"]["state"]) == ("failed", "open")
-    assert "503" in status["teacher"]["last_error"]
+    assert (status.state, status.teacher["state"]) == ("failed", "open")
+    assert "503" in status.teacher["last_error"]
     moved = path.parent / "moved"
     away.rename(moved)
     server, progress = FakeTeacher(FakeSettings()), Notes()
@@ -171,4 +171,4 @@ def test_a_run_whose_teacher_goes_away_says_so_and_goes_on_elsewhere(project: Pr
         result = run(configure(path, url, *fast), moved, progress)
     assert len(read_examples(result.folder)) == 9
     assert server.describe()["served"] == 9 - 4
-    assert read_status(moved)["teacher"] is None
+    assert read_status(moved).teacher is None

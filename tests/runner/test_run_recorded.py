@@ -10,12 +10,13 @@ import pytest
 from tests.loopback import Loopback, Reaction, chat, refuse
 from tests.support import make_sums, write_rows
 
-from limbeck.comparison.compare import _read_all
+from limbeck.comparison.arms import read_all
 from limbeck.config.config import load_config
 from limbeck.data.example import Example
 from limbeck.errors import ConfigError, DataError, TeacherError
-from limbeck.inputs.data import prepare
-from limbeck.runner.run import RunResult, run
+from limbeck.runner.finish import RunResult
+from limbeck.runner.prepare import prepare
+from limbeck.runner.run import run
 from limbeck.system.files import read_json, read_json_lines
 
 Project = Callable[..., Path]
@@ -51,12 +52,12 @@ def test_arms_are_fitted_to_the_teacher_in_any_order(project: Project, tmp_path:
     """What the teacher can annotate decides an arm that asks for it, not the first arm; votes are refused in any place."""
     path = project(teacher=write_records(tmp_path, annotated=4), method__stages=1)
     for presets in (("random-label", "random-cot"), ("random-cot", "random-label")):
-        data = _read_all({preset: load_config(path, preset=preset) for preset in presets})
+        data = read_all({preset: load_config(path, preset=preset) for preset in presets})
         assert len(data["random-cot"].unavailable) == 8 + 2
         assert not data["random-label"].unavailable
         plus = {preset: load_config(path, preset=preset) for preset in (*presets, "baldistill-plus")}
         with pytest.raises(ConfigError, match=r"method\.verify: vote"):
-            _read_all(plus)
+            read_all(plus)
 
 
 def count_kinds(result: RunResult) -> Counter[tuple[str, str]]:
@@ -112,7 +113,7 @@ def test_records_of_other_questions(project: Project, tmp_path: Path) -> None:
     path = project(teacher=teacher, method__stages=1)
     for presets in (("random-cot", "random-label"), ("random-label", "random-cot")):
         with pytest.raises(DataError, match=r"20 of 20 training rows can't be annotated"):
-            _read_all({preset: load_config(path, preset=preset) for preset in presets})
+            read_all({preset: load_config(path, preset=preset) for preset in presets})
 
 
 def test_the_teacher_is_checked_where_only_synthesis_asks(project: Project, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 from tests.support import make_example
 
 from limbeck.data.example import Example
+from limbeck.data.score import Score
 from limbeck.selection.pick import count_flags, find_held_back, order_by_score, order_randomly
 
 EXAMPLES = [make_example(f"question {number}", id=f"{number:02}") for number in range(20)]
@@ -71,9 +71,8 @@ def test_score_order(scores: dict[str, float | None], turned: list[Example]) -> 
     assert ordered[: len(scored)] == order_by_score(EXAMPLES, scores)[: len(scored)]
 
 
-def make_row(number: int, score: float | None, *, is_truncated: bool = False, domain: str = "d") -> dict[str, Any]:
-    parts = {"token_count": 0} if score is None else {"is_truncated": is_truncated}
-    return {"id": f"{number:02}", "domain": domain, "score": score, "parts": parts}
+def make_row(number: int, score: float | None, *, is_truncated: bool = False, domain: str = "d") -> Score:
+    return Score(f"{number:02}", domain, score, {"token_count": 0} if score is None else {"is_truncated": is_truncated})
 
 
 # 00 is fine, 01 above one, 02 cut, 03 both, 04 empty, 05 exactly one, 06 was not scored.
@@ -104,28 +103,26 @@ ROWS = [
 def test_guards_by_hand(above_one: str, truncated: str, order: str) -> None:
     """Doubtful candidates keep their place, come after all others, or are left out; dropping wins; one is not above one."""
     last, dropped = find_held_back(ROWS, {"above_one": above_one, "truncated": truncated})
-    ordered = order_by_score(EXAMPLES[:7], {row["id"]: row["score"] for row in ROWS}, last=last, dropped=dropped)
+    ordered = order_by_score(EXAMPLES[:7], {row.id: row.score for row in ROWS}, last=last, dropped=dropped)
     assert [example.id for example in ordered] == order.split()
 
 
 rules = st.sampled_from(["keep", "last", "drop"])
 rows_of_ifd = st.lists(
     st.builds(make_row, st.integers(0, 19), st.none() | st.floats(0.01, 3), is_truncated=st.booleans()),
-    unique_by=lambda row: row["id"],
+    unique_by=lambda row: row.id,
     max_size=20,
 )
 
 
 @given(rows_of_ifd, rules, rules, st.permutations(EXAMPLES))
 @settings(max_examples=60, deadline=None)
-def test_the_order_holds_what_is_not_dropped(
-    rows: list[dict[str, Any]], above_one: str, truncated: str, turned: list[Example]
-) -> None:
+def test_the_order_holds_what_is_not_dropped(rows: list[Score], above_one: str, truncated: str, turned: list[Example]) -> None:
     """Every candidate that no guard drops stands once, and none that is held back stands before one that is not."""
     last, dropped = find_held_back(rows, {"above_one": above_one, "truncated": truncated})
     assert not last & dropped
     assert not dropped or "drop" in (above_one, truncated)
-    ordered = order_by_score(turned, {row["id"]: row["score"] for row in rows}, last=last, dropped=dropped)
+    ordered = order_by_score(turned, {row.id: row.score for row in rows}, last=last, dropped=dropped)
     assert {example.id for example in ordered} == {example.id for example in EXAMPLES} - dropped
     assert len(ordered) == 20 - len(dropped)
     is_last = [example.id in last for example in ordered]

@@ -26,7 +26,7 @@ from limbeck.student.forward import compute_token_scores
 from limbeck.student.generate import generate
 from limbeck.student.ifd import score_by_ifd
 from limbeck.student.model import Student, load_student, read_card, save_student
-from limbeck.student.scores import score_by_padded_energy
+from limbeck.student.scores import make_padded_energy
 from limbeck.student.settings import LoraSettings, StudentSettings, TrainingSettings
 from limbeck.student.tables import SCORES
 
@@ -144,9 +144,9 @@ def test_energy_of_a_classifier_is_minus_the_logsumexp_of_its_classes(bert: Stud
     """A classifier's energy is −ln Σ exp(logit) over its classes by hand, to 1e-9, alone and in a padded batch."""
     encoder = make_encoder(bert.settings, bert.tokenizer, REVIEWS, has_rationale=False)
     examples = [make_review(text) for text in TEXTS]
-    batched = SCORES["energy"](bert, examples, encoder, max_new_tokens=1, batch_size=4)
+    batched = SCORES["energy"].compute(bert, examples, encoder, max_new_tokens=1, batch_size=4)
     for example, together in zip(examples, batched, strict=True):
-        (alone,) = SCORES["energy"](bert, [example], encoder, max_new_tokens=1, batch_size=1)
+        (alone,) = SCORES["energy"].compute(bert, [example], encoder, max_new_tokens=1, batch_size=1)
         logits = slow_class_logits(bert, encoder.encode_prompt(example.question, "label"))
         assert len(logits) == 3
         expected = -math.log(sum(math.exp(logit) for logit in logits))
@@ -171,7 +171,7 @@ def test_other_scores_of_a_classifier_by_hand(bert: Student) -> None:
         "margin": -(first - second),
     }
     for name, value in expected.items():
-        (score,) = SCORES[name](bert, [example], encoder, max_new_tokens=1, batch_size=1)
+        (score,) = SCORES[name].compute(bert, [example], encoder, max_new_tokens=1, batch_size=1)
         assert score.score == pytest.approx(value, abs=1e-9), name
 
 
@@ -221,8 +221,8 @@ def test_padded_energy_by_hand(tiny: Student) -> None:
     """The padded energy is the mean of −logsumexp over the answer's ids and the padding behind it, sixteen in all."""
     encoder = Encoder(tiny.tokenizer, SUMS, has_rationale=False)
     examples = [make_example("2 + 2", "4"), make_example(QUESTIONS[1], "16")]
-    scores = score_by_padded_energy(16)(tiny, examples, encoder, max_new_tokens=1, batch_size=2)
-    plain = SCORES["energy"](tiny, examples, encoder, max_new_tokens=1, batch_size=2)
+    scores = make_padded_energy(16)(tiny, examples, encoder, max_new_tokens=1, batch_size=2)
+    plain = SCORES["energy"].compute(tiny, examples, encoder, max_new_tokens=1, batch_size=2)
     for example, padded, unpadded in zip(examples, scores, plain, strict=True):
         row = encoder.encode(example)
         count = len(row.completion)  # the digits of the answer and the end of the turn
@@ -240,9 +240,9 @@ def test_padded_energy_of_long_answers_is_not_cut(tiny: Student) -> None:
     """An answer of as many ids as are padded to, or more, has the energy that it has without padding."""
     encoder = Encoder(tiny.tokenizer, SUMS, has_rationale=False)
     examples = [make_example("2 + 2", "1234567")]
-    plain = SCORES["energy"](tiny, examples, encoder, max_new_tokens=1, batch_size=1)
+    plain = SCORES["energy"].compute(tiny, examples, encoder, max_new_tokens=1, batch_size=1)
     for length in (8, 5):
-        padded = score_by_padded_energy(length)(tiny, examples, encoder, max_new_tokens=1, batch_size=1)
+        padded = make_padded_energy(length)(tiny, examples, encoder, max_new_tokens=1, batch_size=1)
         assert padded[0].score == pytest.approx(plain[0].score, abs=1e-9)
 
 
@@ -251,8 +251,8 @@ def test_padded_energy_leaves_a_classifier_alone(bert: Student) -> None:
     encoder = make_encoder(bert.settings, bert.tokenizer, REVIEWS, has_rationale=False)
     examples = [make_review(text) for text in TEXTS]
     options = {"max_new_tokens": 1, "batch_size": 2}
-    plain = SCORES["energy"](bert, examples, encoder, **options)
-    assert score_by_padded_energy(32)(bert, examples, encoder, **options) == plain
+    plain = SCORES["energy"].compute(bert, examples, encoder, **options)
+    assert make_padded_energy(32)(bert, examples, encoder, **options) == plain
 
 
 # Generation.

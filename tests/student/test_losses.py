@@ -36,11 +36,17 @@ def test_reverse_cross_entropy_is_the_sum_over_the_classes() -> None:
     log_q = torch.full((2, 3), math.log(1e-4), dtype=torch.float64)
     log_q[0, 0] = log_q[1, 1] = 0.0
     expected = -(LOGITS.softmax(dim=-1) * log_q).sum()
-    assert float(make_symmetric_cross_entropy(0.0, 1.0)(LOGITS, TARGETS)) == pytest.approx(float(expected), abs=1e-12)
+    assert float(make_symmetric_cross_entropy(TrainingSettings(alpha=0.0, beta=1.0))(LOGITS, TARGETS)) == pytest.approx(
+        float(expected), abs=1e-12
+    )
 
 
 @given(st.lists(st.floats(-60, 60), min_size=2, max_size=6), st.floats(0, 2))
 def test_a_wrong_label_has_bounded_pull(values: list[float], beta: float) -> None:
     """Without the cross-entropy part a token costs between 0 and 9.21·beta, however sure the student is."""
-    loss = float(make_symmetric_cross_entropy(0.0, beta)(torch.tensor([values], dtype=torch.float64), torch.tensor([0])))
+    loss = float(
+        make_symmetric_cross_entropy(TrainingSettings(alpha=0.0, beta=beta))(
+            torch.tensor([values], dtype=torch.float64), torch.tensor([0])
+        )
+    )
     assert -1e-9 <= loss <= beta * 4 * math.log(10) + 1e-9

@@ -176,8 +176,8 @@ def test_answer_scores_equal_plain_arithmetic_on_the_logits(tiny: Student) -> No
     }
     others = [make_example(question, "1234567") for question in QUESTIONS]
     for name, value in expected.items():
-        alone = SCORES[name](tiny, [example], encoder, max_new_tokens=1, batch_size=1)[0]
-        padded = SCORES[name](tiny, [*others, example], encoder, max_new_tokens=1, batch_size=9)[-1]
+        alone = SCORES[name].compute(tiny, [example], encoder, max_new_tokens=1, batch_size=1)[0]
+        padded = SCORES[name].compute(tiny, [*others, example], encoder, max_new_tokens=1, batch_size=9)[-1]
         assert alone.score == pytest.approx(float(value), abs=1e-9), name
         assert padded.score == pytest.approx(float(value), abs=1e-9), name
         assert alone.parts["token_count"] == len(targets)
@@ -252,7 +252,7 @@ def test_separate_objectives_score_each_by_its_prompt(tiny: Student) -> None:
     options = {"max_new_tokens": 6, "batch_size": 2}
     assert score_by_ifd(tiny, examples, encoder, **options) == score_by_ifd(tiny, examples, joint, **options)
     for name in ("loss", "energy", "entropy", "margin"):
-        assert SCORES[name](tiny, examples, encoder, **options) == SCORES[name](tiny, examples, bare, **options)
+        assert SCORES[name].compute(tiny, examples, encoder, **options) == SCORES[name].compute(tiny, examples, bare, **options)
     prompt = joint.encode_prompt(QUESTIONS[0], "number")
     (first, *_) = score_by_ifd(tiny, examples, encoder, **options)
     assert first.score == pytest.approx(slow_ifd(tiny, prompt, encoder.find_stop_ids(), 6), abs=1e-9)

@@ -57,8 +57,8 @@ def fit_examples(config: Config, data: RunData, tokens: int) -> int:
     needed, _ = _foresee(config, data, least)
     if needed > tokens:
         raise ConfigError(
-            f"--equal tokens: {tokens:,} tokens are fewer than the {needed:,.0f} that {least} examples of {config.method.preset} "
-            "likely need; raise budget.max_tokens or leave that preset out"
+            f"--equal tokens: {tokens:,} tokens are fewer than the {needed:,.0f} that {least} examples of "
+            f"{config.method.preset} likely need; raise budget.max_tokens or leave that preset out"
         )
     low, high = least, max(least, config.budget.max_examples) + 1
     for _ in range(MOST_DOUBLINGS):

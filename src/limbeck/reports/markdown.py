@@ -7,10 +7,13 @@ from collections.abc import Sequence
 
 from limbeck.system.terminal import make_printable
 
+# An underscore within a word is no mark.
+_MARK = re.compile(r"[\\`*\[\]<>|]|(?<![^\W_])_|_(?![^\W_])")
+
 
 def escape(text: str) -> str:
     """Text on one line in which nothing is a mark, a cell's end, a tag or a control character."""
-    return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", make_printable(" ".join(text.split())))
+    return _MARK.sub(r"\\\g<0>", make_printable(" ".join(text.split())))
 
 
 def write_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

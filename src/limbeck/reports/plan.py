@@ -49,13 +49,13 @@ def print_plan(plan: Plan) -> None:
 
 
 def print_probe(facts: Mapping[str, Any]) -> None:
-    """What a probe asked and paid, and what of it the run need not pay again."""
+    """What a probe asked and paid."""
     paid = facts["paid"]
     asked = ", ".join(f"{count} {purpose}" for purpose, count in facts["asked"].items()) or "nothing"
     text = (
         f"probe: asked {asked} of {facts['wanted']} wanted; paid for {paid['requests']} requests, {paid['tokens']:,} tokens, "
-        f"{paid['cost_usd']:.4f} USD. {facts['reusable']} of the replies are those that `limbeck run --out {facts['folder']}` "
-        "asks for first and does not pay again."
+        f"{paid['cost_usd']:.4f} USD. `limbeck run --out {facts['folder']}` asks for the same replies first and pays nothing "
+        "for them again."
     )
     console = make_console()
     console.print(clean(text), highlight=False)

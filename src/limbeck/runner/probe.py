@@ -86,8 +86,8 @@ def run_probe(config: Config, data: RunData, out: Path, count: int) -> dict[str,
         count: how many; fewer if the first stage needs fewer, or if a cap ends it.
 
     Returns:
-        The facts of ``probe.json``: requests ``wanted`` and ``asked`` by purpose, ``paid`` requests, tokens and money, ``kept``
-        and rejected by purpose, and the cap that ended it.
+        The facts of ``probe.json``: requests ``wanted`` and ``asked`` by purpose (those of an earlier probe too), ``paid``
+        requests, tokens and money, ``kept`` and rejected by purpose, and the cap that ended it.
 
     Raises:
         ConfigError: the folder holds a run, or other files; or the config asks nothing.
@@ -114,13 +114,11 @@ def run_probe(config: Config, data: RunData, out: Path, count: int) -> dict[str,
 def _ask(config: Config, data: RunData, ledger: Ledger, count: int) -> dict[str, Any]:
     ledger.mark_unknown()
     before = ledger.sum_spend()
-    cap = before.requests + count
     own = config.budget.max_requests
-    limits = config.budget.model_copy(update={"max_requests": cap if own is None else min(cap, own)})
+    limits = config.budget.model_copy(update={"max_requests": count if own is None else min(count, own)})
     budget = Budget(limits, before)
     # Embeddings would need the encoder; which new examples repeat others is told by their words alone.
     method = config.method.model_copy(update={"near_duplicates": "minhash"})
-    known = {row["key"] for row in ledger.list_requests()}
     with tempfile.TemporaryDirectory(prefix="limbeck-") as scratch:
         with Teacher(data.backend, ledger, budget, config.teacher) as teacher:
             context = MethodContext(
@@ -143,15 +141,16 @@ def _ask(config: Config, data: RunData, ledger: Ledger, count: int) -> dict[str,
                 METHODS[method.name].run(context, method)
         purposes = {row["key"]: row["purpose"] for row in ledger.list_requests()}
         kept = count_kept(context.folder, purposes, is_annotated=True)
-    asked = Counter(purpose for key, purpose in purposes.items() if key not in known)
+    asked = Counter(purposes.values())
     if not purposes and budget.exhausted is None:
         raise ConfigError("--probe: this config asks the teacher nothing in its first stage; a plan needs no probe")
     spent = budget.spent - before
-    is_own_cap = budget.exhausted is not None and budget.exhausted.limit == cap and budget.exhausted.cap == "max_requests"
+    ended_by = budget.exhausted
+    if ended_by is not None and ended_by.cap == "max_requests" and (own is None or count < own):
+        ended_by = None  # the probe's own cap
     return {
         "asked": dict(asked),
-        "reusable": asked.total(),
         "kept": {purpose: {"kept": counts[0], "rejected": counts[1]} for purpose, counts in kept.items()},
         "paid": {"requests": spent.requests, "tokens": spent.tokens, "cost_usd": spent.cost_usd},
-        "ended_by": None if budget.exhausted is None or is_own_cap else str(budget.exhausted),
+        "ended_by": None if ended_by is None else str(ended_by),
     }

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import random
-import shutil
 import signal
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,24 +13,25 @@ from typing import Any
 import numpy as np
 import pytest
 from rich.console import Console
-from tests.support import Zygote, make_example, needs_minilm, script_rows, write_rows
+from tests.support import Zygote, make_example, needs_minilm, replace_score, script_rows, write_rows
 
 from limbeck.config.config import load_config
 from limbeck.data.example import Example
+from limbeck.data.overlap import DuplicateGuard
+from limbeck.data.pool import Pool
 from limbeck.data.score import Score
+from limbeck.engines.local import LocalEngine
 from limbeck.errors import ConfigError
-from limbeck.evaluation.settings import EvaluationSettings
-from limbeck.inputs.data import read_data
-from limbeck.methods.baldistill import candidates as choose
-from limbeck.methods.baldistill import checks as fit
-from limbeck.methods.baldistill import loop as baldistill
+from limbeck.methods.baldistill import checks
 from limbeck.methods.baldistill.candidates import order_scored
-from limbeck.methods.baldistill.plan import make_plan
 from limbeck.methods.baldistill.settings import BalDistillSettings
-from limbeck.reports import terminal as console
+from limbeck.methods.baldistill.state import BalDistillState
+from limbeck.reports import terminal
 from limbeck.run_folder.folder import RunFolder
 from limbeck.run_folder.status import read_status
-from limbeck.runner.run import RunResult, run
+from limbeck.runner.finish import RunResult
+from limbeck.runner.prepare import make_plan, read_data
+from limbeck.runner.run import run
 from limbeck.system.files import read_json, read_json_lines
 
 Project = Callable[..., Path]
@@ -64,20 +63,19 @@ NUMBERS = [97, 3, 3, 90, 5, 50, 4, 52, 1, 0, 0, 0, 0, 0, 0, 0]
 
 
 @pytest.fixture
-def order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
+def order(tmp_path: Path) -> Callable[..., list[int]]:
     """The numbers of the candidates in the order in which a stage that wants three of them chooses."""
     vectors = {example.question: [float(place)] for example, place in zip(CANDIDATES, NUMBERS, strict=True)}
-    monkeypatch.setattr(choose, "embed_texts", lambda texts, **options: np.array([vectors[text] for text in texts]))
-    job = SimpleNamespace(folder=RunFolder(tmp_path), say=lambda *what: None, evaluation=EvaluationSettings())
+    engine = SimpleNamespace(embed_texts=lambda texts: np.array([vectors[text] for text in texts]))
+    context: Any = SimpleNamespace(folder=RunFolder(tmp_path), on_progress=lambda *what: None, engine=engine)
 
     def find(**changes: Any) -> list[int]:  # noqa: ANN401
-        stage = job.folder.stage(1)
-        shutil.rmtree(stage.path, ignore_errors=True)
-        queues, rows = {"big": CANDIDATES, "mid": []}, [asdict(score) for score in SCORES]
-        settings = BalDistillSettings(**changes)
-        found = order_scored(job, settings, queues, rows, {"big": 3, "mid": 0}, 1, stage)
+        state = BalDistillState(context, BalDistillSettings(**changes), Pool(()), DuplicateGuard(()), stage=1)
+        state.folder.clear()
+        queues, quotas = {"big": CANDIDATES, "mid": []}, {"big": 3, "mid": 0}
+        found = order_scored(state, queues, SCORES, quotas, state.folder)
         assert found["mid"] == []
-        assert order_scored(job, settings, queues, rows, {"big": 3, "mid": 0}, 1, stage) == found
+        assert order_scored(state, queues, SCORES, quotas, state.folder) == found
         return [int(example.id) for example in found["big"]]
 
     return find
@@ -111,7 +109,7 @@ def test_what_is_dropped_is_missing_and_had_otherwise(project: Project, monkeypa
     def score(student: object, examples: list[Example], encoder: object, **options: object) -> list[Score]:
         return [Score(e.id, e.domain, 2.0 if place else 0.5, {"is_truncated": False}) for place, e in enumerate(examples)]
 
-    monkeypatch.setattr(baldistill, "SCORES", {"ifd": score})
+    replace_score(monkeypatch, "ifd", score)
     result = run_config(make_project(project, method__above_one="drop", method__tail=tail))
     facts = read_json(result.folder / "stage_1" / "quotas.json")["domains"]["big"]
     assert (facts["quota"], facts["real"]) == (3, 1)
@@ -130,7 +128,7 @@ def test_a_dropped_candidate_may_be_chosen_later(project: Project, monkeypatch: 
         calls.append(len(examples))
         return [Score(e.id, e.domain, 2.0 if len(calls) == 1 else 0.5, {"is_truncated": False}) for e in examples]
 
-    monkeypatch.setattr(baldistill, "SCORES", {"ifd": score})
+    replace_score(monkeypatch, "ifd", score)
     path = project({"big": 16}, budget__max_examples=3, method__stages=3, method__above_one="drop")
     result = run_config(path)
     kinds = [[example.provenance.kind for example in read_stage(result, stage)] for stage in range(3)]
@@ -178,8 +176,8 @@ def test_a_stage_collected_again_chooses_the_same(
     def fail(*args: object, **options: object) -> None:
         raise AssertionError("vectors are not made again")
 
-    monkeypatch.setattr(choose, "embed_texts", fail)
-    monkeypatch.setattr(choose, "embed_examples", fail)
+    monkeypatch.setattr(LocalEngine, "embed_texts", fail)
+    monkeypatch.setattr(LocalEngine, "embed_examples", fail)
     run_config(path, "run", "evaluation.batch_size=1")
     assert {name: (stage / name).read_bytes() for name in before} == before
 
@@ -219,17 +217,17 @@ def test_status_says_what_is_doubtful(project: Project, monkeypatch: pytest.Monk
         values = [None, 1.5, 1.5, 0.5, 0.5]
         return [Score(e.id, e.domain, value, {"is_truncated": value == 0.5}) for e, value in zip(examples, values, strict=True)]
 
-    monkeypatch.setattr(baldistill, "SCORES", {"ifd": score})
+    replace_score(monkeypatch, "ifd", score)
     path = project({"big": 6, "mid": 1}, method__stages=2, budget__max_examples=4, method__above_one="drop")
-    facts = read_status(run_config(path).folder)
-    assert [entry["scored"] for entry in facts["stages"]] == [
+    status = read_status(run_config(path).folder)
+    assert [entry.scored for entry in status.stages] == [
         None,
         {"scored": 5, "empty": 1, "above_one": 2, "truncated": 2, "dropped": 2},
     ]
     shown = Console(width=120)
-    monkeypatch.setattr(console, "make_console", lambda: shown)
+    monkeypatch.setattr(terminal, "make_console", lambda: shown)
     with shown.capture() as text:
-        console.print_status(facts)
+        terminal.print_status(status)
     line = "scored candidates: IFD above 1 in 40% (stage 2); output cut in 40% (stage 2); dropped in 40% (stage 2)"
     assert line in text.get().splitlines()
 
@@ -241,7 +239,7 @@ def test_status_says_what_is_doubtful(project: Project, monkeypatch: pytest.Monk
         ({"selection": "random", "truncated": "last"}, "truncated: last has no effect on selection: random"),
         ({"selection": "random", "diversity": "cluster"}, "selection: random ranks none; use selection: ifd, loss,"),
         ({"diversity_pool": 1}, "method.diversity_pool: Input should be greater than 1"),
-        ({"diversity": "k_center"}, "method.diversity: Input should be 'none', 'k_centre' or 'cluster'"),
+        ({"diversity": "k_center"}, "method.diversity: unknown diversity 'k_center'; did you mean 'k_centre'?; known are none"),
     ],
 )
 def test_settings_without_effect_are_refused(project: Project, changes: dict[str, Any], message: str) -> None:
@@ -274,8 +272,8 @@ def test_ifd_of_other_students_is_refused_before_anything(project: Project, kind
     assert said.startswith("preset baldistill-a: method.selection: ifd needs")
     assert "Write method: {preset: baldistill-a, selection: loss, keeps: [selection]}" in said
     assert said.endswith("fits: zero-shot, random-label, random-cot, duplicate-cot, balance-cot, baldistill-plus")
-    fit.check_selection(load_config(path, preset="random-cot").method, kind)
-    fit.check_selection(load_config(path, ["method.selection=energy"]).method, kind)
+    checks.check_selection(load_config(path, preset="random-cot").method, kind)
+    checks.check_selection(load_config(path, ["method.selection=energy"]).method, kind)
 
 
 def test_a_missing_encoder_is_found_before_anything(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,7 +282,7 @@ def test_a_missing_encoder_is_found_before_anything(project: Project, monkeypatc
     def find_nothing(name: str) -> Path:
         raise ConfigError(f"{name} is not installed: pip install it")
 
-    monkeypatch.setattr(fit, "find_packaged", find_nothing)
+    monkeypatch.setattr(checks, "find_packaged", find_nothing)
     path = project(method__diversity="cluster")
     with pytest.raises(ConfigError, match=r"pip install it; or use method\.diversity_by: student"):
         read_data(load_config(path))
@@ -296,5 +294,5 @@ def test_a_plan_says_that_drops_are_unknown(project: Project) -> None:
     path = project(method__truncated="drop")
     for sets, count in ((), 1), (("method.truncated=last",), 0):
         config = load_config(path, sets)
-        notes = make_plan(config, read_data(config))["notes"]
+        notes = make_plan(config, read_data(config)).notes
         assert sum("how many candidates are dropped is not known" in note for note in notes) == count

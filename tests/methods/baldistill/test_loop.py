@@ -11,24 +11,24 @@ from typing import Any
 
 import pytest
 from datasets import load_dataset
-from tests.support import Heard, write_rows
+from tests.support import Heard, replace_backend, replace_score, write_rows
 
 from limbeck.config.config import load_config
 from limbeck.data.example import Example
 from limbeck.data.score import Score
+from limbeck.engines.local import LocalEngine
 from limbeck.errors import ConfigError, DataError, NothingKept
 from limbeck.evaluation import evaluate as evaluate_module
-from limbeck.methods.baldistill import feedback as guide
-from limbeck.methods.baldistill import loop as baldistill
+from limbeck.methods.baldistill import loop
 from limbeck.methods.table import load_presets
-from limbeck.runner.apply import measure_file, predict_file
-from limbeck.runner.run import RunResult, run
+from limbeck.runner.apply import evaluate, predict
+from limbeck.runner.finish import RunResult
+from limbeck.runner.run import run
 from limbeck.selection.quotas import GLOBAL
 from limbeck.student import ifd
 from limbeck.student.encode import THINK
 from limbeck.student.model import load_tokenizer
 from limbeck.system.files import read_json, read_json_lines
-from limbeck.teacher import backends
 from limbeck.teacher.backends.scripted import ScriptedBackend
 from limbeck.teacher.request import Reply, TeacherRequest
 
@@ -56,7 +56,7 @@ class SumTeacher(ScriptedBackend):
 def teacher(monkeypatch: pytest.MonkeyPatch) -> SumTeacher:
     """The teacher behind every `scripted` backend of the test; its `asked` counts across runs."""
     made = SumTeacher()
-    monkeypatch.setattr(backends, "BACKENDS", {"scripted": lambda settings, task: made})
+    replace_backend(monkeypatch, made)
     return made
 
 
@@ -108,7 +108,7 @@ def test_head_examples_are_those_with_the_highest_scores(
     def score(student: object, examples: list[Example], encoder: object, **options: object) -> list[Score]:
         return [Score(e.id, e.domain, None if int(e.answer) % 3 == 0 else float(int(e.answer) // 20), {}) for e in examples]
 
-    monkeypatch.setattr(baldistill, "SCORES", {"ifd": score})
+    replace_score(monkeypatch, "ifd", score)
     result = run_config(project({"big": 20, "mid": 8}, budget__max_examples=12))
     first = {example.id for example in read_stage(result, 0)}
     rest = [Example.from_json(row) for row in _pool(project) if row["domain"] == "big" and row["id"] not in first]
@@ -264,7 +264,7 @@ def test_every_preset_runs(project: Project, teacher: SumTeacher, preset: str) -
     assert len(rows) == len(kept)
     assert (result.student is None) == (preset == "zero-shot")
     assert result.metrics is not None
-    assert result.metrics["examples"] == result.metrics["baseline"]["examples"] == 9
+    assert result.metrics.values["examples"] == result.metrics.values["baseline"]["examples"] == 9
 
 
 def test_label_only_students_learn_bare_answers(project: Project, teacher: SumTeacher) -> None:
@@ -293,7 +293,7 @@ def test_quotas_follow_the_errors_on_dev(project: Project, teacher: SumTeacher, 
     assert {name: facts["quota"] for name, facts in quotas[0].items()} == {"big": 6, "mid": 3, "small": 1}
     # The random student is wrong everywhere, so the errors are equal: 10 · (natural + 1/3) / 2.
     assert {name: facts["quota"] for name, facts in quotas[1].items()} == {"big": 5, "mid": 3, "small": 2}
-    monkeypatch.setattr(baldistill, "count_errors", lambda job, pool, stage, last: last and {"big": (0, 9), "small": (9, 9)})
+    monkeypatch.setattr(loop, "count_errors", lambda state: {"big": (0, 9), "small": (9, 9)} if state.last else {})
     result = run_config(path, "skewed", overrides=dev)
     quotas[1] = read_json(result.folder / "stage_1" / "quotas.json")["domains"]
     # p = 1/2; smoothed 1/20, 1/2, 19/20 of 1.5; 10 · (natural + 1/12 + 3/4 · (1, 10, 19)/30) / 2 = 3.54, 3.17, 3.29
@@ -329,7 +329,7 @@ def test_feedback_shows_what_the_student_says(
     def score(student: object, examples: list[Example], encoder: object, **options: object) -> list[Score]:
         return [Score(e.id, e.domain, 0, {"energy": int(e.answer), "nll": -int(e.answer)}) for e in examples]
 
-    monkeypatch.setattr(guide, "SCORES", {"energy": score})
+    replace_score(monkeypatch, "energy", score)
     path = project({"big": 12, "small": 4}, budget__max_examples=24, method__feedback=feedback, teacher__seed_examples=1)
     result = run_config(path)
     pool = sorted((row for row in _read_train(path) if row["domain"] == "small"), key=lambda row: int(row["answer"]))
@@ -355,7 +355,7 @@ def test_error_feedback_shows_no_invention_that_may_be_wrong(
     def score(student: object, examples: list[Example], encoder: object, **options: object) -> list[Score]:
         return [Score(e.id, e.domain, 0, {"energy": 0.0, "nll": float(e.provenance.kind != "real")}) for e in examples]
 
-    monkeypatch.setattr(guide, "SCORES", {"energy": score})
+    replace_score(monkeypatch, "energy", score)
     run_config(
         project(
             {"big": 12, "small": 4},
@@ -385,12 +385,12 @@ def test_feedback_resumes_with_the_same_prompts(project: Project, teacher: SumTe
     before = (whole.folder / "stage_2" / "examples.jsonl").read_bytes()
     for name in ("examples.jsonl", "quotas.json", "rejected.jsonl", "done"):
         (whole.folder / "stage_2" / name).unlink()
-    monkeypatch.setattr(guide, "SCORES", {})
+    monkeypatch.setattr(LocalEngine, "score", None)
     run_config(path)
     assert (whole.folder / "stage_2" / "examples.jsonl").read_bytes() == before
     assert len(teacher.asked) == asked
     monkeypatch.undo()
-    monkeypatch.setattr(backends, "BACKENDS", {"scripted": lambda settings, task: teacher})
+    replace_backend(monkeypatch, teacher)
     run_config(path, "cut", overrides=[f"budget.max_requests={asked - 3}"])
     resumed = run_config(path, "cut", overrides=["budget.max_requests=999"])
     assert (resumed.folder / "train.jsonl").read_bytes() == (whole.folder / "train.jsonl").read_bytes()
@@ -471,7 +471,15 @@ def test_a_spent_cap_trains_on_what_it_has_and_goes_on_when_raised(project: Proj
         assert (on.folder / name).read_bytes() == (whole.folder / name).read_bytes()
 
 
-@pytest.mark.parametrize("place", ["baldistill.write_batch", "collect.write_json", "collect.write_jsonl", "job.fine_tune"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "methods.baldistill.loop.write_batch",
+        "run_folder.files.write_json",
+        "run_folder.files.write_jsonl",
+        "engines.local.fine_tune",
+    ],
+)
 def test_a_raised_cap_survives_an_interruption(
     project: Project, teacher: SumTeacher, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
@@ -483,7 +491,7 @@ def test_a_raised_cap_survives_an_interruption(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(f"limbeck.methods.{place}", die)
+        patch.setattr(f"limbeck.{place}", die)
         with pytest.raises(KeyboardInterrupt):
             run_config(path, overrides=["budget.max_requests=50"])
     on, whole = run_config(path, overrides=["budget.max_requests=50"]), run_config(path, "whole")
@@ -590,7 +598,7 @@ def test_held_out_labels_may_be_new(project: Project, teacher: SumTeacher) -> No
     label = ["task.answer=label", "budget.max_examples=3"]
     result = run_config(path, overrides=label, preset="random-label")
     assert result.metrics is not None
-    assert result.metrics["accuracy_micro"] == 0.0
+    assert result.metrics.values["accuracy_micro"] == 0.0
     with pytest.raises(DataError, match=r"test\.jsonl:1: answer 'unheard-of' is not a label \(one of: big, mid\)"):
         run_config(path, "strict", overrides=[*label, "task.labels=[big, mid]"])
 
@@ -638,12 +646,12 @@ def test_separate_objectives_end_to_end(project: Project, teacher: SumTeacher, p
     assert result.student is not None
     prompts.clear()
     config = load_config(path)
-    metrics, _ = measure_file(str(result.student), config, lambda done, total: None)
+    again = evaluate(result.student, config).metrics
     assert result.metrics is not None
-    assert metrics["accuracy_micro"] == result.metrics["accuracy_micro"]
+    assert again.accuracy_micro == result.metrics.accuracy_micro
     assert config.data.test is not None
-    predict_file(result.student, Path(config.data.test), config, lambda done, total: None)
-    measure_file(config.student.model, config, lambda done, total: None)  # the untouched student, without a card
+    predict(result.student, config.data.test, config)
+    evaluate(config.student.model, config)  # the untouched student, without a card
     assert count_asking(prompts, path) == {("evaluate", False): 27}
 
 

@@ -12,22 +12,21 @@ from typing import Any
 import pytest
 import torch
 from tests.loopback import Loopback, Reaction, chat
-from tests.support import make_tokenizer, write_rows
+from tests.support import make_tokenizer, replace_backend, write_rows
 from transformers import BertConfig, BertForSequenceClassification
 
 from limbeck.config.config import load_config
 from limbeck.errors import BudgetExhausted, ConfigError, DataError, NothingKept
 from limbeck.hashing import hash_text
-from limbeck.inputs.data import read_data
-from limbeck.methods.baldistill.plan import make_plan
 from limbeck.run_folder.status import read_status
-from limbeck.runner.apply import measure_file
-from limbeck.runner.run import RunResult, run
+from limbeck.runner.apply import evaluate
+from limbeck.runner.finish import RunResult
+from limbeck.runner.prepare import make_plan, read_data
+from limbeck.runner.run import run
 from limbeck.student.encode import ClassifierEncoder
 from limbeck.student.forward import score_logits
 from limbeck.student.model import load_student, read_card
 from limbeck.system.files import read_json, read_json_lines
-from limbeck.teacher import backends
 from limbeck.teacher.backends.scripted import ScriptedBackend
 from limbeck.teacher.client import teacher as teacher_module
 from limbeck.teacher.request import Reply, TeacherRequest
@@ -84,7 +83,7 @@ class Critic(ScriptedBackend):
 def critic(monkeypatch: pytest.MonkeyPatch) -> Critic:
     """The teacher behind every `scripted` backend of the test; its `asked` counts across runs."""
     made = Critic()
-    monkeypatch.setattr(backends, "BACKENDS", {"scripted": lambda settings, task: made})
+    replace_backend(monkeypatch, made)
     return made
 
 
@@ -213,7 +212,7 @@ def test_every_preset_spends_exactly_the_budget(preset: str, critic: Critic, rev
     )
     result = run_config(path, preset, "method.relabel_votes=0", "method.alphas=[]", preset=preset)
     assert len(read_json_lines(result.folder / "train.jsonl")) == 30
-    assert read_status(result.folder)["spend"]["examples"]["spent"] == 30
+    assert read_status(result.folder).spend["examples"]["spent"] == 30
     assert any(request.about.purpose == "probe" for request in critic.asked) == (preset != "zerogen")
 
 
@@ -266,9 +265,9 @@ def test_the_teacher_is_measured_as_the_students_are(critic: Critic, reviews: Ca
     """A teacher that always says "good" gets half of an even test set right, greedily and without being shown an example."""
     result = run_config(reviews(budget__max_examples=16))
     assert result.metrics is not None
-    assert result.metrics["teacher"]["accuracy_micro"] == 0.5
-    assert set(result.metrics["teacher"]["domains"]) == set(result.metrics["domains"]) == {"good", "bad"}
-    assert result.metrics["baseline"]["examples"] == result.metrics["teacher"]["examples"] == 12
+    assert result.metrics.values["teacher"]["accuracy_micro"] == 0.5
+    assert set(result.metrics.values["teacher"]["domains"]) == set(result.metrics.values["domains"]) == {"good", "bad"}
+    assert result.metrics.values["baseline"]["examples"] == result.metrics.values["teacher"]["examples"] == 12
     asked = [request for request in critic.asked if request.about.purpose == "evaluate"]
     assert all(len(request.messages) == 1 and request.sampling["temperature"] == 0.0 for request in asked)
 
@@ -378,7 +377,7 @@ def test_the_plan_gives_the_rounds_and_the_requests(critic: Critic, reviews: Cal
     assert plan["totals"]["requests"]["low"] == 48 + 2 * 48 + 12
     assert plan["totals"]["requests"]["high"] == 3 * 48 + 2 * 3 * 48 + 12
     short = load_config(reviews(budget__max_examples=100))
-    assert "3 rounds give 48 examples" in make_plan(short, read_data(short))["warnings"][0]
+    assert "3 rounds give 48 examples" in make_plan(short, read_data(short)).warnings[0]
 
 
 def test_a_classifier_is_measured_on_any_file_of_texts_and_answers(critic: Critic, reviews: Callable[..., Path]) -> None:
@@ -386,11 +385,9 @@ def test_a_classifier_is_measured_on_any_file_of_texts_and_answers(critic: Criti
     path = reviews(budget__max_examples=16)
     result = run_config(path)
     other = write_rows(path.parent / "other.jsonl", [{"text": "Quite another row.", "answer": "bad"}, TEST[0]])
-    metrics, predictions = measure_file(
-        str(result.student), load_config(path, [f"data.test={other}"]), lambda done, total: None
-    )
-    assert metrics["examples"] == 2
-    assert {prediction.prediction for prediction in predictions} <= {"good", "bad"}
+    found = evaluate(str(result.student), load_config(path, [f"data.test={other}"]))
+    assert found.metrics.values["examples"] == 2
+    assert {prediction.prediction for prediction in found.predictions} <= {"good", "bad"}
 
 
 def test_a_server_that_dies_and_comes_back_changes_nothing(
@@ -415,4 +412,4 @@ def test_a_server_that_dies_and_comes_back_changes_nothing(
         result = run_config(reviews(), "run", *http)
     assert len(read_json_lines(result.folder / "train.jsonl")) == 48
     assert result.metrics is not None
-    assert result.metrics["teacher"]["domains"]["bad"]["accuracy"] == 1.0
+    assert result.metrics.values["teacher"]["domains"]["bad"]["accuracy"] == 1.0

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support import make_example, write_rows
+from tests.support import make_example, make_scope, write_rows
 
 from limbeck.data.example import Example
-from limbeck.data.overlap import DuplicateGuard, LeakGuard
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError, DataError
 from limbeck.teacher.backends.recorded import RecordedBackend
@@ -42,23 +41,11 @@ def make_teacher(
 
 
 def annotate_all(teacher: Teacher, examples: list[Example], wanted: int, task: Task = NUMBER) -> AskResult:
-    return annotate(
-        teacher, {"d": examples}, {"d": wanted}, task=task, stage=0, is_hinted=True, on_mismatch="reject", max_attempts=3
-    )
+    return annotate(make_scope(teacher, task), {"d": examples}, {"d": wanted}, is_hinted=True, on_mismatch="reject")
 
 
 def synthesize_some(teacher: Teacher, wanted: int, stage: int = 0) -> AskResult:
-    return synthesize(
-        teacher,
-        {"d": [make_example("Seed?", "1")]},
-        {"d": wanted},
-        task=NUMBER,
-        stage=stage,
-        seed=1,
-        max_attempts=3,
-        duplicates=DuplicateGuard(),
-        leaks=LeakGuard([], []),
-    )
+    return synthesize(make_scope(teacher, NUMBER, stage=stage), {"d": [make_example("Seed?", "1")]}, {"d": wanted})
 
 
 def test_a_recorded_question_is_annotated(tmp_path: Path) -> None:

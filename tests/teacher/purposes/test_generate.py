@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support import make_scope
 
 from limbeck.data.example import Example, Rejected, make_example_id
 from limbeck.data.overlap import DuplicateGuard, LeakGuard
@@ -72,22 +73,15 @@ def run(
     wanted: Mapping[str, int],
     asked: Asked = ASKED_REVIEWS,
     shown: Sequence[Example] = (LOVELY, AWFUL),
-    **changes: Any,  # noqa: ANN401 (arguments of `generate`)
+    **changes: Any,  # noqa: ANN401 (arguments of `generate` and of its scope)
 ) -> AskResult:
     """A call of `generate` with feedback for nobody and nothing held out, changes apart."""
-    arguments: dict[str, Any] = {
-        "purpose": "synthesize",
-        "place": "lead",
-        "stage": 2,
-        "seed": 7,
-        "max_attempts": 3,
-        "duplicates": DuplicateGuard(shown),
-        "leaks": LeakGuard([], []),
-        **changes,
-    }
-    return generate(
-        teacher, {(group, False): n for group, n in wanted.items()}, lambda has, draw: shown, asked=asked, **arguments
-    )
+    own = {name: changes.pop(name) for name in ("purpose", "place", "temperature") if name in changes}
+    if "find_reason" in changes:
+        changes["find_fault"] = changes.pop("find_reason")
+    scope = make_scope(teacher, asked.task, **{"stage": 2, "seed": 7, "duplicates": DuplicateGuard(shown), **changes})
+    each = {(group, False): count for group, count in wanted.items()}
+    return generate(scope, each, lambda has, draw: shown, asked=asked, **{"purpose": "synthesize", "place": "lead", **own})
 
 
 def invent(request: TeacherRequest) -> str:
@@ -218,17 +212,12 @@ def test_feedback_is_drawn_for_those_that_want_it(tmp_path: Path) -> None:
         return [LOVELY, AWFUL] if has_feedback else [LOVELY]
 
     harvest = generate(
-        teacher,
+        make_scope(teacher, ASKED_REVIEWS.task, max_attempts=1),
         {("positive", False): 3, ("positive", True): 2},
         show,
         asked=ASKED_REVIEWS,
         purpose="synthesize",
         place="lead",
-        stage=0,
-        seed=1,
-        max_attempts=1,
-        duplicates=DuplicateGuard(),
-        leaks=LeakGuard([], []),
     )
     assert sorted(heard) == [False] * 3 + [True] * 2
     assert Counter(len(request.messages) for request in backend.asked) == {3: 3, 5: 2}
@@ -239,17 +228,12 @@ def test_what_is_missing_is_said_by_group(tmp_path: Path) -> None:
     """What a label still lacks is named by the label, prompts with and without feedback added up."""
     teacher, _ = make_teacher(tmp_path, lambda request: "no")
     harvest = generate(
-        teacher,
+        make_scope(teacher, ASKED_REVIEWS.task, max_attempts=1),
         {("positive", False): 3, ("positive", True): 2, ("negative", False): 1},
         lambda has, draw: (),
         asked=ASKED_REVIEWS,
         purpose="synthesize",
         place="lead",
-        stage=0,
-        seed=1,
-        max_attempts=1,
-        duplicates=DuplicateGuard(),
-        leaks=LeakGuard([], []),
     )
     assert harvest.missing == {"positive": 5, "negative": 1}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support import DATA, make_example
+from tests.support import DATA, make_example, make_scope
 
 from limbeck.answers.types import ANSWERS
 from limbeck.data.example import Example, Rejected
@@ -287,14 +287,11 @@ def test_blind_prompts_hold_no_answer(tmp_path: Path) -> None:
     example = make_example("What is it?", "98765")
     for is_hinted in (True, False):
         annotate(
-            make_teacher(tmp_path, script),
+            make_scope(make_teacher(tmp_path, script), TASK, max_attempts=1),
             {"d": [example]},
             {"d": 1},
-            task=TASK,
-            stage=0,
             is_hinted=is_hinted,
             on_mismatch="reject",
-            max_attempts=1,
         )
     hinted, blind = (prompt.replace("<answer>", "") for prompt in prompts)
     assert "98765" in hinted
@@ -310,14 +307,11 @@ def run_annotation(tmp_path: Path, on_mismatch: str, max_attempts: int = 3) -> A
         return f"Steps. The answer is: {n if n >= 4 else -1}"
 
     return annotate(
-        make_teacher(tmp_path, script),
+        make_scope(make_teacher(tmp_path, script), TASK, max_attempts=max_attempts),
         {"d": examples},
         {"d": 3},
-        task=TASK,
-        stage=0,
         is_hinted=True,
         on_mismatch=on_mismatch,
-        max_attempts=max_attempts,
     )
 
 
@@ -342,15 +336,13 @@ def test_hopeless_candidates_are_not_asked_about(tmp_path: Path) -> None:
     teacher = make_teacher(tmp_path, lambda request: "Because.\nThe answer is: 5")
     long, short = make_example("2 + 3 " * 50, "5"), make_example("3 + 2", "5")
     harvest = annotate(
-        teacher,
+        make_scope(
+            teacher, TASK, max_attempts=1, find_fault=lambda example: "too_long" if len(example.question) > 100 else None
+        ),
         {"d": [long, short]},
         {"d": 1},
-        task=TASK,
-        stage=0,
         is_hinted=True,
         on_mismatch="reject",
-        max_attempts=1,
-        find_reason=lambda example: "too_long" if len(example.question) > 100 else None,
     )
     assert [example.id for example in harvest.kept] == [short.id]
     assert [(one.reason, one.example_id, one.request) for one in harvest.rejected] == [("too_long", long.id, None)]
@@ -369,7 +361,7 @@ def test_synthetic_candidates_are_not_annotated_again(tmp_path: Path) -> None:
     ready = make_example("9 + 9", "18", rationale="Add.", teacher_answer="18")
     teacher = make_teacher(tmp_path, lambda request: "must not be asked")
     harvest = annotate(
-        teacher, {"d": [ready]}, {"d": 1}, task=TASK, stage=4, is_hinted=True, on_mismatch="reject", max_attempts=1
+        make_scope(teacher, TASK, stage=4, max_attempts=1), {"d": [ready]}, {"d": 1}, is_hinted=True, on_mismatch="reject"
     )
     assert harvest.kept == [ready.but(stage=4)]
     assert teacher.budget.spent.requests == 0
@@ -452,15 +444,14 @@ def test_synthesis_rejects_repeats_and_leaks_and_asks_again(tmp_path: Path) -> N
         return f"Question: {next(said)}\nRationale: Add.\nThe answer is: 1"
 
     harvest = synthesize(
-        make_teacher(tmp_path, script, max_concurrency=1),
+        make_scope(
+            make_teacher(tmp_path, script, max_concurrency=1),
+            TASK,
+            duplicates=DuplicateGuard([SUM]),
+            leaks=LeakGuard([("t1", "7 + 7!")], []),
+        ),
         {"d": [SUM]},
         {"d": 2},
-        task=TASK,
-        stage=0,
-        seed=1,
-        max_attempts=3,
-        duplicates=DuplicateGuard([SUM]),
-        leaks=LeakGuard([("t1", "7 + 7!")], []),
     )
     assert [example.question for example in harvest.kept] == ["8 + 8", "9 + 9"]
     assert [rejected.reason for rejected in harvest.rejected] == ["duplicate", "leaks_held_out", "duplicate"]
@@ -473,17 +464,7 @@ def test_synthesis_requests_depend_on_place_not_on_time(tmp_path: Path) -> None:
         (tmp_path / folder).mkdir()
         teacher = make_teacher(tmp_path / folder, lambda request: "malformed")
         seeds = {name: [make_example(f"{name} {n}", domain=name) for n in range(6)] for name in ("a", "b")}
-        synthesize(
-            teacher,
-            seeds,
-            wanted,
-            task=TASK,
-            stage=1,
-            seed=7,
-            max_attempts=2,
-            duplicates=DuplicateGuard(),
-            leaks=LeakGuard([], []),
-        )
+        synthesize(make_scope(teacher, TASK, stage=1, seed=7, max_attempts=2), seeds, wanted)
         return sorted(row["key"] for row in teacher.ledger.list_requests() if row["domain"] == "b")
 
     alone, together = ask({"b": 3}, "alone"), ask({"a": 5, "b": 3}, "together")

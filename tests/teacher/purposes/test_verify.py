@@ -8,10 +8,10 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from tests.support import make_example
+from tests.support import make_example, make_scope
 
 from limbeck.data.example import Example, Rejected
-from limbeck.data.overlap import DuplicateGuard, LeakGuard
+from limbeck.data.overlap import DuplicateGuard
 from limbeck.data.procedural.problems import DOMAINS, draw_problem
 from limbeck.data.task import Task
 from limbeck.teacher.backends.scripted import ScriptedBackend
@@ -42,16 +42,16 @@ def invent(teacher: Teacher, verify: str, votes: int = 3, agreement: float = 0.5
     pytest.importorskip("reasoning_gym", reason="the tutor extra is not installed")
     seeds = {name: [_draw(name, index) for index in range(3)] for name in DOMAINS}
     return synthesize(
-        teacher,
+        make_scope(
+            teacher,
+            TASK,
+            stage=1,
+            seed=5,
+            max_attempts=6,
+            review=make_review(verify, teacher, TASK, stage=1, votes=votes, agreement=agreement),
+        ),
         seeds,
         dict.fromkeys(DOMAINS, EACH),
-        task=TASK,
-        stage=1,
-        seed=5,
-        max_attempts=6,
-        duplicates=DuplicateGuard(),
-        leaks=LeakGuard([], []),
-        review=make_review(verify, teacher, TASK, stage=1, votes=votes, agreement=agreement),
     )
 
 
@@ -181,16 +181,9 @@ def test_what_a_rejected_example_leaves_is_spent_on_others(tmp_path: Path) -> No
 
     teacher = make_teacher(tmp_path, ScriptedBackend(script), max_requests=22)
     harvest = synthesize(
-        teacher,
+        make_scope(teacher, TASK, review=make_review("vote", teacher, TASK, stage=0, votes=3, agreement=1.0)),
         {"d": [make_example("Seed?", "1")]},
         {"d": 9},
-        task=TASK,
-        stage=0,
-        seed=1,
-        max_attempts=3,
-        duplicates=DuplicateGuard(),
-        leaks=LeakGuard([], []),
-        review=make_review("vote", teacher, TASK, stage=0, votes=3, agreement=1.0),
     )
     purposes = Counter(row["purpose"] for row in teacher.ledger.list_requests())
     assert purposes == {"synthesize": 7, "verify": 15}, "5 + 9, then 8 left: 2 + 6"
@@ -242,7 +235,9 @@ def test_a_rejected_question_may_come_back(tmp_path: Path) -> None:
     new = [make_example("What is 1 and 2?"), make_example("How many legs do 3 hens have?")]
     for example in new:
         guard.add(example)
-    review = forget_rejected(Review(lambda examples: [Rejected(0, "d", "unverified"), examples[1]], requests=3), guard)
+    look = Review(lambda examples: [Rejected(0, "d", "unverified"), examples[1]], requests=3)
+    teacher = make_teacher(tmp_path, ScriptedBackend(lambda request: "must not be asked"))
+    review = forget_rejected(make_scope(teacher, TASK, duplicates=guard, review=look))
     assert review is not None
     assert review.requests == 3
     review.look(new)
@@ -269,16 +264,9 @@ def test_rejects_are_replaced_until_the_attempts_are_spent(tmp_path: Path) -> No
     def ask(folder: str, confirms: Callable[[int], bool]) -> AskResult:
         teacher = make_teacher(tmp_path / folder, ScriptedBackend(make_script(confirms)))
         return synthesize(
-            teacher,
+            make_scope(teacher, TASK, review=make_review("vote", teacher, TASK, stage=0, votes=2, agreement=1.0)),
             {"d": [make_example("Seed?", "1")]},
             {"d": 4},
-            task=TASK,
-            stage=0,
-            seed=1,
-            max_attempts=3,
-            duplicates=DuplicateGuard(),
-            leaks=LeakGuard([], []),
-            review=make_review("vote", teacher, TASK, stage=0, votes=2, agreement=1.0),
         )
 
     some = ask("some", lambda answer: answer % 2 == 1)

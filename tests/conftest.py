@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
@@ -23,10 +24,16 @@ from limbeck.student.settings import StudentSettings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 transformers_logging.disable_progress_bar()
-torch.set_num_threads(2)
+torch.set_num_threads(1)  # tests run in as many processes as there are processors
 # Time is no part of a property, and a busy machine makes any example slow.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays: each training collects garbage, which would look at all of it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ on stdout when it has ended.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -113,6 +114,8 @@ def run(command: dict[str, Any]) -> None:
 def main() -> None:
     """Serve until stdin ends."""
     torch.set_num_threads(1)
+    gc.collect()
+    gc.freeze()  # a fork neither copies what is loaded nor looks at it again
     answers = os.fdopen(os.dup(1), "w")
     for line in sys.stdin:
         command = json.loads(line)

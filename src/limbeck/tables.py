@@ -96,7 +96,8 @@ class Table(Mapping[str, T], Generic[T]):
         if wanted in extra or wanted in self:
             return wanted
         known = [*extra, *self]
-        raise ValueError(f"unknown {self.what} {str(name)!r:.80}{suggest(wanted, known)}; known are {', '.join(known)}")
+        nearest = suggest(wanted, known) or "."
+        raise ValueError(f"unknown {self.what} {str(name)!r:.80}{nearest} Known: {', '.join(known)}")
 
 
 def load_attribute(source: str) -> Any:  # noqa: ANN401 (whatever it names)

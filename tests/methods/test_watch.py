@@ -65,7 +65,7 @@ def author(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], Author]:
 
 def run_config(path: Path, name: str = "run", *sets: str) -> tuple[RunResult, list[str]]:
     heard = Heard()
-    return run(load_config(path, sets), path.parent / name, heard), heard.notes
+    return run(load_config(path, sets), path.parent / name, progress=heard), heard.notes
 
 
 def make_project(project: Project, **changes: Any) -> Path:  # noqa: ANN401

@@ -212,7 +212,7 @@ def test_a_later_stage_without_candidates_ends_no_run(project: Project, teacher:
     """When a pool runs dry the run goes on with what it has, says which stage got nothing, and counts it as missing."""
     path = project({"big": 4}, budget__max_examples=8, method={"preset": "active-cot", "stages": 4, "score_max_new_tokens": 4})
     heard = Heard()
-    result = run(load_config(path), path.parent / "run", heard)
+    result = run(load_config(path), path.parent / "run", progress=heard)
     assert [len(read_stage(result, stage)) for stage in range(4)] == [2, 2, 0, 0]
     assert result.metrics is not None
     assert len(read_json_lines(result.folder / "train.jsonl")) == 4

@@ -647,7 +647,7 @@ def test_answer_type_names(name: str, resolved: str) -> None:
 @pytest.mark.parametrize("name", ["", "numbers", None, 3])
 def test_unknown_answer_type(name: object) -> None:
     """An unknown answer type is an error that lists the known ones."""
-    with pytest.raises(ValueError, match="known are number, choice, label, text, math, equation, formulation"):
+    with pytest.raises(ValueError, match="Known: number, choice, label, text, math, equation, formulation"):
         ANSWERS.resolve(name)
 
 

@@ -270,7 +270,7 @@ def test_a_spent_cap_exits_with_five_and_keeps_its_results(limbeck: Run, project
     """A run that a cap ends prints its metrics, says in one line what was bought, what is missing and what to do: code 5."""
     path = project()
     done = limbeck("run", path, "--out", path.parent / "run", "--set", "budget.max_requests=4", "--json")
-    bought = "bought 4 of 9 examples, on which the student is trained; missing by domain: "
+    bought = "bought 4 of 9 examples, which the student is trained on; missing by domain: "
     assert_one_line(done, 5, "budget.max_requests = 4 is spent", bought, "Raise budget.max_requests")
     assert json.loads(done.stdout)["metrics"]["examples"] == 9
     assert (path.parent / "run" / "student" / "model.safetensors").exists()

@@ -61,10 +61,13 @@ def test_the_contracts_example_loads(tmp_path: Path) -> None:
         ("teacher: {tutor: {sliprate: 0.1}}", "unknown key; did you mean 'slip_rate'?"),
         ("budget: {max_examples: many}", "budget.max_examples: "),
         ("budget: {max_examples: 0}", "budget.max_examples: Input should be greater than 0"),
-        ("task: {answer: numbr}", "unknown answer type 'numbr'; did you mean 'number'?; known are number, choice"),
+        ("task: {answer: numbr}", "unknown answer type 'numbr'; did you mean 'number'? Known: number, choice"),
         ("task: {fields: [a, b]}", "need a task.template"),
         ("task: {fields: [a], template: '{a} {b}'}", "the template names unknown field(s) ['b']; known are ['a']"),
-        ("method: {quota: adaptiv}", "method.quota: Input should be 'none', 'natural', 'uniform', 'adaptive' or 'error'"),
+        (
+            "method: {quota: adaptiv}",
+            "method.quota: unknown quota 'adaptiv'; did you mean 'adaptive'? Known: none, natural, uniform, adaptive, error",
+        ),
         ("method: {preset: baldistil-a}", "no preset 'baldistil-a'; did you mean 'baldistill-a'?"),
         ("profile: gpu", "profile: 'gpu' is none of paper, cpu"),
         ("[1, 2]", "a mapping of keys is wanted, list found"),
@@ -153,7 +156,10 @@ def test_what_a_config_keeps_from_presets(tmp_path: Path) -> None:
     assert load_config(path, preset="baldistill-n").method.stages == 2
     assert load_config(path, preset="balance-cot").method.stages == 1
     assert load_config(write(tmp_path, "method: {keeps: null}"), preset="random-label").method.annotation == "none"
-    for wrong, message in (("[anotation]", r"\['anotation'\] can't be kept from presets; known are quota,"), ("tail", "keeps")):
+    for wrong, message in (
+        ("[anotation]", r"\['anotation'\] can't be kept from presets; known are .*quota,"),
+        ("tail", "keeps"),
+    ):
         with pytest.raises(ConfigError, match=message):
             load_config(write(tmp_path, f"method: {{keeps: {wrong}}}"), preset="random-label")
 

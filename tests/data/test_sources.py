@@ -236,7 +236,7 @@ def test_lines_are_counted_with_blank_ones(file: Path) -> None:
         ),
         (
             b'{"domain": "a", "question": "q", "answer": "1", "answer_type": "word"}',
-            "unknown answer type 'word'; known are number",
+            "unknown answer type 'word'. Known: number",
         ),
         (b'{"domain": "a", "question": "q", "answer": "1", "meta": 3}', "column 'meta' must be an object, int found"),
     ],

@@ -56,7 +56,10 @@ def test_other_braces_of_a_template() -> None:
         ({"fields": ("a", "b")}, "need a task.template"),
         ({"fields": ()}, "need a task.template"),
         ({"fields": ("a",), "template": "{a} {c}"}, r"unknown field\(s\) \['c'\]; known are \['a'\]"),
-        ({"answer": "numbers"}, "unknown answer type 'numbers'; known are number, choice, label, text, math"),
+        (
+            {"answer": "numbers"},
+            r"unknown answer type 'numbers'; did you mean 'number'\? Known: number, choice, label, text, math",
+        ),
         ({"anwser": "number"}, "anwser"),
     ],
 )

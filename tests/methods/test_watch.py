@@ -82,13 +82,13 @@ def test_a_tail_of_paraphrases_is_said_at_once_and_stays_said(project: Project, 
     assert "small (4 examples: 3-shingle Jaccard" in said[0]
     assert "small (10 examples: 3-shingle Jaccard" in said[1]
     facts = read_status(result.folder)
-    assert facts["warnings"] == [note.removeprefix("warning: ") for note in said]
-    assert facts["diversity"]["summary"]["paraphrased"] == ["small"]
-    assert result.diversity == facts["diversity"]["summary"]
+    assert facts.warnings == [note.removeprefix("warning: ") for note in said]
+    assert facts.diversity["summary"]["paraphrased"] == ["small"]
+    assert result.diversity == facts.diversity["summary"]
     assert any(note.endswith("little more than paraphrases: small") for note in notes)
     _, again = run_config(path)
     assert not [note for note in again if note.startswith("warning:")], "a stage that is done is not measured again"
-    assert read_status(result.folder).warnings == facts["warnings"]
+    assert read_status(result.folder).warnings == facts.warnings
 
 
 def test_varied_inventions_are_measured_and_not_warned_of(
@@ -104,7 +104,7 @@ def test_varied_inventions_are_measured_and_not_warned_of(
     assert stages[1]["domains"]["small"]["real"]["count"] == 2
     assert stages[1]["domains"]["big"]["synthesized"]["count"] == 0
     facts = read_status(result.folder)
-    assert facts["warnings"] == []
+    assert facts.warnings == []
     print_status(facts)
     assert "diversity of 10 synthesized examples in 1 domain(s)" in " ".join(capsys.readouterr().out.split())
 

@@ -47,6 +47,10 @@ def config(tmp_path: Path) -> Config:
     return load_config(tmp_path / "config.json")
 
 
+def asker(config: Config) -> tuple[TeacherSettings, dict[str, Any]]:
+    return config.teacher, config.method.model_dump(mode="json")
+
+
 def write_ledger(folder: Path, asked: list[tuple[str, str, int]], model: str = "m", failures: int = 0) -> list[str]:
     """A ledger with one answered request of 40 bytes for each (purpose, domain, completion tokens); gives their keys.
 
@@ -94,7 +98,7 @@ def test_lengths_attempts_and_prompts(tmp_path: Path, config: Config) -> None:
     """Lengths by purpose and by domain where it has eight, the teacher's prompt count over ours, attempts of a request."""
     asked = [("annotate", "a", 10 * n) for n in range(11)] + [("annotate", "b", 500)] + [("synthesize", "b", 60)]
     write_ledger(tmp_path / "old", asked, failures=3)
-    learned = learn(tmp_path / "old", config, COUNT)
+    learned = learn(tmp_path / "old", *asker(config), COUNT)
     assert learned.find_reply("annotate", "a") == Range(10, 50, 95)
     assert learned.find_reply("annotate", "b") == learned.find_reply("annotate", "new")
     assert learned.find_reply("annotate", "new").likely == pytest.approx((550 + 500) / 12)  # type: ignore[union-attr]
@@ -106,7 +110,7 @@ def test_lengths_attempts_and_prompts(tmp_path: Path, config: Config) -> None:
     assert learned.find_attempts("verify") == Range(1, 1, 1)
     assert learned.replies == {"annotate": 12, "synthesize": 1}
     assert learned.to_json()["domains"] == {"annotate": 1}
-    assert learn(tmp_path / "old" / "ledger.sqlite", config, COUNT) == learned
+    assert learn(tmp_path / "old" / "ledger.sqlite", *asker(config), COUNT) == learned
 
 
 def test_a_plan_by_what_was_learned(tmp_path: Path, config: Config) -> None:
@@ -115,9 +119,9 @@ def test_a_plan_by_what_was_learned(tmp_path: Path, config: Config) -> None:
     stage = tmp_path / "old" / "stage_0"
     stage.mkdir()
     write_kept(stage, real=8, rejected=keys[:2])
-    learned = learn(tmp_path / "old", config, COUNT)
+    learned = learn(tmp_path / "old", *asker(config), COUNT)
     assert learned.kept == {"annotate": (8, 2)}
-    plan = make_plan(config, read_data(config), learned, COUNT)
+    plan = make_plan(config, read_data(config), learned, COUNT).to_json()
     rows = {row["domain"]: row for row in plan["requests"]}
     wilson = measure_share(8, 10)
     assert rows["a"]["requests"] == {
@@ -141,7 +145,11 @@ def test_a_plan_by_what_was_learned(tmp_path: Path, config: Config) -> None:
 def write_kept(stage: Path, *, real: int, rejected: list[str], synthesized: int = 0, probes: int | None = None) -> None:
     entry: dict[str, Any] = {"real": real, "synthesized": synthesized, **({} if probes is None else {"probes": probes})}
     (stage / "quotas.json").write_text(json.dumps({"domains": {"a": entry}}), "utf-8")
-    write_rows(stage / "rejected.jsonl", [{"request": key, "reason": "empty"} for key in [*rejected, None, "unknown"]])
+    write_rows(stage / "rejected.jsonl", [make_rejected(key) for key in [*rejected, None, "unknown"]])
+
+
+def make_rejected(key: str | None) -> dict[str, Any]:
+    return {"stage": 0, "domain": "a", "reason": "empty", "request": key}
 
 
 def test_kept_shares_come_by_the_purpose_of_the_request(tmp_path: Path, config: Config) -> None:
@@ -149,12 +157,12 @@ def test_kept_shares_come_by_the_purpose_of_the_request(tmp_path: Path, config: 
     keys = write_ledger(tmp_path / "old", [("annotate", "a", 9), ("synthesize", "a", 9), ("synthesize", "a", 9)])
     (tmp_path / "old" / "stage_0").mkdir()
     write_kept(tmp_path / "old" / "stage_0", real=4, synthesized=9, rejected=keys)
-    learned = learn(tmp_path / "old", config, COUNT)
+    learned = learn(tmp_path / "old", *asker(config), COUNT)
     assert learned.kept == {"annotate": (4, 1), "synthesize": (9, 2)}
     assert learned.find_kept("annotate") is None  # of five nothing can be said
-    (tmp_path / "old" / "premixed.jsonl").write_text("{}\n" * 12, "utf-8")
-    write_rows(tmp_path / "old" / "premixed_rejected.jsonl", [{"request": keys[1]}])
-    assert learn(tmp_path / "old", config, COUNT).kept["synthesize"] == (12, 3)
+    write_rows(tmp_path / "old" / "premixed.jsonl", [make_example(str(n)).to_json() for n in range(12)])
+    write_rows(tmp_path / "old" / "premixed_rejected.jsonl", [make_rejected(keys[1])])
+    assert learn(tmp_path / "old", *asker(config), COUNT).kept["synthesize"] == (12, 3)
 
 
 def test_what_another_config_taught(tmp_path: Path, config: Config) -> None:
@@ -163,20 +171,20 @@ def test_what_another_config_taught(tmp_path: Path, config: Config) -> None:
     (tmp_path / "old" / "stage_0").mkdir()
     write_kept(tmp_path / "old" / "stage_0", real=9, synthesized=9, rejected=keys[:2])
     (tmp_path / "old" / "config.yaml").write_text("method: {name: gold, annotation: blind}\n", "utf-8")
-    learned = learn(tmp_path / "old", config, COUNT)
+    learned = learn(tmp_path / "old", *asker(config), COUNT)
     assert (learned.replies, learned.kept) == ({"annotate": 1, "evaluate": 1}, {})
     assert "the replies are of other, not of teacher.model 'm'" in learned.warnings[0]
     assert make_plan(config, read_data(config), learned, COUNT).warnings == [learned.warnings[0]]
-    assert learn_if_there(tmp_path / "old", config, COUNT) == Learned()
+    assert learn_if_there(tmp_path / "old", *asker(config), COUNT) == Learned()
 
 
 def test_ledgers_that_teach_nothing(tmp_path: Path, config: Config) -> None:
     """A ledger that is named must be there and hold a reply; one that is looked for by itself need not."""
     with pytest.raises(DataError, match="no ledger here"):
-        learn(tmp_path / "nowhere", config, COUNT)
-    assert learn_if_there(tmp_path / "nowhere", config, COUNT) == Learned()
+        learn(tmp_path / "nowhere", *asker(config), COUNT)
+    assert learn_if_there(tmp_path / "nowhere", *asker(config), COUNT) == Learned()
     (tmp_path / "empty").mkdir()
     Ledger(tmp_path / "empty" / "ledger.sqlite").close()
     with pytest.raises(DataError, match="no answered request"):
-        learn(tmp_path / "empty", config, COUNT)
-    assert learn_if_there(tmp_path / "empty", config, COUNT) == Learned()
+        learn(tmp_path / "empty", *asker(config), COUNT)
+    assert learn_if_there(tmp_path / "empty", *asker(config), COUNT) == Learned()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from limbeck.reports.terminal import compare_by_purpose
+from limbeck.run_folder.folder import RunFolder
+from limbeck.run_folder.plan import Plan, PlannedRequests, PlanTotals, Range
+from limbeck.run_folder.rows import Rows
 from limbeck.run_folder.status import sum_planned, sum_spent
 from limbeck.teacher.backends.scripted import ScriptedBackend
 from limbeck.teacher.client.budget import Budget, BudgetSettings
@@ -19,24 +22,17 @@ from limbeck.teacher.settings import Prices, TeacherSettings
 
 
 def test_the_plan_by_purpose_by_hand(tmp_path: Path) -> None:
-    """Rows of a plan are summed over stages and domains; unknown money stays unknown, and an older plan says nothing."""
-    row = {
-        "stage": 0,
-        "domain": "a",
-        "purpose": "annotate",
-        "requests": {"low": 1, "likely": 2, "high": 3},
-        "prompt_tokens": {"low": 10, "likely": 20, "high": 30},
-        "completion_tokens": {"low": 1, "likely": 1, "high": 1},
-        "cost_usd": dict.fromkeys(("low", "likely", "high")),
-    }
-    (tmp_path / "plan.json").write_text(json.dumps({"requests": [row, {**row, "stage": 1}]}), "utf-8")
-    found = sum_planned(tmp_path / "plan.json")
+    """Rows of a plan are summed over stages and domains; an unknown cost stays unknown, and no plan gives None."""
+    row = PlannedRequests(0, "a", "annotate", Range(1, 2, 3), Range(10, 20, 30), Range(1, 1, 1), None)
+    totals = PlanTotals(0, 0, 0, 0, 0, *[Range(0, 0, 0)] * 2, None, Range(0, 0, 0))
+    plan = Plan("baldistill", "stage", {}, [], Rows([row, replace(row, stage=1)]), totals)
+    folder = RunFolder(tmp_path)
+    assert sum_planned(folder) is None
+    folder.plan.write(plan.to_json())
+    found = sum_planned(folder)
     assert found is not None
     assert found["annotate"]["tokens"] == {"low": 22, "likely": 42, "high": 62}
     assert found["annotate"]["cost_usd"] == {"low": None, "likely": None, "high": None}
-    (tmp_path / "plan.json").write_text(json.dumps({"totals": {}}), "utf-8")
-    assert sum_planned(tmp_path / "plan.json") is None
-    assert sum_planned(tmp_path / "missing.json") is None
 
 
 def test_spend_by_purpose_is_that_of_the_caps(tmp_path: Path) -> None:
@@ -54,7 +50,7 @@ def test_spend_by_purpose_is_that_of_the_caps(tmp_path: Path) -> None:
         teacher.ask_many([teacher.make_request(purpose, About(purpose, 0, "a")) for purpose in ("annotate", "synthesize")])
     whole = ledger.sum_spend()
     ledger.close()
-    spent = sum_spent(tmp_path / "ledger.sqlite")
+    spent = sum_spent(RunFolder(tmp_path))
     assert spent["annotate"] == {"requests": 1, "tokens": 37, "prompt_tokens": 30, "completion_tokens": 7, "cost_usd": 37}
     assert spent["synthesize"]["tokens"] == 10 + 16 + 50
     assert sum(entry["tokens"] for entry in spent.values()) == whole.tokens
@@ -68,4 +64,4 @@ def test_spend_by_purpose_is_that_of_the_caps(tmp_path: Path) -> None:
     assert ["annotate", "requests", "1", "2", "3", "1"] in lines
     assert ["USD", "1.0000", "2.4000", "3.0000", "37.0000"] in lines
     assert ["synthesize", "requests", "0", "0", "0", "1"] in lines
-    assert sum_spent(tmp_path / "missing.sqlite") == {}
+    assert sum_spent(RunFolder(tmp_path / "missing")) == {}

@@ -79,7 +79,7 @@ def test_a_run_survives_a_teacher_that_fails(project: Project) -> None:
     path = project(budget=CAPS)
     progress = Notes()
     with Loopback(react) as server:
-        result = run(configure(path, server.url, "teacher.timeout_s=0.5"), path.parent / "run", progress)
+        result = run(configure(path, server.url, "teacher.timeout_s=0.5"), path.parent / "run", progress=progress)
     examples = read_examples(result.folder)
     assert len(examples) == 9
     assert {example.rationale for example in examples if example.provenance.kind == "real"} == {
@@ -100,10 +100,10 @@ def test_planned_and_real_requests_are_compared(project: Project) -> None:
     path = project(budget=CAPS)
     progress = Notes()
     with Loopback(lambda number, body: answer(body)) as server:
-        result = run(configure(path, server.url), path.parent / "run", progress)
+        result = run(configure(path, server.url), path.parent / "run", progress=progress)
     assert progress.notes[-1].startswith("teacher: 9 requests (planned 9 to 27, likely 11), 162 tokens (planned ")
     facts = read_status(result.folder)
-    assert facts["planned"]["requests"]["low"] == facts["spend"]["requests"]["spent"] == 9
+    assert facts.planned["requests"]["low"] == facts.spend["requests"]["spent"] == 9
     assert read_json(result.folder / "run.json")["spent"] == {"requests": 9, "tokens": 162, "cost_usd": 0.0}
     assert read_json(result.folder / "plan.json")["stages"][2]["domains"]["small"]["synthesize"] == 1
 
@@ -168,7 +168,7 @@ def test_a_run_whose_teacher_goes_away_says_so_and_goes_on_elsewhere(project: Pr
     away.rename(moved)
     server, progress = FakeTeacher(FakeSettings()), Notes()
     with serving(server) as url:
-        result = run(configure(path, url, *fast), moved, progress)
+        result = run(configure(path, url, *fast), moved, progress=progress)
     assert len(read_examples(result.folder)) == 9
     assert server.describe()["served"] == 9 - 4
     assert read_status(moved).teacher is None

@@ -30,10 +30,10 @@ def explain(faults: Sequence[ErrorDetails], place: str, models: Mapping[str, typ
             known = _list_keys(models, fault["loc"][:-1])
             lines.append(f"{dotted}: unknown key{suggest(str(fault['loc'][-1]), known) or '; known are ' + ', '.join(known)}")
         else:
+            message, given = f"{fault['msg'].removeprefix('Value error, '):.500}", f"{fault['input']!r:.200}"
             # A check of several settings gets all of them as its input; its message names the ones that matter.
-            is_told = dotted in MAYBE_SECRET or (fault["type"] == "value_error" and isinstance(fault["input"], dict))
-            given = "" if is_told else f", {fault['input']!r:.200} given"
-            lines.append(f"{dotted}: {fault['msg'].removeprefix('Value error, '):.500}{given}")
+            is_told = given in message or (fault["type"] == "value_error" and isinstance(fault["input"], dict))
+            lines.append(f"{dotted}: {message}{'' if is_told or dotted in MAYBE_SECRET else f', got {given}'}")
     more = [f"and {len(lines) - MAX_FAULTS} more"] if len(lines) > MAX_FAULTS else []
     return f"{place}: {'; '.join([*lines[:MAX_FAULTS], *more])}".encode("utf-8", "backslashreplace").decode()
 

@@ -239,7 +239,7 @@ def test_status_says_what_is_doubtful(project: Project, monkeypatch: pytest.Monk
         ({"selection": "random", "truncated": "last"}, "truncated: last has no effect on selection: random"),
         ({"selection": "random", "diversity": "cluster"}, "selection: random ranks none; use selection: ifd, loss,"),
         ({"diversity_pool": 1}, "method.diversity_pool: Input should be greater than 1"),
-        ({"diversity": "k_center"}, "method.diversity: unknown diversity 'k_center'; did you mean 'k_centre'?; known are none"),
+        ({"diversity": "k_center"}, "method.diversity: unknown diversity 'k_center'; did you mean 'k_centre'? Known: none"),
     ],
 )
 def test_settings_without_effect_are_refused(project: Project, changes: dict[str, Any], message: str) -> None:

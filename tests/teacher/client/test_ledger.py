@@ -166,22 +166,6 @@ def test_a_damaged_page_is_an_error_and_nothing_is_overwritten(tmp_path: Path) -
     assert ledger.path.read_bytes() == data
 
 
-def test_a_ledger_of_an_earlier_version_is_read_and_gets_its_columns(tmp_path: Path) -> None:
-    """Columns that came later are added when a run opens an older ledger; what it held is there."""
-    ledger = Ledger(tmp_path / "ledger.sqlite")
-    asyncio.run(write(ledger, "old"))
-    ledger.close()
-    db = sqlite3.connect(ledger.path)
-    for column in ("reasoning_tokens", "cached_tokens"):
-        db.execute(f"ALTER TABLE requests DROP COLUMN {column}")
-    db.commit()
-    db.close()
-    again = Ledger(ledger.path)
-    asyncio.run(write(again, "new"))
-    assert [row["reasoning_tokens"] for row in sorted(again.list_requests(), key=lambda row: row["request"])] == [2, None]
-    again.close()
-
-
 def test_a_clock_that_jumps_back_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A wall clock that is set back a day between intent and reply, and between attempts, moves neither states nor sums."""
     wall = iter([2e9, 2e9 - 86_400, 2e9 - 1, 5.0, 6.0, 7.0])

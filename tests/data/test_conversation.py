@@ -9,7 +9,7 @@ import pytest
 from tests.support import write_rows
 
 from limbeck.data.example import Example
-from limbeck.data.sources import DataSettings, collect_labels, read_examples, read_questions
+from limbeck.data.sources import DataSettings, read_examples, read_labelled, read_questions
 from limbeck.data.task import Task
 from limbeck.errors import DataError
 
@@ -63,7 +63,7 @@ def test_labels_are_collected_from_conversations(tmp_path: Path) -> None:
         for n, label in enumerate(("yes", "no", "yes"))
     ]
     path = write_rows(tmp_path / "rows.jsonl", rows)
-    assert list(collect_labels(Task(answer="label"), DataSettings(train=str(path))).labels) == ["no", "yes"]
+    assert list(read_labelled(Task(answer="label"), DataSettings(train=str(path)))[0].labels) == ["no", "yes"]
 
 
 def test_unlabelled_conversations(tmp_path: Path) -> None:

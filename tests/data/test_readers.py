@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from tests.support import write_rows
 
 from limbeck.data.readers import find_hub_id, is_there, name_split, read_rows
-from limbeck.data.sources import DataSettings, collect_labels, read_examples
+from limbeck.data.sources import DataSettings, read_examples, read_labelled
 from limbeck.data.task import Task
 from limbeck.errors import DataError
 
@@ -140,7 +140,7 @@ def test_class_labels_are_read_as_names(tmp_path: Path) -> None:
     made.to_parquet(tmp_path / "rows.parquet")
     for source in (tmp_path / "saved", tmp_path / "rows.parquet"):
         assert [row["answer"] for row in rows_of(source)] == ["yes"]
-        task = collect_labels(Task(answer="label"), DataSettings(train=str(source)))
+        task, _ = read_labelled(Task(answer="label"), DataSettings(train=str(source), domain="answer"))
         assert list(task.labels) == ["yes"]
 
 

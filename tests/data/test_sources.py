@@ -15,7 +15,7 @@ from tests.support import write_rows
 
 from limbeck.data.example import make_example_id
 from limbeck.data.files import read_jsonl
-from limbeck.data.sources import DataSettings, Reading, collect_labels, read_examples, read_questions
+from limbeck.data.sources import DataSettings, Reading, read_examples, read_labelled, read_questions
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError, DataError
 
@@ -326,39 +326,36 @@ def test_unlabelled_row_without_question(file: Path) -> None:
 def test_labels_are_collected(file: Path) -> None:
     """A label task that lists no labels gets those of its training data, sorted."""
     write_rows(file, [{"question": "t", "topic": topic} for topic in ("earn", "acq", " earn ", "money-fx")])
-    task = collect_labels(Task(answer="label"), DataSettings(train=str(file), columns={"answer": "topic"}))
+    settings = DataSettings(train=str(file), columns={"answer": "topic"}, domain="answer")
+    task, _ = read_labelled(Task(answer="label"), settings)
     assert list(task.labels) == ["acq", "earn", "money-fx"]
 
 
 def test_labels_of_a_file_without_a_pool(file: Path) -> None:
     """Where a held-out split is measured without a pool its own labels are collected, from the split that is meant."""
     write_rows(file, [{"question": "q1", "answer": "yes"}, {"question": "q2", "answer": "no"}])
-    assert list(collect_labels(Task(answer="label"), DataSettings(test=str(file)), "test").labels) == ["no", "yes"]
-    with pytest.raises(ConfigError, match=r"neither task\.labels nor data\.dev"):
-        collect_labels(Task(answer="label"), DataSettings(test=str(file)), "dev")
+    settings = DataSettings(test=str(file), domain="none")
+    assert list(read_labelled(Task(answer="label"), settings, "test")[0].labels) == ["no", "yes"]
+    with pytest.raises(ConfigError, match=r"data\.human is not set"):
+        read_labelled(Task(answer="label"), settings, "human")
 
 
 def test_numeric_labels_are_collected(file: Path) -> None:
     """The labels 0 and 1, written as JSON numbers, are both collected."""
     write_rows(file, [{"question": "q1", "answer": 0}, {"question": "q2", "answer": 1}])
     settings = DataSettings(train=str(file), domain="answer")
-    task = collect_labels(Task(answer="label"), settings)
+    task, reading = read_labelled(Task(answer="label"), settings)
     assert list(task.labels) == ["0", "1"]
-    assert [example.answer for example in read_examples(file, task, settings).examples] == ["0", "1"]
+    assert [example.answer for example in reading.examples] == ["0", "1"]
+    assert reading == read_examples(file, task, settings)
 
 
 def test_labels_that_are_listed_stay(file: Path) -> None:
     """Labels that the task lists are kept, and a task of another type gets none."""
-    write_rows(file, [row(answer="z")])
+    write_rows(file, [row(answer="1")])
     settings = DataSettings(train=str(file))
-    assert list(collect_labels(Task(answer="label", labels=["y"]), settings).labels) == ["y"]
-    assert collect_labels(NUMBER, settings).labels == {}
-
-
-def test_labels_from_nowhere() -> None:
-    """A label task with neither labels nor training data is an error of the config."""
-    with pytest.raises(ConfigError, match=r"neither task.labels nor data.train"):
-        collect_labels(Task(answer="label"), DataSettings())
+    assert list(read_labelled(Task(answer="label", labels=["1", "2"]), settings)[0].labels) == ["1", "2"]
+    assert read_labelled(NUMBER, settings)[0].labels == {}
 
 
 def test_settings_reject_unknown_keys() -> None:
@@ -380,9 +377,9 @@ def test_only_some_answers_as_domains(file: Path, read: Read) -> None:
     content = [{"question": "q1", "answer": "earn"}, {"question": "q2", "answer": "acq"}, {"question": "q3", "answer": "ship"}]
     write_rows(file, content)
     settings = DataSettings(train=str(file), domain="answer", domains=("acq", "earn"))
-    task = collect_labels(Task(answer="label"), settings)
+    task, reading = read_labelled(Task(answer="label"), settings)
     assert list(task.labels) == ["acq", "earn"]
-    assert [example.answer for example in read_examples(file, task, settings).examples] == ["earn", "acq"]
+    assert [example.answer for example in reading.examples] == ["earn", "acq"]
     named = Task(answer="label", labels={"Earn": "profits"})
     reading = read_examples(file, named, DataSettings(domain="answer", domains=("Earn",)))
     assert [example.domain for example in reading.examples] == ["Earn"]
@@ -399,7 +396,7 @@ def test_unknown_domains_to_keep(file: Path, read: Read) -> None:
     with pytest.raises(DataError, match=message):
         read_examples(file, NUMBER, DataSettings(domains=("z",)), "test")
     with pytest.raises(DataError, match=message):
-        collect_labels(Task(answer="label"), DataSettings(train=str(file), domains=("a", "z")))
+        read_labelled(Task(answer="label"), DataSettings(train=str(file), domains=("a", "z")))
     with pytest.raises(DataError, match="known are 'all'"):
         read_examples(file, NUMBER, DataSettings(domain="none", domains=("a",)))
 

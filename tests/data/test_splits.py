@@ -26,7 +26,7 @@ def test_what_leaks_is_kept_out_with_the_row_that_it_repeats() -> None:
         (TRAIN[2].id, "leaks_held_out", f"row {DEV[0].id}"),
         (TRAIN[4].id, "leaks_held_out", f"row {TEST[0].id}"),
     ]
-    notes, counts = describe_overlap({"train": read("train", TRAIN, 3), "dev": read("dev", DEV), "test": None}, left_out, 0)
+    notes, counts = describe_overlap({"train": read("train", TRAIN, 3), "dev": read("dev", DEV)}, left_out, 0)
     assert notes == ["train.jsonl: 3 exact repeats collapsed"]
     assert counts == {"repeats": {"train": 3, "dev": 0}, "leaks": {"dev": 1}, "dev_in_test": 0}
 

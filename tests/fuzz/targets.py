@@ -22,7 +22,7 @@ from limbeck.answers.types import ANSWERS
 from limbeck.config.config import Config, load_config, make_config
 from limbeck.data.example import Example, Rejected
 from limbeck.data.overlap import DuplicateGuard, LeakGuard
-from limbeck.data.sources import DataSettings, collect_labels, read_examples, read_questions
+from limbeck.data.sources import DataSettings, read_labelled, read_questions
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError, DataError
 from limbeck.hashing import canonical_json
@@ -229,7 +229,7 @@ def read_rows(draw: random.Random, folder: Path) -> str:
     end = "refused"
     settings = settings.model_copy(update={"train": str(path)})
     try:
-        examples = read_examples(path, collect_labels(task, settings), settings).examples
+        examples = read_labelled(task, settings)[1].examples
         for example in examples:
             line = canonical_json(example.to_json()).encode("utf-8")
             assert Example.from_json(json.loads(line)) == example or b"NaN" in line

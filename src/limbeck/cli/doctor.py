@@ -12,7 +12,7 @@ from rich.console import Console
 
 from limbeck.config.config import load_config
 from limbeck.data.procedural.problems import DOMAINS, draw_problem
-from limbeck.data.sources import collect_labels, read_examples
+from limbeck.data.sources import read_labelled
 from limbeck.errors import ConfigError, LimbeckError
 from limbeck.packaged import PACKAGED, find_packaged
 from limbeck.reports.terminal import clean
@@ -58,11 +58,10 @@ def _check(find: Any) -> dict[str, Any]:  # noqa: ANN401 (a function that gives 
 def _ask_teacher(config: Path, overrides: Sequence[str]) -> dict[str, Any]:
     """One small question to the teacher of a config, outside of any ledger."""
     settings = load_config(config, overrides)
-    split, source = ("train", settings.data.train) if settings.data.train else ("human", settings.data.human)
-    if source is None:
+    if settings.data.train is None and settings.data.human is None:
         raise ConfigError("neither data.train nor data.human is set: the teacher is asked about the first row")
-    task = collect_labels(settings.task, settings.data, split)
-    example = read_examples(source, task, settings.data).examples[0]
+    task, rows = read_labelled(settings.task, settings.data, "train" if settings.data.train else "human")
+    example = rows.examples[0]
     request = TeacherRequest(
         settings.teacher.model_name,
         ({"role": "user", "content": f"{task.instruction}\n\n{example.question}"},),

@@ -1,4 +1,4 @@
-"""PlacedRows of files: JSON Lines and arrays, CSV, Parquet. Complaints name file and line."""
+"""Rows of files: JSON Lines and arrays, CSV, Parquet. Complaints name file and line."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from typing import Any
 from limbeck.errors import DataError
 
 Row = dict[str, Any]
-PlacedRows = Iterator[tuple[str, Row]]
-"""PlacedRows, each with its place: the file and line of a text file, the number of the row elsewhere (both from 1)."""
+PlacedRow = tuple[str, Row]
+PlacedRows = Iterator[PlacedRow]
+"""Rows, each with its place: the file and line of a text file, the number of the row elsewhere (both from 1)."""
 
 MAX_CELL_CHARS = 16 * 2**20
 MAX_LINE_BYTES = 64 * 2**20

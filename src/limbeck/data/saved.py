@@ -1,4 +1,4 @@
-"""PlacedRows of data sets that the library `datasets` reads: folders that it saved, and the Hub."""
+"""Rows of data sets that the library `datasets` reads: folders that it saved, and the Hub."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -13,7 +13,7 @@ from pydantic import Field
 from limbeck.answers.types import ANSWERS
 from limbeck.data.conversation import CONVERSATIONS, flatten_conversation
 from limbeck.data.example import Example, make_example_id
-from limbeck.data.files import PlacedRows, update_digest
+from limbeck.data.files import PlacedRow, PlacedRows, update_digest
 from limbeck.data.readers import read_rows
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError, DataError
@@ -72,7 +72,7 @@ class Reading:
 
 
 def read_examples(source: str | Path, task: Task, settings: DataSettings, wanted: str = "train") -> Reading:
-    """All examples of a labelled source. PlacedRows with the same domain and fields are one example (the first is kept).
+    """All examples of a labelled source. Rows with the same domain and fields are one example (the first is kept).
 
     Args:
         source: what `read_rows` reads.
@@ -85,11 +85,15 @@ def read_examples(source: str | Path, task: Task, settings: DataSettings, wanted
             for one question, or no row at all; the message names file and line. One of ``data.domains`` has no row in a
             training source, or none of them has any in a held-out one; the message names the domains that there are.
     """
+    return _make_reading(source, _read_kept_rows(source, task, settings, wanted), task, settings)
+
+
+def _make_reading(source: str | Path, rows: Iterable[PlacedRow], task: Task, settings: DataSettings) -> Reading:
     examples: dict[str, Example] = {}
     first_place: dict[str, str] = {}
     repeat_count = 0
     digest = hashlib.sha256()
-    for place, row in _read_kept_rows(source, task, settings, wanted):
+    for place, row in rows:
         update_digest(digest, row)
         example = _row_to_example(row, task, settings, place)
         known = examples.setdefault(example.id, example)
@@ -125,23 +129,31 @@ def read_questions(source: str | Path, task: Task, settings: DataSettings) -> li
     return rows
 
 
-def collect_labels(task: Task, settings: DataSettings, wanted: str = "train") -> Task:
-    """The task with the labels that occur in the training data (or the split `wanted`), where it is a label task without any.
+def read_labelled(task: Task, settings: DataSettings, wanted: str = "train") -> tuple[Task, Reading]:
+    """The examples of a split, and the task with their labels if it is a label task that lists none.
+
+    Args:
+        task: fields, answer type and labels.
+        settings: columns and domain.
+        wanted: ``train``, ``human`` or ``test``.
 
     Raises:
-        ConfigError: there is no such data to collect them from.
+        ConfigError: the split is not set.
         DataError: as `read_examples`.
     """
-    if not task.has_label_answers or task.labels:
-        return task
     source = getattr(settings, wanted)
     if source is None:
-        raise ConfigError(f"task.answer is label, but neither task.labels nor data.{wanted} is given")
+        raise ConfigError(f"data.{wanted} is not set")
+    split = "test" if wanted == "test" else "train"
+    if not task.has_label_answers or task.labels:
+        return task, read_examples(source, task, settings, split)
+    rows = list(_read_kept_rows(source, task, settings, split))
     names = set()
-    for place, row in _read_kept_rows(source, task, settings, wanted):
+    for place, row in rows:
         _, said = _read_fields(row, task, settings, place)
         names.add(_read_answer(row, said, task, settings, task.answer, place)[0])
-    return task.model_copy(update={"labels": dict.fromkeys(sorted(names), "")})
+    task = task.model_copy(update={"labels": dict.fromkeys(sorted(names), "")})
+    return task, _make_reading(source, rows, task, settings)
 
 
 def _read_kept_rows(source: str | Path, task: Task, settings: DataSettings, wanted: str) -> PlacedRows:

@@ -3,36 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from limbeck.data.example import Example, Rejected
 from limbeck.data.overlap import LeakGuard
-from limbeck.data.sources import DataSettings, Reading, read_examples
+from limbeck.data.sources import DataSettings, Reading, read_examples, read_labelled
 from limbeck.data.task import Task
 
 
-def read_held_out(settings: DataSettings, task: Task, train: Sequence[str]) -> tuple[Reading | None, Reading | None, LeakGuard]:
-    """The dev and test rows, where there are some, and the guard against leaks into them.
+@dataclass(frozen=True)
+class Splits:
+    """The splits of a data set behind the guard against leaks.
+
+    Attributes:
+        task: of the config, with the labels of `source` if it lists none.
+        source: what training or generation begins with.
+        dev, test: the held-out rows; empty if there are none.
+        clean: the examples of `source` that are in no held-out row.
+        left_out: the others, each with the held-out row that it repeats.
+        leaks: tells whether a new example repeats a held-out row.
+        hashes: of the rows of each split.
+        notes: what the user should know.
+        overlap: exact ``repeats`` collapsed in each split, ``leaks`` into each held-out one, and ``dev_in_test``.
+    """
+
+    task: Task
+    source: Reading
+    dev: Sequence[Example]
+    test: Sequence[Example]
+    clean: Sequence[Example]
+    left_out: Sequence[Rejected]
+    leaks: LeakGuard
+    hashes: Mapping[str, str]
+    notes: Sequence[str]
+    overlap: Mapping[str, Any]
+
+
+def read_splits(task: Task, settings: DataSettings, wanted: Literal["train", "human"] = "train") -> Splits:
+    """Read all splits of a data set, and find what they share.
 
     Args:
+        task: of the config; a held-out row whose label the source lacks is read, and can't be got right.
         settings: the sources.
-        task: of the config; a held-out row whose label the pool lacks is read, and can't be got right.
-        train: the questions of the training rows, which say what is template text.
+        wanted: what training or generation begins with.
 
     Raises:
+        ConfigError: this split is not set.
         DataError: as `read_examples`.
     """
+    with_labels, source = read_labelled(task, settings, wanted)
+    # A pool shows what is template text; a few human examples do not.
+    questions = [example.question for example in source.examples] if wanted == "train" else []
     dev, test = (
-        read_examples(source, task, settings, wanted) if source else None
-        for source, wanted in ((settings.dev, "dev"), (settings.test, "test"))
+        read_examples(path, task, settings, name) if path else None
+        for name, path in (("dev", settings.dev), ("test", settings.test))
     )
-    return dev, test, LeakGuard(((e.id, e.question) for e in join_readings(dev, test)), train)
-
-
-def join_readings(*readings: Reading | None) -> list[Example]:
-    """The examples of those that are there."""
-    return [example for reading in readings if reading for example in reading.examples]
+    dev_rows, test_rows = (reading.examples if reading else () for reading in (dev, test))
+    leaks = LeakGuard(((example.id, example.question) for example in (*dev_rows, *test_rows)), questions)
+    clean, left_out = split_leaking(source.examples, leaks)
+    readings = {name: reading for name, reading in ((wanted, source), ("dev", dev), ("test", test)) if reading}
+    notes, overlap = describe_overlap(readings, left_out, count_shared(dev_rows, test_rows, questions))
+    hashes = {name: reading.digest for name, reading in readings.items()}
+    return Splits(with_labels, source, dev_rows, test_rows, clean, left_out, leaks, hashes, notes, overlap)
 
 
 def split_leaking(examples: Sequence[Example], leaks: LeakGuard) -> tuple[list[Example], list[Rejected]]:
@@ -57,7 +91,7 @@ def count_shared(dev: Sequence[Example], test: Sequence[Example], train: Sequenc
 
 
 def describe_overlap(
-    readings: Mapping[str, Reading | None], left_out: Sequence[Rejected], shared: int
+    readings: Mapping[str, Reading], left_out: Sequence[Rejected], shared: int
 ) -> tuple[list[str], dict[str, Any]]:
     """``(notes, counts)`` of what splits repeat.
 
@@ -71,17 +105,20 @@ def describe_overlap(
     Returns:
         Counts: exact ``repeats`` that were collapsed in each split, ``leaks`` into each held-out one, and ``dev_in_test``.
     """
-    found = {name: reading for name, reading in readings.items() if reading}
-    repeats = {name: reading.repeat_count for name, reading in found.items()}
-    notes = [f"{Path(found[name].source).name}: {count} exact repeats collapsed" for name, count in repeats.items() if count]
+    repeats = {name: reading.repeat_count for name, reading in readings.items()}
+    notes = [
+        f"{Path(reading.source).name}: {reading.repeat_count} exact repeats collapsed"
+        for reading in readings.values()
+        if reading.repeat_count
+    ]
     if shared:
         notes.append(
-            f"{shared} of {len(found['dev'].examples)} dev rows are also in test: what follows dev (method.quota: error) then "
-            "follows the test set; leave them out of data.dev"
+            f"{shared} of {len(readings['dev'].examples)} dev rows are also in test: what follows dev (method.quota: error) "
+            "then follows the test set; leave them out of data.dev"
         )
     leaks = {}
     for name in ("dev", "test"):
-        if name in found:
-            rows = {f"row {example.id}" for example in found[name].examples}
+        if name in readings:
+            rows = {f"row {example.id}" for example in readings[name].examples}
             leaks[name] = sum(one.detail in rows for one in left_out)
     return notes, {"repeats": repeats, "leaks": leaks, "dev_in_test": shared}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 
 from limbeck.data.example import Example, Rejected
 from limbeck.data.overlap import LeakGuard
-from limbeck.data.sources import Reading
+from limbeck.data.splits import Splits
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError
 from limbeck.inputs.sections import Sections
+from limbeck.teacher.backends import open_backend
+from limbeck.teacher.client.budget import check_prices
 from limbeck.teacher.request import Backend
 
 
@@ -23,41 +26,56 @@ class RunData:
 
     Attributes:
         train: the original pool; in GOLD the human examples.
-        unavailable: ids of those rows of it that the teacher can't annotate; they count in quotas, and are never chosen.
-        counts: n_d of each domain of the pool.
-        tail: the tail domains of the metrics.
+        dev, test: the held-out rows; empty if there are none.
+        leaks: tells whether a new example repeats a held-out row.
+        counts: n_d of each domain of `train`.
         hashes: of each file, by what it is for.
         notes: what the user should know.
         overlap: exact ``repeats`` collapsed in each file, rows that leak into dev or test (``leaks``: how many into each), and
             ``dev_in_test``.
         left_out: the rows that leak, each with the row that it repeats.
         backend: the teacher's backend, opened.
+        unavailable: ids of rows of `train` that the teacher can't annotate; they count in quotas, and are never chosen.
+        tail: the tail domains of the metrics.
     """
 
     task: Task
     train: Sequence[Example]
-    unavailable: frozenset[str]
     dev: Sequence[Example]
     test: Sequence[Example]
     leaks: LeakGuard
     counts: Mapping[str, int]
-    tail: frozenset[str]
     hashes: Mapping[str, str]
     notes: Sequence[str]
     overlap: Mapping[str, Any]
     left_out: Sequence[Rejected]
     backend: Backend
+    unavailable: frozenset[str] = frozenset()
+    tail: frozenset[str] = frozenset()
 
 
-def hash_inputs(config: Sections, readings: Mapping[str, Reading | None], backend: Backend) -> dict[str, str]:
-    """The hash of each file that a run reads, by what it is for.
+def make_run_data(config: Sections, splits: Splits, examples: Sequence[Example], notes: Sequence[str] = ()) -> RunData:
+    """The data of a run that begins with some examples of the splits, and its opened backend.
 
     Raises:
-        ConfigError: a template can't be read.
+        ConfigError: prices that the budget needs are not known, the teacher's settings, or a template that can't be read.
     """
-    hashes = {name: reading.digest for name, reading in readings.items() if reading}
+    check_prices(config.budget, config.teacher)
+    backend = open_backend(config.teacher, splits.task)
     templates = {f"template {name}": _hash_file(path) for name, path in config.teacher.templates.items()}
-    return hashes | templates | dict(backend.hashes)
+    return RunData(
+        splits.task,
+        examples,
+        splits.dev,
+        splits.test,
+        splits.leaks,
+        dict(Counter(example.domain for example in examples)),
+        dict(splits.hashes) | templates | dict(backend.hashes),
+        [*splits.notes, *notes],
+        splits.overlap,
+        splits.left_out,
+        backend,
+    )
 
 
 def _hash_file(path: Path) -> str:
@@ -65,8 +83,3 @@ def _hash_file(path: Path) -> str:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror or error}") from error
-
-
-def list_examples(reading: Reading | None) -> Sequence[Example]:
-    """The examples of a split, or nothing if there is no such split."""
-    return reading.examples if reading else ()

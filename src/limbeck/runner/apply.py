@@ -12,8 +12,8 @@ from typing import Any
 from limbeck.config.config import Config, as_config
 from limbeck.data.example import Example
 from limbeck.data.readers import is_there
-from limbeck.data.sources import collect_labels, read_examples, read_questions
-from limbeck.data.splits import join_readings, read_held_out, split_leaking
+from limbeck.data.sources import read_labelled, read_questions
+from limbeck.data.splits import read_splits
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError
 from limbeck.evaluation.metrics import Prediction, compute_metrics
@@ -124,16 +124,14 @@ def _read_data(config: Config) -> tuple[Task, frozenset[str], Sequence[Example]]
     """
     data = config.data
     if data.train is None or not is_there(data.train):
-        rows = read_examples(str(data.test), config.task, data, "test").examples
-        return collect_labels(config.task, data, "test"), frozenset(), rows
-    task = collect_labels(config.task, data)
-    pool = read_examples(data.train, task, data).examples
+        task, rows = read_labelled(config.task, data, "test")
+        return task, frozenset(), rows.examples
     if data.dev is not None and not is_there(data.dev):
         data = data.model_copy(update={"dev": None})
-    dev, test, leaks = read_held_out(data, config.task, [example.question for example in pool])
-    counts = Counter(example.domain for example in split_leaking(pool, leaks)[0])
-    tail = find_tail_domains(counts, config.budget.max_examples, [e.domain for e in join_readings(dev, test)])
-    return task, tail, test.examples if test else ()
+    splits = read_splits(config.task, data)
+    counts = Counter(example.domain for example in splits.clean)
+    held_out = [example.domain for example in (*splits.dev, *splits.test)]
+    return splits.task, find_tail_domains(counts, config.budget.max_examples, held_out), splits.test
 
 
 def _load(student: str, config: Config, task: Task) -> tuple[Task, Any, bool]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from limbeck.methods.baldistill.checks import check_settings
-from limbeck.methods.baldistill.inputs import count_min_examples, read_pool, refit
+from limbeck.methods.baldistill.inputs import count_min_examples, read_data, refit
 from limbeck.methods.baldistill.loop import run_baldistill
 from limbeck.methods.baldistill.plan import make_plan
 from limbeck.methods.baldistill.settings import BalDistillSettings
@@ -12,7 +12,7 @@ from limbeck.methods.method import Method, read_presets
 BALDISTILL = Method(
     BalDistillSettings,
     run_baldistill,
-    read_pool,
+    read_data,
     make_plan,
     check_settings,
     refit,

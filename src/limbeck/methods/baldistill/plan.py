@@ -10,19 +10,17 @@ from collections.abc import Mapping, Sequence
 
 from limbeck.inputs.data import RunData
 from limbeck.inputs.sections import Sections
-from limbeck.methods.baldistill.requests import KEPT, foresee_shares, open_pool, plan_requests
+from limbeck.methods.baldistill.requests import foresee_shares, open_pool, plan_requests
 from limbeck.methods.baldistill.settings import BalDistillSettings
+from limbeck.planner.assemble import assemble_plan
 from limbeck.planner.estimate import (
+    KEPT,
     REPLY_SHARE,
     Estimator,
     count_measured,
-    estimate_seconds,
-    find_cap_warnings,
     measure_question,
-    sum_requests,
 )
-from limbeck.run_folder.plan import NOTHING, Plan, PlanTotals, Range
-from limbeck.run_folder.rows import Rows
+from limbeck.run_folder.plan import Plan, PlanTotals
 from limbeck.selection.quotas import QUOTAS, Share
 from limbeck.student.tables import SCORES
 from limbeck.teacher.request import About
@@ -42,38 +40,20 @@ def make_plan(estimator: Estimator, data: RunData, method: BalDistillSettings) -
     """The plan of a run."""
     config, pool = estimator.config, open_pool(data)
     stages = foresee_shares(config, method, pool)
-    rows = plan_requests(estimator, method, data, pool, stages)
-    requests, tokens, cost = sum_requests(rows, config.teacher)
-    counts = {
-        name: sum(getattr(share, name) for shares in stages for share in shares.values())
-        for name in ("quota", "real", "synthesize", "duplicate", "missing")
-    }
-    totals = PlanTotals(
-        counts["quota"] - counts["missing"],
-        counts["real"],
-        counts["synthesize"],
-        counts["duplicate"],
-        counts["missing"],
-        requests,
-        tokens,
-        cost,
-        sum((row.seconds for row in rows), NOTHING) + foresee_student_seconds(config, method, data, stages),
-    )
     guess = "rationales of the data" if any(example.rationale for example in data.train) else "a share of max_tokens"
-    return Plan(
+    trained, generated = count_student_tokens(config, method, data, stages)
+    return assemble_plan(
+        estimator,
+        data,
         method.name,
-        "stage",
-        {domain: pool.counts[domain] for domain in pool.domains},
         stages,
-        Rows(rows),
-        totals,
-        [*data.notes, *find_unknowns(method)],
-        [
-            *find_warnings(config, method, data, stages, totals),
-            *find_cap_warnings(config, totals),
-            *estimator.learned.warnings,
-        ],
-        {"kept": dict(KEPT), "reply_tokens": guess, **estimator.describe()},
+        plan_requests(estimator, method, data, pool, stages),
+        domains={domain: pool.counts[domain] for domain in pool.domains},
+        trained_tokens=trained,
+        generated_tokens=generated,
+        notes=find_unknowns(method),
+        warn=lambda totals: find_warnings(config, method, data, stages, totals),
+        assumptions={"kept": dict(KEPT), "reply_tokens": guess},
     )
 
 
@@ -85,10 +65,10 @@ def find_unknowns(method: BalDistillSettings) -> list[str]:
     return [*notes, *([UNKNOWN_DROPS] if "drop" in method.guards.values() else [])]
 
 
-def foresee_student_seconds(
+def count_student_tokens(
     config: Sections, method: BalDistillSettings, data: RunData, stages: Sequence[Mapping[str, Share]]
-) -> Range:
-    """Seconds of training, scoring and measuring: tokens over speed, a third to three times of it; very rough."""
+) -> tuple[float, float]:
+    """``(trained, generated)`` tokens of training, and of scoring and measuring."""
     prompt = measure_question(config, data)
     longest = config.evaluation.max_new_tokens
     rationale = min(REPLY_SHARE[1] * config.teacher.max_tokens, longest)
@@ -106,7 +86,7 @@ def foresee_student_seconds(
             candidates = sum(min(size, limit or size) for size in heads)
             scored = method.score_max_new_tokens if SCORES[method.selection].is_ratio else 0
             generate += candidates * (prompt / 5 + scored)
-    return estimate_seconds(config, seen * learnt, generate)
+    return seen * learnt, generate
 
 
 def find_warnings(

@@ -8,16 +8,11 @@ from limbeck.data.pool import Pool
 from limbeck.inputs.data import RunData
 from limbeck.inputs.sections import Sections
 from limbeck.methods.baldistill.settings import BalDistillSettings
-from limbeck.planner.estimate import Estimator, plan_evaluation, take_sample
+from limbeck.planner.estimate import KEPT, Estimator, take_sample
 from limbeck.run_folder.plan import NOTHING, PlannedRequests, Range
 from limbeck.selection.quotas import GLOBAL, Share, foresee_stages
 from limbeck.teacher.purposes import annotate, synthesize
 from limbeck.teacher.purposes.prompts import load_template
-
-# Shares of replies that are kept, where nothing is known of the teacher. Published GPT rationales kept 84% (MATH, hinted),
-# 62% (R52, label withheld or not) and 74% (BIG-Bench-Hard, blind).
-# Of what is synthesized, verification is guessed to keep as much again.
-KEPT = {"hinted": 0.85, "blind": 0.75, "synthesize": 0.85, "generate": 0.9, "verify": 0.85}
 
 
 def open_pool(data: RunData) -> Pool:
@@ -44,7 +39,7 @@ def foresee_shares(config: Sections, method: BalDistillSettings, pool: Pool) -> 
 def plan_requests(
     estimator: Estimator, method: BalDistillSettings, data: RunData, pool: Pool, stages: Sequence[Mapping[str, Share]]
 ) -> list[PlannedRequests]:
-    """The requests of all stages, and of the teacher's own measurement.
+    """The requests of all stages.
 
     A head domain replaces a rejected candidate by its next one; a tail domain has none left and has one synthesized.
     """
@@ -71,7 +66,7 @@ def plan_requests(
         if (purpose, domain) not in measured:
             measured[purpose, domain] = measure_request(estimator, method, data, pool, purpose, domain)
         found.append(estimator.plan(stage, domain, purpose, tries, *measured[purpose, domain]))
-    return [*found, *plan_evaluation(estimator, data)]
+    return found
 
 
 def foresee_synthesis(estimator: Estimator, method: BalDistillSettings) -> Range:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
-from limbeck.data.sources import collect_labels, read_examples
-from limbeck.data.splits import count_shared, describe_overlap, read_held_out, split_leaking
+from limbeck.data.splits import read_splits
 from limbeck.errors import ConfigError, DataError
 from limbeck.hashing import hash_text
-from limbeck.inputs.data import RunData, hash_inputs, list_examples
+from limbeck.inputs.data import RunData, make_run_data
 from limbeck.inputs.sections import Sections
 from limbeck.methods.gold.settings import GoldSettings
 from limbeck.selection.subset import choose_rows
-from limbeck.teacher.backends import open_backend
-from limbeck.teacher.client.budget import check_prices
 
 
 def check_settings(config: Sections, method: GoldSettings) -> None:
@@ -38,46 +33,25 @@ def read_human(config: Sections, method: GoldSettings) -> RunData:
         DataError: as `read_examples`; or a human example that is also in dev or test, which would show the teacher, and so
             the student, what it is measured on.
     """
-    task = collect_labels(config.task, config.data, "human")
-    human = read_examples(str(config.data.human), task, config.data, "train")
-    dev, test, leaks = read_held_out(config.data, config.task, [])
-    clean, left_out = split_leaking(human.examples, leaks)
-    shared = count_shared(list_examples(dev), list_examples(test), [])
-    notes, overlap = describe_overlap({"human": human, "dev": dev, "test": test}, left_out, shared)
+    splits = read_splits(config.task, config.data, "human")
+    notes = []
     if method.attributes == "draw" and not config.task.attributes:
         notes.append(
             "task.attributes is empty, so prompts draw none; lists such as {topic: [acting, music]} keep examples apart"
         )
-    if left_out:
-        leaking = next(example for example in human.examples if example.id == left_out[0].example_id)
-        first = f"{leaking.question[:80]!r} is also in dev or test ({left_out[0].detail})"
-        if config.data.human_size is None or not clean:
+    if splits.left_out:
+        human, leak = splits.source, splits.left_out[0]
+        leaking = next(example for example in human.examples if example.id == leak.example_id)
+        first = f"{leaking.question[:80]!r} is also in dev or test ({leak.detail})"
+        if config.data.human_size is None or not splits.clean:
             raise DataError(
                 f"{human.source}: the human example {first}. It would be shown to the teacher; take another one, from a "
                 "training split."
             )
-        notes.append(f"{len(left_out)} of {len(human.examples)} rows of data.human are passed over: the first {first}")
+        notes.append(f"{len(splits.left_out)} of {len(human.examples)} rows of data.human are passed over: the first {first}")
     chosen = choose_rows(
-        [example.domain for example in clean],
+        [example.domain for example in splits.clean],
         config.data.human_size,
-        lambda index: hash_text(f"human/{config.seed}/{clean[index].id}"),
+        lambda index: hash_text(f"human/{config.seed}/{splits.clean[index].id}"),
     )
-    examples = [clean[index] for index in chosen]
-    check_prices(config.budget, config.teacher)
-    backend = open_backend(config.teacher, task)
-    counts = Counter(example.domain for example in examples)
-    return RunData(
-        task,
-        examples,
-        frozenset(),
-        list_examples(dev),
-        list_examples(test),
-        leaks,
-        counts,
-        frozenset(),
-        hash_inputs(config, {"human": human, "dev": dev, "test": test}, backend),
-        notes,
-        overlap,
-        left_out,
-        backend,
-    )
+    return make_run_data(config, splits, [splits.clean[index] for index in chosen], notes)

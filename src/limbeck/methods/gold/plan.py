@@ -5,24 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from limbeck.data.example import Example
 from limbeck.inputs.data import RunData
 from limbeck.inputs.sections import Sections
-from limbeck.methods.baldistill.requests import KEPT
 from limbeck.methods.gold.generation import SHOWN_TO_PROBES
 from limbeck.methods.gold.settings import GoldSettings
+from limbeck.planner.assemble import assemble_plan
 from limbeck.planner.estimate import (
+    KEPT,
     Estimator,
     count_measured,
-    estimate_seconds,
-    find_cap_warnings,
     measure_question,
     plan_answers,
-    plan_evaluation,
-    sum_requests,
 )
-from limbeck.run_folder.plan import NOTHING, Plan, PlannedRequests, PlanTotals, Range
-from limbeck.run_folder.rows import Rows
+from limbeck.run_folder.plan import NOTHING, Plan, PlannedRequests, Range
 from limbeck.selection.quotas import Share
 from limbeck.selection.rounds import Batch, make_rounds, share_evenly
 from limbeck.teacher.purposes.generate import Asked, write_messages, write_reply
@@ -89,7 +84,7 @@ def plan_rounds(
         for group, count_of_votes in votes.items() if method.relabel_votes else ():
             rows = [example for example in data.train if example.domain == group] or data.train
             found.append(plan_answers(estimator, data, rows, "verify", index, group, count_of_votes))
-    return [*merge(found), *plan_evaluation(estimator, data)]
+    return merge(found)
 
 
 def merge(rows: Sequence[PlannedRequests]) -> list[PlannedRequests]:
@@ -135,27 +130,24 @@ def make_plan(estimator: Estimator, data: RunData, method: GoldSettings) -> Plan
     stages = [count_shares(wanted, asked.groups) for wanted in rounds]
     wanted = sum(share.quota for shares in stages for share in shares.values())
     left = config.budget.max_examples - wanted
-    rows = plan_rounds(estimator, method, data, asked, rounds)
-    requests, tokens, cost = sum_requests(rows, config.teacher)
-    training = foresee_student_seconds(config, method, data.test, measure_question(config, data) + 4, stages)
-    seconds = sum((row.seconds for row in rows), NOTHING) + training
-    totals = PlanTotals(wanted, 0, wanted, 0, left, requests, tokens, cost, seconds)
-    warnings = [*find_cap_warnings(config, totals), *estimator.learned.warnings]
-    if left:
-        warnings.append(
-            f"{method.rounds} rounds give {wanted} examples, budget.max_examples = {config.budget.max_examples} allows {left} "
-            "more; raise method.rounds or method.batches_per_round"
-        )
-    return Plan(
+    too_few = (
+        f"{method.rounds} rounds give {wanted} examples, budget.max_examples = {config.budget.max_examples} allows {left} "
+        "more; raise method.rounds or method.batches_per_round"
+    )
+    trained, generated = count_student_tokens(config, method, data, stages)
+    return assemble_plan(
+        estimator,
+        data,
         method.name,
-        "round",
-        {name: data.counts.get(name, 0) for name in asked.groups},
         stages,
-        Rows(rows),
-        totals,
-        list(data.notes),
-        warnings,
-        {"kept": {"generate": KEPT["generate"]}, "reply_tokens": "human examples", **estimator.describe()},
+        plan_rounds(estimator, method, data, asked, rounds),
+        domains={name: data.counts.get(name, 0) for name in asked.groups},
+        step="round",
+        missing=left,
+        trained_tokens=trained,
+        generated_tokens=generated,
+        warn=lambda totals: [too_few] if left else [],
+        assumptions={"kept": {"generate": KEPT["generate"]}, "reply_tokens": "human examples"},
     )
 
 
@@ -167,14 +159,15 @@ def count_shares(wanted: Wanted, groups: Sequence[str]) -> dict[str, Share]:
     return {group: Share("generated", count, 0, count) for group, count in counts.items()}
 
 
-def foresee_student_seconds(
-    config: Sections, method: GoldSettings, test: Sequence[Example], tokens: float, stages: Sequence[dict[str, Share]]
-) -> Range:
-    """Seconds of the rounds' updates, the final training and measuring."""
+def count_student_tokens(
+    config: Sections, method: GoldSettings, data: RunData, stages: Sequence[dict[str, Share]]
+) -> tuple[float, float]:
+    """``(trained, generated)`` tokens of the rounds' updates and the final training, and of measuring."""
+    tokens = measure_question(config, data) + 4
     sizes = [sum(share.quota for share in shares.values()) for shares in stages]
     wanted = sum(sizes)
     seen = wanted * config.training.epochs * max(1, len(method.alphas))
     if method.feedback in ("error", "energy"):
         seen += sum(min(size * (index + 1), wanted) for index, size in enumerate(sizes)) * method.update_epochs
-    measured = count_measured(config, test) * 2 + wanted * method.held_out * config.training.epochs
-    return estimate_seconds(config, seen * tokens, measured * tokens / 5)
+    measured = count_measured(config, data.test) * 2 + wanted * method.held_out * config.training.epochs
+    return seen * tokens, measured * tokens / 5

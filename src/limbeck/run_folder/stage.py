@@ -19,6 +19,31 @@ EXAMPLES, QUOTAS = "examples.jsonl", "quotas.json"
 _KEPT_BACK = ("scores.jsonl", "selection.json", "held_out.jsonl", "feedback.jsonl", EXAMPLES, QUOTAS)
 
 
+def count_domain(
+    kept: Sequence[Example], quota: int, *, role: str = "head", left: int = 0, missing: int = 0, probes: int | None = None
+) -> dict[str, Any]:
+    """The entry of one domain in the quotas file of a stage.
+
+    Args:
+        kept: the examples that count for the domain.
+        quota: how many were wanted.
+        role: ``head``, ``tail`` or ``generated``.
+        left: candidates that the domain had before the stage.
+        missing: how many nothing could give.
+        probes: how many of `kept` were probes (GOLD); None leaves the entry out.
+    """
+    return {
+        "quota": quota,
+        "role": role,
+        "left": left,
+        "real": sum(e.provenance.kind == "real" and not e.provenance.copy for e in kept),
+        "synthesized": sum(e.provenance.kind == "synthesized" for e in kept),
+        **({} if probes is None else {"probes": probes}),
+        "duplicates": sum(e.provenance.copy > 0 for e in kept),
+        "missing": missing,
+    }
+
+
 @dataclass(frozen=True)
 class StageFolder:
     """``stage_<i>/`` or ``round_<i>/``: `examples` completes the collecting, `student` the training, ``done`` the stage."""

@@ -10,6 +10,7 @@ from limbeck.data.example import Example, Rejected, explain_rejects
 from limbeck.errors import NothingKept
 from limbeck.methods.baldistill.feedback import choose_feedback
 from limbeck.methods.baldistill.state import BalDistillState
+from limbeck.run_folder.stage import count_domain
 from limbeck.selection.quotas import GLOBAL, compute_synthetic_need
 from limbeck.teacher.purposes.annotate import annotate
 from limbeck.teacher.purposes.synthesize import synthesize
@@ -163,15 +164,8 @@ def write_batch(state: BalDistillState, quotas: Mapping[str, int], batch: AskRes
     for group in quotas:
         kept = [e for e in batch.kept if group in (GLOBAL, e.domain)]
         left = sum(map(pool.count_left, pool.domains)) if group == GLOBAL else pool.count_left(group)
-        domains[group] = {
-            "quota": quotas[group],
-            "role": "tail" if quotas[group] > left else "head",
-            "left": left,
-            "real": sum(e.provenance.kind == "real" and not e.provenance.copy for e in kept),
-            "synthesized": sum(e.provenance.kind == "synthesized" for e in kept),
-            "duplicates": sum(e.provenance.copy > 0 for e in kept),
-            "missing": batch.missing.get(group, 0),
-        }
+        role = "tail" if quotas[group] > left else "head"
+        domains[group] = count_domain(kept, quotas[group], role=role, left=left, missing=batch.missing.get(group, 0))
     folder.write_collected(domains, batch.kept, batch.rejected, is_cut_short=state.is_spent)
 
 

@@ -14,7 +14,7 @@ from limbeck.errors import NothingKept
 from limbeck.hashing import hash_text
 from limbeck.methods.context import MethodContext
 from limbeck.methods.gold.settings import GoldSettings
-from limbeck.run_folder.stage import StageFolder
+from limbeck.run_folder.stage import StageFolder, count_domain
 from limbeck.selection.band import choose_band, choose_compat_window
 from limbeck.selection.diverse import choose_diverse
 from limbeck.selection.rounds import Batch, share_evenly
@@ -236,18 +236,15 @@ def write_round(folder: StageFolder, state: GoldState) -> None:
     """Write what a round gave; the marker is the caller's."""
     facts = state.facts
     scores = {score.id: score.parts for score in facts.scores}
-    made, probed = (Counter(example.domain for example in group) for group in (facts.examples, facts.probes))
+    probed = Counter(example.domain for example in facts.probes)
     domains = {
-        group: {
-            "quota": facts.wanted[group],
-            "role": "generated",
-            "left": 0,
-            "real": 0,
-            "synthesized": made[group] + probed[group],
-            "probes": probed[group],
-            "duplicates": 0,
-            "missing": facts.missing.get(group, 0),
-        }
+        group: count_domain(
+            [example for example in (*facts.examples, *facts.probes) if example.domain == group],
+            facts.wanted[group],
+            role="generated",
+            missing=facts.missing.get(group, 0),
+            probes=probed[group],
+        )
         for group in state.asked.groups
     }
     folder.feedback.write(facts.feedback)

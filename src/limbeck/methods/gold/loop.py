@@ -1,7 +1,7 @@
 """GOLD: data-free distillation, steered by what the student does not know.
 
 Gholami, Akbari, Hu, Masrani, Wang, Zhang: "GOLD: Generalized Knowledge Distillation via Out-of-Distribution-Guided
-Language Data GoldState", Findings of NAACL 2024, arXiv 2403.19754.
+Language Data Generation", Findings of NAACL 2024, arXiv 2403.19754.
 
 Mechanism: the teacher gets a task description and a few human examples, and generates a batch at a time. Round after round
 the student learns what was generated; the teacher writes probes that are to be unlike it; the student's energy ranks them;

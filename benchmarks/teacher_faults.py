@@ -50,7 +50,7 @@ def main() -> None:
 
 def measure(faults: dict[str, float]) -> dict[str, Any]:
     """Ask all requests of a fake teacher in another process that fails so often; check the account and time it."""
-    flags = [f"--{name}={rate}" for name, rate in faults.items()]
+    flags = [f"--fault={name}={rate}" for name, rate in faults.items()]
     command = [sys.executable, "-m", "limbeck", "fake-teacher", "--json", f"--latency-ms={LATENCY_S * 1000}", "--stall-s=600"]
     server = subprocess.Popen([*command, *flags], stdout=subprocess.PIPE, text=True)
     try:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from tests.cli.test_cli import assert_one_line
-from tests.support import make_sums, script_rows, write_rows
+from tests.support import Heard, make_sums, script_rows, write_rows
 
 from limbeck.cli.student import parse_list, parse_seeds
 from limbeck.comparison import arms as arms_module
@@ -231,10 +231,10 @@ def test_the_teacher_is_measured_on_dev(project: Project, tmp_path: Path) -> Non
     assert len(read_json_lines(out / "teacher" / "seed_1" / "teacher" / "predictions.jsonl")) == 3
     assert len(read_json_lines(out / "zero-shot" / "seed_1" / "baseline" / "predictions.jsonl")) == 9
     assert any("dev rows" in note for note in facts["notes"])
-    told: list[str] = []
-    again = compare(path, ("zero-shot",), (1,), out=out, all_labels=False, teacher=True, on_note=told.append)
+    told = Heard()
+    again = compare(path, ("zero-shot",), (1,), out=out, all_labels=False, teacher=True, progress=told)
     assert again.values["references"] == facts["references"]
-    assert told == ["2 of 2 runs are finished already"]
+    assert told.notes == ["2 of 2 runs are finished already"]
 
 
 @pytest.mark.slow
@@ -243,8 +243,8 @@ def test_a_run_that_fails_stops_no_other(project: Project, tmp_path: Path) -> No
     path, out = make_project(project), tmp_path / "out"
     (out / "zero-shot" / "seed_2").mkdir(parents=True)
     (out / "zero-shot" / "seed_2" / "thesis.txt").write_text("years of work")
-    said: list[str] = []
-    result = compare(path, ("zero-shot",), (2, 1), out=out, jobs=2, all_labels=False, teacher=False, on_note=said.append)
+    said = Heard()
+    result = compare(path, ("zero-shot",), (2, 1), out=out, jobs=2, all_labels=False, teacher=False, progress=said)
     facts = result.values
     assert result.exit_code == 2
     assert facts["arms"]["zero-shot"]["seeds"] == [1]
@@ -253,7 +253,7 @@ def test_a_run_that_fails_stops_no_other(project: Project, tmp_path: Path) -> No
         "missing: zero-shot, seed 2 failed with exit code 2" in text and "holds files but no run" in text
         for text in facts["warnings"]
     )
-    assert any("zero-shot, seed 2: failed with exit code 2" in text for text in said)
+    assert any("zero-shot, seed 2: failed with exit code 2" in text for text in said.notes)
     assert facts["runs"][0]["is_finished"] is False
 
 

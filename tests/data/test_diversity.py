@@ -16,7 +16,7 @@ from limbeck.data.diversity import (
     describe_paraphrased,
     describe_summary,
     find_real,
-    measure_distinct,
+    measure_distinct_2,
     measure_domain,
     measure_domains,
     summarize,
@@ -50,21 +50,18 @@ def make_examples(texts: Sequence[str], domain: str = "d") -> list[Example]:
 
 
 def test_distinct_by_hand() -> None:
-    """Of "a b a b" and "A, b c!" 3 of 7 words, 3 of 5 pairs and 3 of 3 triples differ; n-grams do not cross texts."""
-    texts = ["a b a b", "A, b c!"]
-    assert measure_distinct(texts, 1) == 3 / 7
-    assert measure_distinct(texts, 2) == 3 / 5  # ab, ba, bc of ab, ba, ab, ab, bc
-    assert measure_distinct(texts, 3) == 3 / 3  # aba, bab, abc
-    assert measure_distinct(texts, 5) is None
-    assert measure_distinct([], 1) is None
+    """Of "a b a b" and "A, b c!" 3 of 5 pairs of words differ; pairs do not cross texts, and single words have none."""
+    assert measure_distinct_2(["a b a b", "A, b c!"]) == 3 / 5  # ab, ba, bc of ab, ba, ab, ab, bc
+    assert measure_distinct_2(["a", "b"]) is None
+    assert measure_distinct_2([]) is None
 
 
-@given(st.lists(st.text(alphabet="abc ", max_size=20), max_size=6), st.integers(1, 3))
-def test_distinct_is_a_share_that_repeats_lower(texts: list[str], n: int) -> None:
-    """Distinct-n is above 0 and at most 1, and the same texts twice give half of it."""
-    share = measure_distinct(texts, n)
+@given(st.lists(st.text(alphabet="abc ", max_size=20), max_size=6))
+def test_distinct_is_a_share_that_repeats_lower(texts: list[str]) -> None:
+    """Distinct-2 is above 0 and at most 1, and the same texts twice give half of it."""
+    share = measure_distinct_2(texts)
     assert share is None or 0 < share <= 1
-    assert share is None or measure_distinct(texts * 2, n) == pytest.approx(share / 2)
+    assert share is None or measure_distinct_2(texts * 2) == pytest.approx(share / 2)
 
 
 def test_a_choice_of_texts() -> None:
@@ -88,19 +85,14 @@ def test_a_domain_by_hand() -> None:
     assert found["real"] == {
         "count": 2,
         "measured": 2,
-        "distinct_1": 1.0,
         "distinct_2": 1.0,
-        "distinct_3": 1.0,
-        "mean_similarity": 0.0,
         "nearest_similarity": 0.0,
         "near_duplicates_of_real": 0.0,
     }
     invented = found["synthesized"]
     assert (invented["count"], invented["measured"]) == (3, 3)
-    assert invented["mean_similarity"] == round(1 / 3, 5), "one of three pairs"
     assert invented["nearest_similarity"] == round((1 / 3 + 0 + 1) / 3, 5), "real ones, and earlier inventions"
     assert invented["near_duplicates_of_real"] == 0.0
-    assert invented["near_duplicates_of_earlier"] == round(1 / 3, 5)
 
 
 def test_templates_with_other_numbers_count() -> None:
@@ -109,15 +101,14 @@ def test_templates_with_other_numbers_count() -> None:
     real, other = " ".join([*story, "17"]), " ".join([*story, "18"])  # 38 of 40 shingles
     found = measure_domain([real, "Another one."], [other])
     assert found["synthesized"]["near_duplicates_of_real"] == 1.0
-    assert found["synthesized"]["near_duplicates_of_earlier"] == 0.0
 
 
 def test_distinct_is_compared_at_equal_numbers() -> None:
-    """With one real question and many inventions, one of the inventions is measured, since distinct-n falls with the number."""
+    """With one real question and many inventions, one of the inventions is measured, since distinct-2 falls with the number."""
     inventions = [f"Calculate {number} plus one and two." for number in range(30)]
     found = measure_domain(["Calculate ten plus one and two."], inventions)
     assert found["synthesized"]["distinct_2"] == found["real"]["distinct_2"] == 1.0
-    assert measure_distinct(inventions, 2) < 0.5  # type: ignore[operator]
+    assert measure_distinct_2(inventions) < 0.5  # type: ignore[operator]
 
 
 def test_domains_without_either_kind() -> None:
@@ -130,13 +121,9 @@ def test_domains_without_either_kind() -> None:
     assert domains["real"]["synthesized"] == {
         "count": 0,
         "measured": 0,
-        "distinct_1": None,
         "distinct_2": None,
-        "distinct_3": None,
-        "mean_similarity": None,
         "nearest_similarity": None,
         "near_duplicates_of_real": None,
-        "near_duplicates_of_earlier": None,
     }
 
 
@@ -198,7 +185,7 @@ def test_vectors_tell_paraphrases_in_other_words() -> None:
     real, inventions = make_examples(VARIED[5:]), make_examples(VARIED[:5])
     assert not measure_domains(real, inventions)["d"]["is_paraphrased"]
     domains = measure_domains(real, inventions, Vectors(embed, real))
-    assert domains["d"]["synthesized"]["mean_cosine"] == 1.0
+    assert domains["d"]["synthesized"]["nearest_cosine"] == 1.0
     assert domains["d"]["real"]["nearest_cosine"] == round(float(np.cos(np.radians(40))), 5)
     assert domains["d"]["is_paraphrased"]
 

@@ -22,7 +22,7 @@ from tests.support import make_example, write_rows
 
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError, DataError
-from limbeck.fake_teacher.behaviour import KINDS, FakeSettings, FakeTeacher, count_tokens, read_settings
+from limbeck.fake_teacher.behaviour import FAULTS, FakeSettings, FakeTeacher, Fault, count_tokens, make_settings, read_faults
 from limbeck.fake_teacher.replies import draft_reply
 from limbeck.system.files import read_json, read_json_lines
 from limbeck.teacher.backends.openai_compatible import OpenAIBackend
@@ -38,7 +38,9 @@ Project = Callable[..., Path]
 HINTED = (
     "What is 3 + 4?\n\nThe correct answer is 7. Write down, step by step, how.\nEnd with one line:\nThe answer is: <answer>"
 )
-MIXED = FakeSettings(seed=3, throttle=0.2, fail=0.2, cut=0.1, truncate=0.1, refuse=0.1, malformed=0.1)
+MIXED = FakeSettings(
+    seed=3, faults={"throttle": 0.2, "fail": 0.2, "cut": 0.1, "truncate": 0.1, "refuse": 0.1, "malformed": 0.1}
+)
 
 
 def ask_about(prompt: str, **sampling: Any) -> TeacherRequest:  # noqa: ANN401
@@ -102,8 +104,8 @@ def test_the_same_seed_fails_in_the_same_places() -> None:
 
 def test_every_request_gets_one_outcome_near_its_rate() -> None:
     """Outcomes sum to the requests, and each kind comes about as often as it should."""
-    server = FakeTeacher(FakeSettings(**dict.fromkeys(KINDS, 0.05)))
-    counts = dict.fromkeys((*KINDS, "answer"), 0)
+    server = FakeTeacher(FakeSettings(faults=dict.fromkeys(FAULTS, 0.05)))
+    counts = dict.fromkeys((*FAULTS, "answer"), 0)
 
     class Plain:
         headers: dict[str, str] = {}  # noqa: RUF012 (no request has any)
@@ -111,11 +113,11 @@ def test_every_request_gets_one_outcome_near_its_rate() -> None:
     for number in range(4000):
         counts[server.react(Plain(), talk(f"question {number}")).outcome] += 1  # type: ignore[arg-type]
     assert sum(counts.values()) == 4000
-    assert all(130 <= counts[kind] <= 270 for kind in KINDS)
+    assert all(130 <= counts[kind] <= 270 for kind in FAULTS)
     assert 1650 <= counts["answer"] <= 1950
 
 
-FAULTS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+EXCHANGE: list[tuple[Fault, dict[str, Any], dict[str, Any]]] = [
     ("throttle", {"retry_after_s": 1.5}, {"is_transient": True, "is_throttled": True, "retry_after_s": 1.5}),
     ("throttle", {}, {"is_transient": True, "is_throttled": True, "retry_after_s": None}),
     ("fail", {}, {"is_transient": True, "is_throttled": False, "is_maybe_paid": False}),
@@ -125,10 +127,10 @@ FAULTS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "values", "facts"), FAULTS, ids=lambda value: value if isinstance(value, str) else "")
-def test_faults_of_the_exchange(kind: str, values: dict[str, Any], facts: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("kind", "values", "facts"), EXCHANGE, ids=lambda value: value if isinstance(value, str) else "")
+def test_faults_of_the_exchange(kind: Fault, values: dict[str, Any], facts: dict[str, Any]) -> None:
     """The client takes a 429, a 500, a dropped connection, a cut and a trickling reply for what they are."""
-    server = FakeTeacher(FakeSettings(**{kind: 1.0}, **values))
+    server = FakeTeacher(FakeSettings(faults={kind: 1.0}, **values))
     with serving(server) as url:
         (error,) = send(url, [ask_about(HINTED)], timeout_s=0.4 if kind == "stall" else 30.0)
     assert isinstance(error, BackendError)
@@ -149,9 +151,9 @@ def test_faults_of_the_exchange(kind: str, values: dict[str, Any], facts: dict[s
         ("language", "wrong_language"),
     ],
 )
-def test_faults_of_the_text(kind: str, fault: str | None) -> None:
+def test_faults_of_the_text(kind: Fault, fault: str | None) -> None:
     """Truncated, refused, empty, filtered and formless texts, and those in another script, are whole replies and paid."""
-    server = FakeTeacher(FakeSettings(**{kind: 1.0}))
+    server = FakeTeacher(FakeSettings(faults={kind: 1.0}))
     with serving(server) as url:
         (reply,) = send(url, [ask_about(HINTED)])
     assert isinstance(reply, Reply)
@@ -163,7 +165,7 @@ def test_faults_of_the_text(kind: str, fault: str | None) -> None:
 
 def test_a_patient_client_gets_a_trickling_reply() -> None:
     """A reply that trickles is whole in the end, and then counts as served."""
-    server = FakeTeacher(FakeSettings(stall=1.0, stall_s=0.05))
+    server = FakeTeacher(FakeSettings(faults={"stall": 1.0}, stall_s=0.05))
     with serving(server) as url:
         (reply,) = send(url, [ask_about(HINTED)])
     assert isinstance(reply, Reply)
@@ -209,7 +211,7 @@ def test_max_tokens_cuts_the_text() -> None:
 
 def test_replay_by_idempotency_key() -> None:
     """With --idempotent a reply that was made is replayed for its key and not paid again, even where it was lost."""
-    server = FakeTeacher(FakeSettings(cut=1.0, is_idempotent=True))
+    server = FakeTeacher(FakeSettings(faults={"cut": 1.0}, is_idempotent=True))
     with serving(server) as url:
         lost = post(url, talk(HINTED), **{"Idempotency-Key": "k-0"})
         again = post(url, talk(HINTED), **{"Idempotency-Key": "k-0"})
@@ -366,18 +368,36 @@ def test_replies_of_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("values", "said"),
     [
-        ({"throttle": 0.7, "fail": 0.6}, r"sum to 1\.3 \(throttle 0\.7, fail 0\.6\)"),
-        ({"cut": 1.5}, "--cut: .*less than"),
-        ({"outage": (-1, 2.0)}, "--outage: "),
-        ({"latency_ms": float("nan")}, "--latency-s: "),
+        (
+            {"faults": {"throttle": 0.7, "fail": 0.6}},
+            r"faults: the shares sum to 1\.3, more than 1 \(throttle 0\.7, fail 0\.6\)",
+        ),
+        ({"faults": {"cut": 1.5}}, r"faults\.cut: .*less than"),
+        ({"outage": (-1, 2.0)}, "outage"),
+        ({"latency_s": float("nan")}, "latency_s: "),
     ],
 )
-def test_bad_settings(flags: dict[str, Any], said: str) -> None:
-    """Rates that sum to more than one, and values out of range, are config errors that name them."""
+def test_bad_settings(values: dict[str, Any], said: str) -> None:
+    """Shares that sum to more than one, and values out of range, are config errors that name them."""
     with pytest.raises(ConfigError, match=said):
-        read_settings(flags)
+        make_settings(**values)
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (["throtle=0.1"], "did you mean 'throttle'\\? Choose from: throttle, fail"),
+        (["cut=0.1", "cut=0.2"], "'cut' is given twice"),
+        (["cut"], "expected KIND=SHARE with a share from 0 to 1, such as cut=0.1"),
+    ],
+)
+def test_bad_faults(texts: list[str], said: str) -> None:
+    """A fault that does not exist, one given twice, and one without a share are config errors with the remedy."""
+    assert read_faults(["cut=0.1", "fail=0.2"]) == {"cut": 0.1, "fail": 0.2}
+    with pytest.raises(ConfigError, match=said):
+        read_faults(texts)
 
 
 def test_a_port_in_use() -> None:
@@ -406,7 +426,10 @@ def fake_teacher(*flags: str) -> Iterator[tuple[subprocess.Popen[str], dict[str,
 def test_a_run_against_the_command(project: Project) -> None:
     """`limbeck run` against `limbeck fake-teacher` that fails often ends with all its examples; the counts of both agree."""
     path = project(budget={"max_examples": 9, "max_requests": 200})
-    flags = ["--throttle", "0.15", "--retry-after-s", "0.01", "--cut", "0.1", "--fail", "0.1", "--malformed", "0.1"]
+    flags = [
+        "--retry-after-s=0.01",
+        *(f"--fault={fault}" for fault in ("throttle=0.15", "cut=0.1", "fail=0.1", "malformed=0.1")),
+    ]
     with fake_teacher(*flags) as (process, ready):
         assert "worth nothing for training" in ready["note"]
         assert ready["url"] == f"http://127.0.0.1:{ready['port']}/v1"

@@ -143,7 +143,7 @@ def test_near_duplicates_by_meaning_are_rejected_in_a_run(
     assert len(first) == len(set(first)) > 4
     rejected = [row for stage in range(2) for row in read_json_lines(whole.folder / f"stage_{stage}/rejected.jsonl")]
     assert "near_duplicate" in {row["reason"] for row in rejected}
-    assert read_json(whole.folder / "diversity.json")["domains"]["small"]["synthesized"]["mean_cosine"] == 0.0
+    assert read_json(whole.folder / "diversity.json")["domains"]["small"]["synthesized"]["nearest_cosine"] == 0.0
     before = (whole.folder / "train.jsonl").read_bytes()
     for name in ("examples.jsonl", "quotas.json", "rejected.jsonl", "diversity.json", "done"):
         (whole.folder / "stage_1" / name).unlink()

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 from tests.loopback import Loopback, Reaction, chat, refuse, serving
+from tests.support import Heard
 
 from limbeck.config.config import load_config
 from limbeck.data.example import Example
 from limbeck.errors import TeacherError
 from limbeck.fake_teacher.behaviour import FakeSettings, FakeTeacher
 from limbeck.hashing import hash_text
-from limbeck.progress import Progress
 from limbeck.run_folder.status import read_status
 from limbeck.runner.run import run
 from limbeck.system.files import read_json, read_json_lines
@@ -25,16 +25,6 @@ from limbeck.teacher.client.ledger import Ledger
 
 Project = Callable[..., Path]
 CAPS = {"max_examples": 9, "max_requests": 200}
-
-
-class Notes(Progress):
-    """Keeps what a run tells the user."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +67,7 @@ def test_a_run_survives_a_teacher_that_fails(project: Project) -> None:
         return faults[number // 2 % len(faults)] if number % 2 else answer(body)
 
     path = project(budget=CAPS)
-    progress = Notes()
+    progress = Heard()
     with Loopback(react) as server:
         result = run(configure(path, server.url, "teacher.timeout_s=0.5"), path.parent / "run", progress=progress)
     examples = read_examples(result.folder)
@@ -98,7 +88,7 @@ def test_a_run_survives_a_teacher_that_fails(project: Project) -> None:
 def test_planned_and_real_requests_are_compared(project: Project) -> None:
     """At the end of a run what was asked stands beside what was planned; both are in run.json and `status`."""
     path = project(budget=CAPS)
-    progress = Notes()
+    progress = Heard()
     with Loopback(lambda number, body: answer(body)) as server:
         result = run(configure(path, server.url), path.parent / "run", progress=progress)
     assert progress.notes[-1].startswith("teacher: 9 requests (planned 9 to 27, likely 11), 162 tokens (planned ")
@@ -166,7 +156,7 @@ def test_a_run_whose_teacher_goes_away_says_so_and_goes_on_elsewhere(project: Pr
     assert "503" in status.teacher["last_error"]
     moved = path.parent / "moved"
     away.rename(moved)
-    server, progress = FakeTeacher(FakeSettings()), Notes()
+    server, progress = FakeTeacher(FakeSettings()), Heard()
     with serving(server) as url:
         result = run(configure(path, url, *fast), moved, progress=progress)
     assert len(read_examples(result.folder)) == 9

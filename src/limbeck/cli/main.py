@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
+from typing import Annotated
 
 import typer
 
+from limbeck import __version__
 from limbeck.cli.data import longtail
 from limbeck.cli.run import doctor, ledger, plan, run, status
 from limbeck.cli.student import compare, evaluate, predict
@@ -31,13 +33,28 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
 }
 
 app = typer.Typer(
-    help="Distil a large language model into a small one under a fixed teacher budget, without losing the tail.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 for name, command in COMMANDS.items():
     app.command(name)(command)
+
+
+def _show_version(is_wanted: bool) -> None:
+    if is_wanted:
+        print(f"limbeck {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def limbeck(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Distil a large language model into a small one under a fixed teacher budget, without losing the tail."""
 
 
 def main() -> None:

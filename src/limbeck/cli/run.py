@@ -71,16 +71,11 @@ def run(
     from limbeck.cli.progress import ConsoleProgress
     from limbeck.config.config import load_config
     from limbeck.reports.terminal import print_metrics
-    from limbeck.runner.prepare import prepare
+    from limbeck.runner.run import run as run_config
 
     settings = load_config(config, sets or [], preset=preset)
-    out = out or Path("runs") / settings.name
-    data = prepare(settings, out)  # before torch is loaded, so that bad input is said at once
     with ConsoleProgress(settings) as progress:
-        progress.note("loading torch and the student")
-        from limbeck.runner.run import run as run_config
-
-        result = run_config(settings, out, progress=progress, data=data)
+        result = run_config(settings, out, progress=progress)
     if as_json:
         print_json(
             {

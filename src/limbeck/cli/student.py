@@ -11,7 +11,16 @@ import typer
 
 from limbeck.cli.options import AsJson, ConfigPath, Sets
 from limbeck.errors import ConfigError
+from limbeck.progress import Progress
 from limbeck.system.terminal import make_printable, print_json
+
+
+class ConsoleNotes(Progress):
+    """Prints the notes of a comparison on stderr."""
+
+    def note(self, text: str) -> None:
+        """Print a line."""
+        print(make_printable(text), file=sys.stderr, flush=True)
 
 
 class Equal(enum.Enum):
@@ -39,15 +48,11 @@ def evaluate(
     from limbeck.cli.progress import ConsoleProgress
     from limbeck.config.config import load_config
     from limbeck.reports.terminal import print_metrics
-    from limbeck.runner.apply import check_measurable
+    from limbeck.runner.apply import evaluate as measure
     from limbeck.system.files import write_jsonl
 
     settings = load_config(config, sets or [])
-    check_measurable(settings)
     with ConsoleProgress(settings) as progress:
-        progress.note("loading torch and the student")
-        from limbeck.runner.apply import evaluate as measure
-
         found = measure(student, settings, progress=progress)
     if out is not None:
         write_jsonl(out, found.predictions)
@@ -98,7 +103,7 @@ def compare(
         jobs=jobs,
         all_labels=all_labels,
         teacher=teacher,
-        on_note=lambda text: print(make_printable(text), file=sys.stderr, flush=True),
+        progress=ConsoleNotes(),
     )
     if as_json:
         print_json(result.to_json())
@@ -142,13 +147,11 @@ def predict(
     """Write a student's answers for unlabelled rows."""
     from limbeck.cli.progress import ConsoleProgress
     from limbeck.config.config import load_config
+    from limbeck.runner.apply import predict as answer
     from limbeck.system.files import write_jsonl
 
     settings = load_config(config, sets or [])
     with ConsoleProgress(settings) as progress:
-        progress.note("loading torch and the student")
-        from limbeck.runner.apply import predict as answer
-
         rows = answer(student, file, settings, progress=progress)
     write_jsonl(out, rows)
     print(f"{out}: {len(rows)} rows")

@@ -8,7 +8,7 @@ part of a run's seconds. If they make sense, two references are measured: a stud
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +29,7 @@ from limbeck.comparison.budget import equalise
 from limbeck.comparison.results import collect_results
 from limbeck.comparison.runs import TEACHER, run_all
 from limbeck.errors import ConfigError
+from limbeck.progress import Progress
 from limbeck.reports.comparison import write_markdown
 from limbeck.run_folder.comparison import ComparisonFolder
 from limbeck.run_folder.folder import RunFolder
@@ -121,7 +122,7 @@ def compare(
     jobs: int = 1,
     all_labels: bool | None = None,
     teacher: bool | None = None,
-    on_note: Callable[[str], None] = lambda text: None,
+    progress: Progress | None = None,
 ) -> Comparison:
     """Run what is not run yet, and write the comparison's figures.
 
@@ -135,7 +136,7 @@ def compare(
         share: whether replies are shared among ``all`` runs, or among those of one ``seed``.
         jobs: runs at once.
         all_labels, teacher: whether those references are measured; None means if they make sense.
-        on_note: hears which run begins and ends.
+        progress: told in notes which run begins and ends; None shows nothing.
 
     Raises:
         ConfigError, DataError: an arm can't be run, or the folder holds runs of another config or other data.
@@ -166,7 +167,7 @@ def compare(
     # The tail is that of the config's own budget, the same for all arms however many examples each gets.
     tail = frozenset[str]() if pooled is None else data[pooled].tail
     with RunFolder.open(folder.path):
-        run_all([*runs, *references], wanted.jobs, on_note)
+        run_all([*runs, *references], wanted.jobs, (progress or Progress()).note)
         result = collect_results(
             runs,
             references,

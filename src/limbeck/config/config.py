@@ -48,8 +48,12 @@ class Config(Settings):
     execution: ExecutionSettings = ExecutionSettings()
 
 
-def as_config(config: Config | str | Path | None) -> Config:
-    """A config as it is, or the one in a YAML file; None stands for the defaults.
+ConfigLike = Config | str | Path | Mapping[str, Any]
+"""A config, the YAML file that holds it, or its plain values."""
+
+
+def as_config(config: ConfigLike | None) -> Config:
+    """A config as it is, or `load_config` of a YAML file or plain values; None stands for the defaults.
 
     Raises:
         ConfigError: as `load_config`.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,11 +12,8 @@ import yaml
 from limbeck.errors import ConfigError
 
 MAX_BYTES = 256 * 2**10
-"""Of a config; a larger file is another one, given by mistake."""
-MAX_VALUES = 20_000
 MAX_DEPTH = 20
 MAX_DIGITS = 20
-_MERGE = "tag:yaml.org,2002:merge"
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
@@ -43,66 +39,58 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML's plain values; a date stays the text that it is."""
+    """Plain values only: no aliases, no key twice, and a date stays text."""
 
     yaml_implicit_resolvers: ClassVar = {  # type: ignore[misc]
         first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:  # noqa: ANN401
+        """Refuse aliases: a few of them can stand for billions of values."""
+        if self.check_event(yaml.AliasEvent):
+            raise ValueError(f"line {self.line + 1}: aliases (*) are not supported; write the value out")
+        node: yaml.Node | None = super().compose_node(parent, index)
+        return node
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Refuse a key that is given twice, of which YAML would keep the last."""
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        twice = next((key for key in keys if keys.count(key) > 1), None)
+        if twice is not None:
+            raise ValueError(f"line {node.start_mark.line + 1}: key {twice!r:.80} is given twice; keep one")
+        return super().construct_mapping(node, deep)
+
 
 def parse_yaml(text: str, place: str) -> Any:  # noqa: ANN401 (any YAML value)
     """The value of a YAML text.
 
     Raises:
-        ConfigError: no YAML; or what no config needs and a run could not bear: values too many (aliases within aliases), too
-            deep or without end, a key given twice, a number out of range, half of a character.
+        ConfigError: not YAML, an alias, a key given twice, more than `MAX_DEPTH` levels, a number of more than `MAX_DIGITS`
+            digits, or a text that no file can hold.
     """
     try:
-        loader = _Loader(text)
-        node = loader.get_single_node()
-        _check_node(node, loader, place)
-        return None if node is None else loader.construct_document(node)
+        value = yaml.load(text, _Loader)  # noqa: S506 (a safe loader)
     except RecursionError as error:
         raise ConfigError(f"{place}: nested too deep; {MAX_DEPTH} levels are allowed") from error
     except (yaml.YAMLError, ValueError) as error:
-        if isinstance(error, ConfigError):
-            raise
         raise ConfigError(f"{place}: not YAML: {' '.join(str(error).split())[:500]}") from error
+    _check(value, place)
+    return value
 
 
-def _check_node(root: yaml.Node | None, loader: _Loader, place: str) -> None:
-    """Refuse what `parse_yaml` says, counting what an alias stands for each time it is used."""
-    waiting = [(root, 0)] if root is not None else []
-    count = 0
-    while waiting:
-        node, depth = waiting.pop()
-        count += 1
-        line = f"{place}: line {node.start_mark.line + 1}"
-        if depth > MAX_DEPTH:
-            raise ConfigError(f"{line}: nested too deep, or in itself; {MAX_DEPTH} levels are allowed")
-        if count + len(waiting) > MAX_VALUES:
-            raise ConfigError(f"{line}: more than {MAX_VALUES:,} values, with what aliases (*) stand for")
-        if isinstance(node, yaml.ScalarNode):
-            _check_scalar(node, loader, line)
-        elif isinstance(node, yaml.MappingNode):
-            keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE]
-            twice = next((key for key, times in Counter(keys).items() if times > 1), None)
-            if twice is not None:
-                raise ConfigError(f"{line}: key {twice!r:.80} is given twice here; keep one")
-            waiting += [(child, depth + 1) for pair in node.value for child in pair]
-        else:
-            waiting += [(child, depth + 1) for child in node.value]
-
-
-def _check_scalar(node: yaml.ScalarNode, loader: _Loader, line: str) -> None:
-    tag = node.tag.removeprefix("tag:yaml.org,2002:")
-    read_as = loader.resolve(yaml.ScalarNode, node.value, (True, False))  # type: ignore[no-untyped-call]
-    if tag != "str" and node.tag != read_as:
-        raise ConfigError(f"{line}: {node.value!r:.80} is no {tag}; write plain values, without tags")
-    if tag in ("int", "float") and len(node.value) > MAX_DIGITS:
-        raise ConfigError(f"{line}: a number of more than {MAX_DIGITS} characters")
-    check_text(node.value, line)
+def _check(value: object, place: str, depth: int = 0) -> None:
+    if depth > MAX_DEPTH:
+        raise ConfigError(f"{place}: nested too deep; {MAX_DEPTH} levels are allowed")
+    if isinstance(value, (dict, list)):
+        for child in [*value, *value.values()] if isinstance(value, dict) else value:
+            _check(child, place, depth + 1)
+    elif isinstance(value, str):
+        check_text(value, place)
+    elif isinstance(value, int) and abs(value) >= 10**MAX_DIGITS:
+        raise ConfigError(f"{place}: a number of more than {MAX_DIGITS} digits")
+    elif value is not None and not isinstance(value, (bool, int, float)):
+        raise ConfigError(f"{place}: {value!r:.80} is a {type(value).__name__}; write plain values, without tags")
 
 
 def check_text(text: str, place: str) -> None:

@@ -1,12 +1,13 @@
 """How varied the questions of a domain are, real and synthesized side by side, and whether inventions are only paraphrases.
 
-Distinct-n: Li et al., "A Diversity-Promoting Objective Function", NAACL 2016, arXiv 1510.03055 (there over all words, here over
-all n-grams, so that it is a share). Similarity is `limbeck.data.overlap.measure_similarity`; with vectors also their cosine.
-Pure arithmetic; the same questions give the same numbers.
+Distinct-2: Li et al., "A Diversity-Promoting Objective Function", NAACL 2016, arXiv 1510.03055 (there divided by all words,
+here by all pairs of words, so that it is a share). Similarity is `limbeck.data.overlap.measure_similarity`, and the cosine of
+vectors if there are some. Pure arithmetic; the same questions give the same numbers.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -31,15 +32,14 @@ Matrix = Callable[[Sequence[str], Sequence[str]], np.ndarray]
 """Similarities of texts to texts, shape (first, second), higher = more alike."""
 
 
-def measure_distinct(texts: Sequence[str], n: int) -> float | None:
-    """Different word n-grams over all word n-grams of the texts, 0 to 1; higher = more varied, and lower the more texts there
-    are. None where no text has n words."""
-    found = [ngram for text in texts for ngram in _list_ngrams(normalise_question(text).split(), n)]
-    return len(set(found)) / len(found) if found else None
+def measure_distinct_2(texts: Sequence[str]) -> float | None:
+    """Distinct-2: different word pairs over all word pairs of the texts, 0 to 1; higher = more varied.
 
-
-def _list_ngrams(words: Sequence[str], n: int) -> list[tuple[str, ...]]:
-    return [tuple(words[start : start + n]) for start in range(len(words) - n + 1)]
+    It falls with the number of texts, so compare equal numbers. None if no text has two words.
+    """
+    words = [normalise_question(text).split() for text in texts]
+    pairs = [pair for each in words for pair in itertools.pairwise(each)]
+    return len(set(pairs)) / len(pairs) if pairs else None
 
 
 def choose_texts(texts: Sequence[str], most: int) -> list[str]:
@@ -68,13 +68,11 @@ def measure_domain(
         ``real`` and ``synthesized``, each with
 
         - ``count``, and ``measured``, which is `MOST_TEXTS` at most;
-        - ``distinct_1`` to ``distinct_3``, of as many real questions as synthesized ones, since they fall with the number;
-        - ``mean_similarity``: mean over all pairs, 0 to 1; with vectors ``mean_cosine``;
+        - ``distinct_2``, of as many real questions as synthesized ones, since it falls with the number;
         - ``nearest_similarity``: mean over the questions of the highest similarity, of a real one to any other real one, of an
           invention to any real one or earlier invention; with vectors ``nearest_cosine``;
         - ``near_duplicates_of_real``: share of the questions whose similarity to a real one (of a real one: to another) is at
-          least 0.8, whatever their numbers: a template with other numbers counts here, though `DuplicateGuard` keeps it;
-        - of inventions also ``near_duplicates_of_earlier``: the same to an earlier invention.
+          least 0.8, whatever their numbers: a template with other numbers counts here, though `DuplicateGuard` keeps it.
 
         What can't be measured is None.
     """
@@ -83,8 +81,7 @@ def measure_domain(
     found: dict[str, dict[str, Any]] = {}
     for name, texts in groups.items():
         found[name] = {"count": len(real if name == "real" else synthesized), "measured": len(texts)}
-        for n in (1, 2, 3):
-            found[name][f"distinct_{n}"] = _round(measure_distinct(choose_texts(texts, size), n))
+        found[name]["distinct_2"] = _round(measure_distinct_2(choose_texts(texts, size)))
     measures = {"similarity": compare_shingles} | ({} if compare_vectors is None else {"cosine": compare_vectors})
     for measure, compare in measures.items():
         for name, texts in groups.items():
@@ -94,21 +91,14 @@ def measure_domain(
 
 
 def _measure_likeness(measure: str, among: np.ndarray, to_real: np.ndarray | None) -> dict[str, float | None]:
-    """Mean, nearest and near-duplicates of questions by one measure, from their similarities to each other and, of inventions,
-    to real ones."""
+    """Nearest question and near-duplicates by one measure, from the similarities among questions and to real ones."""
     is_real = to_real is None
     # A question is not compared with itself, and an invention not with those that came after it.
     blind = np.eye(len(among), dtype=bool) if is_real else np.triu(np.ones_like(among, dtype=bool))
     others = np.where(blind, -1.0, among)
-    pairs = among[np.tril_indices(len(among), -1)]
-    found = {
-        f"mean_{measure}": _round(pairs.mean() if pairs.size else None),
-        f"nearest_{measure}": _mean_of_highest(others if to_real is None else np.hstack([others, to_real])),
-    }
+    found = {f"nearest_{measure}": _mean_of_highest(others if to_real is None else np.hstack([others, to_real]))}
     if measure == "similarity":
         found["near_duplicates_of_real"] = _share_of_near(others if to_real is None else to_real)
-        if not is_real:
-            found["near_duplicates_of_earlier"] = _share_of_near(others)
     return found
 
 

@@ -15,6 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.answers.types import ANSWERS
+from limbeck.data.example import Example
+from limbeck.data.task import Task
+from limbeck.evaluation.rouge import compute_rouge_l
 from limbeck.selection.subset import rows_by_domain
 
 Floats = NDArray[np.float64]
@@ -189,3 +192,28 @@ def compute_gain(
         raise ValueError(f"{len(before)} rows before and {len(after)} after are not the same rows")
     difference = np.array([float(row.is_correct) - float(first[row.id]) for row in after])
     return summarize_values(difference, [row.domain for row in after], tail, name="accuracy", seed=seed)
+
+
+def make_prediction(task: Task, example: Example, answer: str | None, text: str, *, is_truncated: bool) -> Prediction:
+    """An answer compared with the gold answer: the one rule, for students and teachers alike.
+
+    Args:
+        task: says when two answers are equal.
+        example: the labelled row.
+        answer: what `text` was read as, or None.
+        text: all that was written.
+        is_truncated: whether a limit ended it.
+    """
+    kind = ANSWERS[example.answer_type]
+    return Prediction(
+        id=example.id,
+        domain=example.domain,
+        answer=example.answer,
+        answer_type=example.answer_type,
+        prediction=answer,
+        is_correct=task.is_correct(answer, example),
+        f1=None if kind.measure_f1 is None else kind.measure_f1(answer, example.answer),
+        text=text,
+        is_truncated=is_truncated,
+        rouge_l=compute_rouge_l(text if answer is None else answer, example.answer) if kind.has_rouge else None,
+    )

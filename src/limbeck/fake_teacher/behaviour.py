@@ -12,9 +12,9 @@ import hashlib
 import ssl
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 
 from aiohttp import web
 from pydantic import Field, ValidationError, model_validator
@@ -24,14 +24,15 @@ from limbeck.fake_teacher.replies import FORMLESS, REFUSAL, draft_reply, to_cyri
 from limbeck.fake_teacher.server import FakeServer, Reaction, complete, refuse
 from limbeck.hashing import canonical_json, hash_text
 from limbeck.settings import Settings
+from limbeck.tables import suggest
 from limbeck.teacher.backends.http_parts import read_content
 
-KINDS = ("throttle", "fail", "drop", "cut", "stall", "truncate", "refuse", "empty", "filter", "malformed", "language")
-"""What can go wrong with a request; one of them at most does."""
+Fault = Literal["throttle", "fail", "drop", "cut", "stall", "truncate", "refuse", "empty", "filter", "malformed", "language"]
+"""What can go wrong with a request; at most one of them does."""
+FAULTS: tuple[Fault, ...] = get_args(Fault)
 WARNING = "this is a fake: it understands nothing, and its replies are worth nothing for training"
 KEY_HEADER = "Idempotency-Key"
 
-Rate = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
 
@@ -42,14 +43,17 @@ class FakeSettings(Settings):
     Attributes:
         seed: of all that is drawn.
         model: the name under which it answers.
-        latency_s, latency_spread_s: a reply comes after the first, plus a drawn share of the second.
-        throttle, fail, drop: shares of requests that get a 429 (with `retry_after_s`, if set), a 500, or an aborted
-            connection before any reply was made.
-        cut, stall: shares whose reply is made, but arrives as half of its JSON, or byte by byte over `stall_s`.
-        truncate, refuse, empty, filter, malformed, language: shares that get a whole reply of no use: half of the text, a
-            refusal, nothing, nothing for ``content_filter``, text in no form, another script.
+        latency_s: a reply comes after so many seconds.
+        faults: the share of requests, 0 to 1, that each fault befalls:
+
+            - ``throttle``: a 429; ``fail``: a 500; ``drop``: an aborted connection. No reply is made.
+            - ``cut``: half of the reply's JSON; ``stall``: the reply comes byte by byte over `stall_s`.
+            - ``truncate``: half of the text; ``refuse``: a refusal; ``empty``: no text; ``filter``: no text, for
+              ``content_filter``; ``malformed``: text in no form; ``language``: another script. These are whole replies.
+        retry_after_s: what a 429 asks to wait; None leaves it out.
+        stall_s: how long a reply that stalls takes.
         model_change_after: after so many replies it answers under another name.
-        capacity: more requests than that at once are a 429.
+        capacity: more requests than that at once get a 429.
         outage: after so many requests it answers 503 for so many seconds, once.
         reasoning_tokens, cached_tokens: what it counts as such, as far as a reply's limit or a prompt allows.
         is_idempotent: whether a reply is kept by its request's ``Idempotency-Key`` and replayed without being paid again.
@@ -58,20 +62,9 @@ class FakeSettings(Settings):
     seed: int = 0
     model: str = "fake-teacher"
     latency_s: Seconds = 0.0
-    latency_spread_s: Seconds = 0.0
-    throttle: Rate = 0.0
+    faults: dict[Fault, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict)
     retry_after_s: Seconds | None = None
-    fail: Rate = 0.0
-    drop: Rate = 0.0
-    cut: Rate = 0.0
-    stall: Rate = 0.0
     stall_s: Seconds = 600.0
-    truncate: Rate = 0.0
-    refuse: Rate = 0.0
-    empty: Rate = 0.0
-    filter: Rate = 0.0
-    malformed: Rate = 0.0
-    language: Rate = 0.0
     model_change_after: Count | None = None
     capacity: Annotated[int, Field(gt=0)] | None = None
     outage: tuple[Count, Seconds] | None = None
@@ -80,34 +73,49 @@ class FakeSettings(Settings):
     is_idempotent: bool = False
 
     @model_validator(mode="after")
-    def _check_rates(self) -> FakeSettings:
-        rates = {kind: getattr(self, kind) for kind in KINDS if getattr(self, kind)}
-        if (total := sum(rates.values())) > 1 + 1e-9:
-            named = ", ".join(f"{kind} {rate:g}" for kind, rate in rates.items())
-            raise ValueError(f"the rates are shares of all requests, but sum to {total:g} ({named})")
+    def _check_faults(self) -> FakeSettings:
+        if (total := sum(self.faults.values())) > 1 + 1e-9:
+            named = ", ".join(f"{kind} {share:g}" for kind, share in self.faults.items())
+            raise ValueError(f"faults: the shares sum to {total:g}, more than 1 ({named})")
         return self
 
 
-def read_settings(flags: Mapping[str, Any]) -> FakeSettings:
-    """The settings that flags of the command line mean, milliseconds among them.
+def read_faults(texts: Sequence[str]) -> dict[str, float]:
+    """The shares of ``KIND=SHARE`` texts.
 
     Raises:
-        ConfigError: they can't be so; the message names the flag.
+        ConfigError: another form, a fault that does not exist, or one given twice.
     """
-    values = {name.removesuffix("_ms") + "_s": value / 1000 for name, value in flags.items() if name.endswith("_ms")}
-    values |= {name: value for name, value in flags.items() if name in FakeSettings.model_fields}
-    try:
-        return FakeSettings(**values, is_idempotent=flags.get("idempotent", False))
-    except ValidationError as error:
-        faults = [
-            " ".join(
-                [
-                    *(f"--{str(name).replace('_', '-')}:" for name in fault["loc"][:1]),
-                    fault["msg"].removeprefix("Value error, "),
-                ]
+    found: dict[str, float] = {}
+    for text in texts:
+        kind, _, share = text.partition("=")
+        if kind not in FAULTS or kind in found:
+            why = (
+                "is given twice"
+                if kind in found
+                else f"is not a fault{suggest(kind, FAULTS) or '.'} Choose from: {', '.join(FAULTS)}"
             )
-            for fault in error.errors()
-        ]
+            raise ConfigError(f"--fault {text}: {kind!r} {why}")
+        try:
+            found[kind] = float(share)
+        except ValueError as error:
+            raise ConfigError(f"--fault {text}: expected KIND=SHARE with a share from 0 to 1, such as {kind}=0.1") from error
+    return found
+
+
+def make_settings(**values: Any) -> FakeSettings:  # noqa: ANN401 (the fields of FakeSettings)
+    """The settings with these values.
+
+    Raises:
+        ConfigError: a value is out of range; the message names the setting.
+    """
+    try:
+        return FakeSettings(**values)
+    except ValidationError as error:
+        faults = []
+        for fault in error.errors():
+            place = f"{'.'.join(map(str, fault['loc']))}: " if fault["loc"] else ""
+            faults.append(place + fault["msg"].removeprefix("Value error, "))
         raise ConfigError("fake-teacher: " + "; ".join(faults)) from error
 
 
@@ -160,7 +168,7 @@ class FakeTeacher(FakeServer):
         asked = f"{settings.seed}/{body_hash}/{key.rpartition('-')[0]}"
         digest = hashlib.sha256(f"{asked}/{self._seen[asked]}".encode()).digest()
         self._seen[asked] += 1
-        kind, delay_s = self._draw(digest[:6]), settings.latency_s + settings.latency_spread_s * _to_share(digest[6:12])
+        kind, delay_s = self._draw(digest), settings.latency_s
         if kind == "throttle":
             return self._throttle(kind)
         if kind == "fail":
@@ -195,10 +203,10 @@ class FakeTeacher(FakeServer):
         return replace(reply, headers={"Idempotent-Replayed": "true"}, outcome="replay", body_hash="")
 
     def _draw(self, digest: bytes) -> str:
-        """The kind of what goes wrong, or ``answer``."""
-        left = _to_share(digest)
-        for kind in KINDS:
-            left -= getattr(self.settings, kind)
+        """The fault, or ``answer``."""
+        left = int.from_bytes(digest[:6]) / 2**48
+        for kind in FAULTS:
+            left -= self.settings.faults.get(kind, 0.0)
             if left < 0:
                 return kind
         return "answer"
@@ -261,8 +269,3 @@ def find_body_fault(body: dict[str, Any]) -> str | None:
 def count_tokens(text: str) -> int:
     """What the fake teacher counts: a token for four bytes of UTF-8, rounded up."""
     return -(-len(text.encode("utf-8", "replace")) // 4)
-
-
-def _to_share(digest: bytes) -> float:
-    """A number from 0 to below 1, of the first 48 bits."""
-    return int.from_bytes(digest[:6]) / 2**48

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from limbeck.config.config import Config, as_config
+from limbeck.config.config import Config, ConfigLike, as_config
 from limbeck.data.example import Example
 from limbeck.data.readers import is_there
 from limbeck.data.sources import read_labelled, read_questions
@@ -22,6 +22,8 @@ from limbeck.run_folder.metrics import Metrics
 from limbeck.run_folder.rows import Rows
 from limbeck.selection.quotas import find_tail_domains
 from limbeck.selection.subset import choose_examples
+
+LOADING = "loading torch and the student"
 
 
 @dataclass(frozen=True)
@@ -37,26 +39,28 @@ class Evaluation:
     predictions: Rows[Prediction]
 
 
-def evaluate(student: str | Path, config: Config | str | Path, *, progress: Progress | None = None) -> Evaluation:
+def evaluate(student: str | Path, config: ConfigLike, *, progress: Progress | None = None) -> Evaluation:
     """Measure a student on ``data.test``, with head and tail if ``data.train`` is there.
 
     Args:
         student: a folder that limbeck wrote, any other model folder, a Hub id or a packaged model.
-        config: task, data and evaluation settings, or their YAML file.
+        config: task, data and evaluation settings.
         progress: told what is being done; None shows nothing.
 
     Raises:
         ConfigError: the student can't be loaded, or there is no ``data.test``.
         DataError: the file can't be read.
     """
+    config, progress = as_config(config), progress or Progress()
+    if config.data.test is None:
+        raise ConfigError("data.test is not set: add it to the config, or pass --set data.test=FILE")
+    task, tail, rows = _read_data(config)
+    examples = choose_examples(rows, config.evaluation.max_examples, config.seed)
+    progress.step(None, LOADING, 0, 0)
     from limbeck.evaluation.evaluate import evaluate as measure
     from limbeck.student.encode import make_encoder
     from limbeck.student.model import quiet_libraries
 
-    config, progress = as_config(config), progress or Progress()
-    check_measurable(config)
-    task, tail, rows = _read_data(config)
-    examples = choose_examples(rows, config.evaluation.max_examples, config.seed)
     with quiet_libraries():
         encoder_task, loaded, has_rationale = _load(str(student), config, task)
         encoder = make_encoder(loaded.settings, loaded.tokenizer, encoder_task, has_rationale=has_rationale)
@@ -69,7 +73,7 @@ def evaluate(student: str | Path, config: Config | str | Path, *, progress: Prog
 def predict(
     student: str | Path,
     file: str | Path,
-    config: Config | str | Path | None = None,
+    config: ConfigLike | None = None,
     *,
     progress: Progress | None = None,
 ) -> Rows[dict[str, Any]]:
@@ -78,18 +82,19 @@ def predict(
     Args:
         student: the folder of a student that limbeck trained.
         file: rows without answers.
-        config: for column names and evaluation settings, or its YAML file; None takes the defaults.
+        config: for column names and evaluation settings; None takes the defaults.
         progress: told what is being done; None shows nothing.
 
     Raises:
         ConfigError: the folder holds no student of limbeck's, so its task is unknown.
         DataError: the file can't be read.
     """
+    config, folder, progress = as_config(config), Path(student), progress or Progress()
+    progress.step(None, LOADING, 0, 0)
     from limbeck.evaluation.evaluate import predict as answer
     from limbeck.student.encode import make_encoder
     from limbeck.student.model import load_student, quiet_libraries, read_card
 
-    config, folder, progress = as_config(config), Path(student), progress or Progress()
     card = read_card(folder)
     if card is None:
         raise ConfigError(f"{folder}: no student.json here; `limbeck predict` needs a student that limbeck trained")
@@ -105,16 +110,6 @@ def predict(
         {**row, "prediction": found, "text": encoder.decode(output.ids)}
         for (row, _, _), (found, output) in zip(rows, answers, strict=True)
     )
-
-
-def check_measurable(config: Config) -> None:
-    """Refuse a config without test rows.
-
-    Raises:
-        ConfigError: ``data.test`` is not set.
-    """
-    if config.data.test is None:
-        raise ConfigError("data.test is not set: add it to the config, or pass --set data.test=FILE")
 
 
 def _read_data(config: Config) -> tuple[Task, frozenset[str], Sequence[Example]]:

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from limbeck.data.example import Example
-from limbeck.evaluation.evaluate import make_prediction
-from limbeck.evaluation.metrics import Prediction, compute_gain, compute_metrics
+from limbeck.evaluation.metrics import Prediction, compute_gain, compute_metrics, make_prediction
 from limbeck.methods.context import MethodContext
 from limbeck.run_folder.comparison import SharedBaseline
 from limbeck.run_folder.files import RowsFile

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from limbeck.config.config import Config, as_config
+from limbeck.config.config import ConfigLike, as_config
 from limbeck.errors import ConfigError
 from limbeck.planner.history import learn, learn_if_there
 from limbeck.planner.tokens import load_counter
@@ -15,7 +15,7 @@ from limbeck.runner.probe import run_probe
 
 
 def plan(
-    config: Config | str | Path,
+    config: ConfigLike,
     *,
     out: str | Path | None = None,
     ledger: str | Path | None = None,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from limbeck.config.changes import check_same_run
-from limbeck.config.config import Config, as_config
+from limbeck.config.config import Config, ConfigLike, as_config
 from limbeck.engines.table import ENGINES
 from limbeck.errors import BudgetExhausted, ConfigError, NothingKept
 from limbeck.inputs.data import RunData
@@ -29,20 +29,13 @@ from limbeck.teacher.client.ledger import Ledger
 from limbeck.teacher.client.teacher import Teacher
 
 
-def run(
-    config: Config | str | Path,
-    out: str | Path | None = None,
-    *,
-    progress: Progress | None = None,
-    data: RunData | None = None,
-) -> RunResult:
+def run(config: ConfigLike, out: str | Path | None = None, *, progress: Progress | None = None) -> RunResult:
     """Run a config, or go on where the same config stopped in that folder.
 
     Args:
-        config: what to run, or its YAML file.
+        config: what to run: a config, its YAML file, or its plain values.
         out: the run folder: new, empty, or made by this config; None stands for ``runs/NAME``.
         progress: told what is being done; None shows nothing.
-        data: what `prepare` gave for this config and folder, if it was called already.
 
     Raises:
         ConfigError: the config can't be run, or the folder was made by another one.
@@ -50,8 +43,9 @@ def run(
     """
     config, progress = as_config(config), progress or Progress()
     out = Path("runs") / config.name if out is None else Path(out)
+    data = prepare(config, out)  # before torch is loaded, so that bad input is reported at once
+    progress.step(None, "loading torch and the student", 0, 0)
     ENGINES[config.execution.engine].check(config.student, config.training)
-    data = data or prepare(config, out)
     for note in data.notes:
         progress.note(note)
     with RunFolder.open(out) as folder:

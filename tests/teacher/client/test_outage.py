@@ -105,7 +105,7 @@ def test_a_teacher_that_never_answered_anybody_is_not_waited_for(tmp_path: Path)
 
 def test_a_lost_reply_is_asked_for_under_the_same_key_and_paid_once(tmp_path: Path) -> None:
     """A server that keeps replies by `Idempotency-Key` works once for a request whose reply was lost on its way."""
-    server = FakeTeacher(FakeSettings(cut=0.5, is_idempotent=True))
+    server = FakeTeacher(FakeSettings(faults={"cut": 0.5}, is_idempotent=True))
     with serving(server) as url, teach(url, tmp_path / "ledger.sqlite", max_attempts=20) as teacher:
         assert all(ask(teacher, 40))
         unknown = teacher.ledger.summarize()[0]["unknown"]

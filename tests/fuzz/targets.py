@@ -59,7 +59,7 @@ data: {train: train.jsonl, dev: "dev.jsonl", test: org/name:test, root: data,
 task: {instruction: "Solve it.", answer: label, fields: [premise, hypothesis], template: "{premise} {hypothesis}",
        labels: {a: first, b: second},
        checks: {min_chars: 3, max_chars: 30, min_distinct: 0.5}, attributes: {topic: [x, y]}}
-teacher: {backend: openai_compatible, model: gpt-4o-mini, base_url: "http://127.0.0.1:9/v1",
+teacher: {backend: openai_compatible, model: some-model, base_url: "http://127.0.0.1:9/v1",
           api_key_file: key, max_concurrency: 64,
           temperature: 0.7, max_tokens: 512, prices: {prompt_usd_per_mtok: 0.15, completion_usd_per_mtok: 0.60},
           templates: {annotate: a.jinja}, extra_body: {top_p: 0.9}, embedded: {slots: 4}, recorded: {annotations: r.jsonl}}

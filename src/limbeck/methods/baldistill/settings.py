@@ -20,8 +20,9 @@ class BalDistillSettings(MethodSettings):
         keeps: settings of the config's method that a preset given by ``--preset`` or ``limbeck compare`` leaves as they are,
             such as ``[annotation, tail]`` where nobody writes rationales, so that every preset is an arm without them.
         stages: K; 0 trains nothing (``zero-shot``).
-        quota: ``none`` (one global pool), ``natural``, ``uniform`` (BalDistill-N), ``adaptive`` (BalDistill-A), ``error``
-            (more for domains where the last student errs more: on dev rows, else on candidates not taken yet).
+        quota: ``uniform`` (BalDistill-N; best if all domains matter equally), ``natural`` or ``adaptive`` (BalDistill-A; better
+            if test data follows the natural distribution), ``none`` (one global pool), ``error`` (more for domains where the
+            last student errs more: on dev rows, else on candidates not taken yet).
         adaptive_offset: o of natural·(K−i−o)/K + uniform·(i+o)/K; likewise of ``error``.
         selection: which candidates of a head domain come first; stage 0 has no student and is random.
         above_one: under ``selection: ifd``, candidates whose IFD is above 1 (the prompt made the student's output less likely):
@@ -54,7 +55,7 @@ class BalDistillSettings(MethodSettings):
     name: Literal["baldistill"] = "baldistill"
     keeps: tuple[str, ...] | None = None
     stages: int = Field(default=5, ge=0)
-    quota: Annotated[str, OneOf(QUOTAS)] = "adaptive"
+    quota: Annotated[str, OneOf(QUOTAS)] = "uniform"
     adaptive_offset: Literal[0, 1] = 0
     selection: Annotated[str, OneOf(SCORES, "random")] = "ifd"
     above_one: Literal["keep", "last", "drop"] = "keep"

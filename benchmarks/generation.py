@@ -51,7 +51,7 @@ def main() -> None:
 def compare(student: Student, encoder: Encoder, questions: Sequence[str]) -> dict[str, Any]:
     """Both sides in turn on one set of prompts; the full stop ends these outputs after differing numbers of tokens."""
     prompts = sorted((encoder.encode_prompt(question, "number") for question in questions), key=len, reverse=True)
-    stop_ids = encoder.find_stop_ids() | set(student.tokenizer(".", add_special_tokens=False)["input_ids"])
+    stop_ids = encoder.read_stop_ids() | set(student.tokenizer(".", add_special_tokens=False)["input_ids"])
     ours: list[float] = []
     theirs: list[float] = []
     for _ in range(REPEATS):

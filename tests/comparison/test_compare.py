@@ -23,7 +23,7 @@ from limbeck.comparison import runs as compare_runs
 from limbeck.comparison.arms import Request, choose_sets, make_run, read_all
 from limbeck.comparison.budget import equalise, fit_examples
 from limbeck.comparison.compare import compare
-from limbeck.comparison.results import _find_unequal, name_untouched, read_accuracy
+from limbeck.comparison.results import _list_unequal, name_untouched, read_accuracy
 from limbeck.comparison.runs import ArmRun
 from limbeck.config.config import load_config
 from limbeck.engines import local
@@ -367,8 +367,8 @@ def test_equal_tokens_fit_the_plan(project: Project) -> None:
 
 def test_unequal_examples_are_said() -> None:
     """Arms that were to have equally many examples and have not are named; a preset that trains nothing is not meant."""
-    assert _find_unequal({"a": {1: {"examples": 9}}, "b": {1: {"examples": 9}}, "zero-shot": {1: {"examples": 0}}}) == []
-    (text,) = _find_unequal({"a": {1: {"examples": 9}, 2: {"examples": 8}}, "b": {1: {"examples": 9}}})
+    assert _list_unequal({"a": {1: {"examples": 9}}, "b": {1: {"examples": 9}}, "zero-shot": {1: {"examples": 0}}}) == []
+    (text,) = _list_unequal({"a": {1: {"examples": 9}, 2: {"examples": 8}}, "b": {1: {"examples": 9}}})
     assert text.endswith("equally many examples: a 8/9, b 9")
 
 

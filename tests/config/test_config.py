@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support import ROOT
 
-from limbeck.config.changes import check_same_run, find_differences
+from limbeck.config.changes import check_same_run, list_differences
 from limbeck.config.config import PROFILES, Config, load_config, make_config
 from limbeck.errors import ConfigError
 
@@ -217,8 +217,8 @@ def test_differences_name_keys_but_not_changeable_ones() -> None:
             "training": {"lora": {"rank": 4}},
         }
     ).model_dump(mode="json")
-    assert find_differences(first, second) == ["seed", "training.lora.rank"]
-    assert find_differences(first, first) == []
+    assert list_differences(first, second) == ["seed", "training.lora.rank"]
+    assert list_differences(first, first) == []
 
 
 values = st.recursive(

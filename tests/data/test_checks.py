@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from limbeck.data.checks import find_check_fault, find_numbers, is_span, measure_distinct
+from limbeck.data.checks import find_check_fault, is_span, measure_distinct, read_numbers
 from limbeck.data.task import Checks, Task
 
 CONTEXT = "The Seine flows through Paris, where seven bridges of 1,200.50 tons cross it."
@@ -147,7 +147,7 @@ def test_any_run_of_words_is_a_span(words: list[str], data: st.DataObject) -> No
 )
 def test_numbers_by_hand(text: str, numbers: set[str]) -> None:
     """Digits with or without separators and zeros, and whole words up to twenty, are numbers in one form each."""
-    assert find_numbers(text) == numbers
+    assert read_numbers(text) == numbers
 
 
 @pytest.mark.parametrize(
@@ -156,12 +156,12 @@ def test_numbers_by_hand(text: str, numbers: set[str]) -> None:
 )
 def test_larger_numbers_in_words(text: str, number: str) -> None:
     """Tens and numbers of several words are known as well, since word problems write them out."""
-    assert number in find_numbers(text)
+    assert number in read_numbers(text)
 
 
 def test_numbers_listed_without_spaces() -> None:
     """Numbers of a list that are parted by bare commas are found each by itself."""
-    assert find_numbers("the values 1,2,3") == {"1", "2", "3"}
+    assert read_numbers("the values 1,2,3") == {"1", "2", "3"}
 
 
 def test_numbers_of_the_answer_must_be_in_the_text() -> None:
@@ -175,7 +175,7 @@ def test_numbers_of_the_answer_must_be_in_the_text() -> None:
 @given(st.text(max_size=60))
 def test_any_text_has_numbers_and_a_share(text: str) -> None:
     """No text is too strange: its numbers are its own, and its share of distinct pairs is between 0 and 1."""
-    assert find_numbers(text) <= find_numbers(f"{text} 17") | {"17"}
+    assert read_numbers(text) <= read_numbers(f"{text} 17") | {"17"}
     assert 0 < measure_distinct(text) <= 1
     assert is_span(text, text) or not is_span(text, "anything else")
 

@@ -15,7 +15,7 @@ from limbeck.data.diversity import (
     choose_texts,
     describe_paraphrased,
     describe_summary,
-    find_real,
+    estimate_real_similarity,
     measure_distinct_2,
     measure_domain,
     measure_domains,
@@ -169,9 +169,9 @@ def test_how_alike_real_questions_are() -> None:
         return {"real": {"measured": measured, "nearest_similarity": value}}
 
     domains = {"a": entry(9, 0.1), "b": entry(4, 0.3), "few": entry(3, 0.05), "same": entry(2, 0.6), "none": entry(0, None)}
-    found = {name: find_real(domains, name)["nearest_similarity"] for name in domains}
+    found = {name: estimate_real_similarity(domains, name)["nearest_similarity"] for name in domains}
     assert found == {"a": 0.1, "b": 0.3, "few": pytest.approx(0.2), "same": 0.6, "none": pytest.approx(0.2)}
-    assert find_real({"few": entry(3, 0.05)}, "few")["nearest_similarity"] == 0.30
+    assert estimate_real_similarity({"few": entry(3, 0.05)}, "few")["nearest_similarity"] == 0.30
 
 
 def test_vectors_tell_paraphrases_in_other_words() -> None:

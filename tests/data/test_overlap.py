@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support import make_example
 
-from limbeck.data.overlap import DuplicateGuard, LeakGuard, find_ngrams, normalise_question
+from limbeck.data.overlap import DuplicateGuard, LeakGuard, make_ngrams, normalise_question
 from limbeck.data.vectors import Vectors
 
 
@@ -48,9 +48,9 @@ def test_normal_form(text: str, normal: str) -> None:
 
 def test_ngrams() -> None:
     """The n-grams of a text are its runs of n words, each once, and none where it is shorter."""
-    assert find_ngrams("a b c d", 3) == {"a b c", "b c d"}
-    assert find_ngrams("a a a a", 2) == {"a a"}
-    assert find_ngrams("a b", 3) == set()
+    assert make_ngrams("a b c d", 3) == {"a b c", "b c d"}
+    assert make_ngrams("a a a a", 2) == {"a a"}
+    assert make_ngrams("a b", 3) == set()
 
 
 # Leaks

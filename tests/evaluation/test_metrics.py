@@ -16,9 +16,9 @@ from limbeck.evaluation.metrics import (
     Prediction,
     aggregate,
     compute_gain,
+    compute_interval,
     compute_label_f1,
     compute_metrics,
-    find_interval,
     summarize_values,
 )
 from limbeck.evaluation.rouge import compute_rouge_l
@@ -115,7 +115,7 @@ def test_accuracy_bounds(rows: list[tuple[str, float]], tail: set[str]) -> None:
 
 def test_quantiles() -> None:
     """An interval goes from the 2.5% to the 97.5% quantile of the bootstrap samples."""
-    assert find_interval(np.arange(1001) / 1000) == pytest.approx([0.025, 0.975])
+    assert compute_interval(np.arange(1001) / 1000) == pytest.approx([0.025, 0.975])
 
 
 def test_bootstrap_is_within_domains() -> None:

@@ -10,13 +10,13 @@ from limbeck.evaluation.statistics import (
     compare_pairs,
     compare_with_untouched,
     compute_paired_test,
+    compute_t_interval,
+    compute_t_p_value,
+    compute_t_quantile,
     correct_holm,
     describe_gain,
     describe_noise,
     describe_run_gain,
-    find_t_interval,
-    find_t_p,
-    find_t_quantile,
     summarize_seeds,
 )
 
@@ -26,16 +26,16 @@ from limbeck.evaluation.statistics import (
 )
 def test_t_quantiles_are_those_of_the_tables(degrees: int, quantile: float) -> None:
     """95% of Student's distribution lie within the tables' quantile, and its p-value is 0.05."""
-    assert find_t_quantile(degrees) == pytest.approx(quantile, abs=5e-4)
-    assert find_t_p(quantile, degrees) == pytest.approx(0.05, abs=1e-4)
-    assert find_t_p(-quantile, degrees) == find_t_p(quantile, degrees)
+    assert compute_t_quantile(degrees) == pytest.approx(quantile, abs=5e-4)
+    assert compute_t_p_value(quantile, degrees) == pytest.approx(0.05, abs=1e-4)
+    assert compute_t_p_value(-quantile, degrees) == compute_t_p_value(quantile, degrees)
 
 
 def test_the_interval_of_a_mean_by_hand() -> None:
     """Of 1, 2, 3 the mean is 2, the standard error 1/√3, the quantile 4.3027."""
     half = 4.302653 / math.sqrt(3)
-    assert find_t_interval([1, 2, 3]) == pytest.approx([2 - half, 2 + half], abs=1e-5)
-    assert find_t_interval([1]) is None
+    assert compute_t_interval([1, 2, 3]) == pytest.approx([2 - half, 2 + half], abs=1e-5)
+    assert compute_t_interval([1]) is None
 
 
 def test_a_paired_test_by_hand() -> None:

@@ -12,7 +12,7 @@ from tests.support import make_example, write_rows
 from limbeck.config.config import Config, load_config
 from limbeck.errors import DataError
 from limbeck.planner.history import Learned, learn, learn_if_there
-from limbeck.planner.ranges import find_quantile, measure, measure_share
+from limbeck.planner.ranges import compute_quantile, measure, measure_share
 from limbeck.planner.tokens import TokenCounter
 from limbeck.run_folder.plan import Range
 from limbeck.runner.prepare import make_plan, read_data
@@ -81,7 +81,7 @@ def write_ledger(folder: Path, asked: list[tuple[str, str, int]], model: str = "
 
 def test_quantiles_by_hand() -> None:
     """10% and 95% lie between two values in proportion; of few values half and twice the mean stand for them."""
-    assert find_quantile([0, 10, 20], 0.1) == pytest.approx(2)
+    assert compute_quantile([0, 10, 20], 0.1) == pytest.approx(2)
     assert measure([10 * n for n in range(11)]) == Range(10, 50, 95)
     assert measure([10, 30]) == Range(10, 20, 40)
     assert measure([1] * 99 + [1000]).high >= measure([1] * 99 + [1000]).likely  # a mean above the 95% quantile
@@ -99,15 +99,15 @@ def test_lengths_attempts_and_prompts(tmp_path: Path, config: Config) -> None:
     asked = [("annotate", "a", 10 * n) for n in range(11)] + [("annotate", "b", 500)] + [("synthesize", "b", 60)]
     write_ledger(tmp_path / "old", asked, failures=3)
     learned = learn(tmp_path / "old", *asker(config), COUNT)
-    assert learned.find_reply("annotate", "a") == Range(10, 50, 95)
-    assert learned.find_reply("annotate", "b") == learned.find_reply("annotate", "new")
-    assert learned.find_reply("annotate", "new").likely == pytest.approx((550 + 500) / 12)  # type: ignore[union-attr]
-    assert learned.find_reply("probe", "b") == learned.find_reply("synthesize", "b") == Range(30, 60, 120)
-    assert learned.find_reply("evaluate", "a") is None
+    assert learned.get_reply("annotate", "a") == Range(10, 50, 95)
+    assert learned.get_reply("annotate", "b") == learned.get_reply("annotate", "new")
+    assert learned.get_reply("annotate", "new").likely == pytest.approx((550 + 500) / 12)  # type: ignore[union-attr]
+    assert learned.get_reply("probe", "b") == learned.get_reply("synthesize", "b") == Range(30, 60, 120)
+    assert learned.get_reply("evaluate", "a") is None
     # 40 bytes are 10 tokens and 8 of the template by our count, 36 by the teacher's.
-    assert learned.find_prompt_factor("annotate") == Range(2, 2, 2)
-    assert learned.find_attempts("annotate").likely == pytest.approx(15 / 12)
-    assert learned.find_attempts("verify") == Range(1, 1, 1)
+    assert learned.get_prompt_factor("annotate") == Range(2, 2, 2)
+    assert learned.get_attempts("annotate").likely == pytest.approx(15 / 12)
+    assert learned.get_attempts("verify") == Range(1, 1, 1)
     assert learned.replies == {"annotate": 12, "synthesize": 1}
     assert learned.to_json()["domains"] == {"annotate": 1}
     assert learn(tmp_path / "old" / "ledger.sqlite", *asker(config), COUNT) == learned
@@ -159,7 +159,7 @@ def test_kept_shares_come_by_the_purpose_of_the_request(tmp_path: Path, config: 
     write_kept(tmp_path / "old" / "stage_0", real=4, synthesized=9, rejected=keys)
     learned = learn(tmp_path / "old", *asker(config), COUNT)
     assert learned.kept == {"annotate": (4, 1), "synthesize": (9, 2)}
-    assert learned.find_kept("annotate") is None  # of five nothing can be said
+    assert learned.compute_kept_share("annotate") is None  # of five nothing can be said
     write_rows(tmp_path / "old" / "premixed.jsonl", [make_example(str(n)).to_json() for n in range(12)])
     write_rows(tmp_path / "old" / "premixed_rejected.jsonl", [make_rejected(keys[1])])
     assert learn(tmp_path / "old", *asker(config), COUNT).kept["synthesize"] == (12, 3)

@@ -11,7 +11,7 @@ from tests.support import make_example
 
 from limbeck.data.example import Example
 from limbeck.data.score import Score
-from limbeck.selection.pick import count_flags, find_held_back, order_by_score, order_randomly
+from limbeck.selection.pick import choose_held_back, count_flags, order_by_score, order_randomly
 
 EXAMPLES = [make_example(f"question {number}", id=f"{number:02}") for number in range(20)]
 scores_by_id = st.dictionaries(
@@ -102,7 +102,7 @@ ROWS = [
 )
 def test_guards_by_hand(above_one: str, truncated: str, order: str) -> None:
     """Doubtful candidates keep their place, come after all others, or are left out; dropping wins; one is not above one."""
-    last, dropped = find_held_back(ROWS, {"above_one": above_one, "truncated": truncated})
+    last, dropped = choose_held_back(ROWS, {"above_one": above_one, "truncated": truncated})
     ordered = order_by_score(EXAMPLES[:7], {row.id: row.score for row in ROWS}, last=last, dropped=dropped)
     assert [example.id for example in ordered] == order.split()
 
@@ -119,7 +119,7 @@ rows_of_ifd = st.lists(
 @settings(max_examples=60, deadline=None)
 def test_the_order_holds_what_is_not_dropped(rows: list[Score], above_one: str, truncated: str, turned: list[Example]) -> None:
     """Every candidate that no guard drops stands once, and none that is held back stands before one that is not."""
-    last, dropped = find_held_back(rows, {"above_one": above_one, "truncated": truncated})
+    last, dropped = choose_held_back(rows, {"above_one": above_one, "truncated": truncated})
     assert not last & dropped
     assert not dropped or "drop" in (above_one, truncated)
     ordered = order_by_score(turned, {row.id: row.score for row in rows}, last=last, dropped=dropped)

@@ -20,8 +20,8 @@ from limbeck.selection.quotas import (
     compute_quotas,
     compute_stage_size,
     compute_synthetic_need,
+    compute_tail_domains,
     compute_uniform_shares,
-    find_tail_domains,
     round_shares,
     smooth_errors,
 )
@@ -336,9 +336,9 @@ def test_synthetic_need_bounds(policy: str, counts: dict[str, int], budget: int,
 
 def test_tail_domains() -> None:
     """The tail are the domains with fewer than B/l examples, and a domain with exactly B/l is head."""
-    assert find_tail_domains(MATH, 2100) == {"Number Theory", "Counting & Probability", "Precalculus"}
-    assert find_tail_domains(SMALL, 9) == {"c"}
-    assert find_tail_domains(SMALL, 10) == {"b", "c"}
-    assert find_tail_domains(SMALL, 3) == set()
-    assert find_tail_domains(SMALL, 9, ["a", "d"]) == {"c", "d"}
-    assert find_tail_domains(SMALL, 100) == {"a", "b", "c"}
+    assert compute_tail_domains(MATH, 2100) == {"Number Theory", "Counting & Probability", "Precalculus"}
+    assert compute_tail_domains(SMALL, 9) == {"c"}
+    assert compute_tail_domains(SMALL, 10) == {"b", "c"}
+    assert compute_tail_domains(SMALL, 3) == set()
+    assert compute_tail_domains(SMALL, 9, ["a", "d"]) == {"c", "d"}
+    assert compute_tail_domains(SMALL, 100) == {"a", "b", "c"}

@@ -48,7 +48,7 @@ def test_prompt_is_the_generation_prompt(template: str) -> None:
 def test_generation_stops_at_the_trained_end(template: str) -> None:
     """The token that ends a completion in training is among those that end a generation."""
     encoder = Encoder(make_tokenizer(template), TASK)
-    assert encoder.encode(EXAMPLE).ids[-1] in encoder.find_stop_ids()
+    assert encoder.encode(EXAMPLE).ids[-1] in encoder.read_stop_ids()
 
 
 def test_start_is_bos_only_where_texts_begin_with_it() -> None:

@@ -14,7 +14,7 @@ from limbeck.errors import ConfigError
 from limbeck.student import fine_tune as fine_tune_module
 from limbeck.student.encode import IGNORED, Encoded, Encoder
 from limbeck.student.fine_tune import CompletionTrainer, fine_tune, load_for_training
-from limbeck.student.forward import compute_token_scores, find_labelled, project_only
+from limbeck.student.forward import compute_token_scores, project_only, select_labelled
 from limbeck.student.losses import sum_cross_entropy
 from limbeck.student.model import Student, load_student, read_card, save_student
 from limbeck.student.settings import LoraSettings, StudentSettings, TrainingSettings
@@ -63,7 +63,7 @@ def test_loss_is_cross_entropy_over_completion_tokens(tiny: Student) -> None:
     mask = torch.tensor([[1] * len(row.ids) + [0] * (width - len(row.ids)) for row in rows])
     with torch.no_grad():
         full = tiny.model(input_ids=ids, attention_mask=mask).logits
-        with project_only(tiny.model, find_labelled(labels)):
+        with project_only(tiny.model, select_labelled(labels)):
             narrow = tiny.model(input_ids=ids, attention_mask=mask).logits
     targets = labels[:, 1:]
     expected = torch.nn.functional.cross_entropy(

@@ -101,7 +101,7 @@ def test_seq2seq_reads_the_message_and_writes_the_completion(t5: Student) -> Non
     row = encoder.encode(make_example("2 + 3", "5", rationale="2 and 3 are 5."))
     assert t5.tokenizer.decode(row.prompt) == "Solve the problem.\n\n2 + 3\nLet's think step by step."
     assert t5.tokenizer.decode(row.completion) == "2 and 3 are 5.\nThe answer is: 5</s>"
-    assert encoder.find_stop_ids() == {t5.tokenizer.eos_token_id}
+    assert encoder.read_stop_ids() == {t5.tokenizer.eos_token_id}
 
 
 def test_a_classifier_reads_the_question_and_answers_with_a_place(bert: Student) -> None:
@@ -279,7 +279,7 @@ def test_a_models_own_generation_settings_have_no_part(t5: Student) -> None:
     prompts = [encoder.encode_prompt(question, "number") for question in QUESTIONS]
     own = t5.model.generation_config
     own.repetition_penalty, own.no_repeat_ngram_size, own.num_beams, own.forced_eos_token_id = 5.0, 1, 3, 7
-    stop_ids = encoder.find_stop_ids()
+    stop_ids = encoder.read_stop_ids()
     outputs = generate(t5, prompts, stop_ids=stop_ids, max_new_tokens=6)
     assert [output.ids for output in outputs] == [slow_seq2seq_greedy(t5, prompt, stop_ids, 6) for prompt in prompts]
 
@@ -289,7 +289,7 @@ def test_a_classifier_generates_one_label(bert: Student) -> None:
     encoder = make_encoder(bert.settings, bert.tokenizer, REVIEWS, has_rationale=False)
     prompts = [encoder.encode_prompt(text, "label") for text in TEXTS]
     for batch_size in (1, 3):
-        outputs = generate(bert, prompts, stop_ids=encoder.find_stop_ids(), max_new_tokens=1, batch_size=batch_size)
+        outputs = generate(bert, prompts, stop_ids=encoder.read_stop_ids(), max_new_tokens=1, batch_size=batch_size)
         for prompt, output in zip(prompts, outputs, strict=True):
             logits = slow_class_logits(bert, prompt)
             best = max(range(3), key=logits.__getitem__)

@@ -17,7 +17,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError
-from limbeck.student.context_length import check_context_length, find_context_length
+from limbeck.student.context_length import check_context_length, read_context_length
 from limbeck.student.encode import Encoded, Encoder
 from limbeck.student.forward import compute_token_scores, score_logits
 from limbeck.student.generate import cut_batches, generate
@@ -71,7 +71,7 @@ def test_generation_equals_the_reference(tiny: Student, order: list[int], batch_
 
 def test_learned_positions_end_the_output(gpt2: Student) -> None:
     """A student with sixteen learned positions writes no further, says so, and writes nothing to a longer prompt."""
-    assert find_context_length(gpt2) == 16
+    assert read_context_length(gpt2) == 16
     prompts = [list(range(1, 11)), list(range(1, 15)), list(range(1, 17)), list(range(1, 40))]
     outputs = generate(gpt2, prompts, stop_ids=frozenset(), max_new_tokens=4)
     assert [len(output.ids) for output in outputs] == [4, 2, 0, 0]
@@ -128,7 +128,7 @@ def test_ifd_equals_the_reference(tiny: Student, order: list[int], batch_size: i
     for example, score in zip(examples, scores, strict=True):
         prompt = encoder.encode_prompt(example.question, "number")
         assert score.id == example.id
-        assert score.score == pytest.approx(slow_ifd(tiny, prompt, encoder.find_stop_ids(), 7), abs=1e-9)
+        assert score.score == pytest.approx(slow_ifd(tiny, prompt, encoder.read_stop_ids(), 7), abs=1e-9)
 
 
 def test_ifd_of_half_precision_comes_from_a_full_pass(tiny: Student) -> None:
@@ -137,7 +137,7 @@ def test_ifd_of_half_precision_comes_from_a_full_pass(tiny: Student) -> None:
     half = Student(tiny.model.to(torch.bfloat16), tiny.tokenizer, tiny.settings)
     score = score_by_ifd(half, [make_example(QUESTIONS[1])], encoder, max_new_tokens=6, batch_size=2)[0]
     prompt = encoder.encode_prompt(QUESTIONS[1], "number")
-    output = generate(half, [prompt], stop_ids=encoder.find_stop_ids(), max_new_tokens=6)[0].ids
+    output = generate(half, [prompt], stop_ids=encoder.read_stop_ids(), max_new_tokens=6)[0].ids
     full = compute_token_scores(half, [Encoded((*prompt, *output), len(prompt))])[0].nll
     assert not half.is_exact
     assert score.parts["conditional_perplexity"] == pytest.approx(float(full.double().mean().exp()), rel=1e-6)
@@ -150,7 +150,7 @@ def test_empty_output_has_no_score(tiny: Student) -> None:
     first = slow_greedy(tiny, encoder.encode_prompt(example.question, "number"), frozenset(), 1)[0]
 
     class Stops(Encoder):
-        def find_stop_ids(self) -> frozenset[int]:
+        def read_stop_ids(self) -> frozenset[int]:
             return frozenset({first})
 
     score = score_by_ifd(tiny, [example], Stops(tiny.tokenizer, TASK), max_new_tokens=5, batch_size=1)[0]
@@ -232,7 +232,7 @@ def test_ifd_on_smollm2(smollm2: Student) -> None:
     scores = score_by_ifd(smollm2, examples, encoder, max_new_tokens=10, batch_size=3)
     for example, score in zip(examples, scores, strict=True):
         prompt = encoder.encode_prompt(example.question, "number")
-        assert score.score == pytest.approx(slow_ifd(smollm2, prompt, encoder.find_stop_ids(), 10), rel=1e-3)
+        assert score.score == pytest.approx(slow_ifd(smollm2, prompt, encoder.read_stop_ids(), 10), rel=1e-3)
 
 
 @pytest.mark.slow
@@ -255,4 +255,4 @@ def test_separate_objectives_score_each_by_its_prompt(tiny: Student) -> None:
         assert SCORES[name].compute(tiny, examples, encoder, **options) == SCORES[name].compute(tiny, examples, bare, **options)
     prompt = joint.encode_prompt(QUESTIONS[0], "number")
     (first, *_) = score_by_ifd(tiny, examples, encoder, **options)
-    assert first.score == pytest.approx(slow_ifd(tiny, prompt, encoder.find_stop_ids(), 6), abs=1e-9)
+    assert first.score == pytest.approx(slow_ifd(tiny, prompt, encoder.read_stop_ids(), 6), abs=1e-9)

@@ -47,7 +47,7 @@ def find_other_result(
         must_be_said: an answer that is a number must be among the numbers of the rationale, in digits or in words up to twenty.
     """
     value = parse_number(answer)
-    result = _find_result(rationale, is_worded=is_worded)
+    result = _read_result(rationale, is_worded=is_worded)
     if result is not None:
         own = parse_number(_UNIT.sub("", result))
         if own is not None and value is not None:
@@ -60,7 +60,7 @@ def find_other_result(
     return None
 
 
-def _find_result(rationale: str, *, is_worded: bool) -> str | None:
+def _read_result(rationale: str, *, is_worded: bool) -> str | None:
     """What stands after the last sign of a result in the last line; None where there is none."""
     lines = rationale.strip()[-_LAST_CHARS:].splitlines()
     last = lines[-1].strip().rstrip(".!*`$ ") if lines else ""

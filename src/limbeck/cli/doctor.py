@@ -18,7 +18,7 @@ from limbeck.packaged import PACKAGED, find_packaged
 from limbeck.reports.terminal import clean
 from limbeck.student.model import choose_device, find_cache, has_bfloat16
 from limbeck.system.event_loop import run_coroutine
-from limbeck.system.versions import find_versions
+from limbeck.system.versions import list_versions
 from limbeck.teacher.backends import open_backend
 from limbeck.teacher.request import About, Backend, BackendError, Reply, TeacherRequest
 
@@ -31,7 +31,7 @@ def examine(config: Path | None, overrides: Sequence[str]) -> dict[str, Any]:
     free = shutil.disk_usage(Path.cwd()).free
     report: dict[str, Any] = {
         "python": platform.python_version(),
-        "versions": find_versions(),
+        "versions": list_versions(),
         "device": {"type": device.type, "bfloat16": has_bfloat16(device)},
         "packaged": {f"packaged:{name}": _check(lambda name=name: str(find_packaged(name))) for name in PACKAGED},
         "tutor": _check(lambda: draw_problem(next(iter(DOMAINS)), 0, 0).question),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from limbeck.comparison.runs import TEACHER, ArmRun
-from limbeck.config.changes import check_same_run, find_differences
+from limbeck.config.changes import check_same_run, list_differences
 from limbeck.config.config import Config, load_config
 from limbeck.data.readers import name_split
 from limbeck.errors import ConfigError
@@ -179,7 +179,7 @@ def compare_configs(arms: Mapping[str, Config]) -> list[str]:
     plain = {name: config.model_dump(mode="json", exclude={"method"}) for name, config in arms.items()}
     notes = []
     for name in names[1:]:
-        different = find_differences(plain[names[0]], plain[name])
+        different = list_differences(plain[names[0]], plain[name])
         if different:
             notes.append(f"{names[0]} and {name} differ in more than their method: {', '.join(different)}")
     return notes

@@ -69,12 +69,12 @@ def collect_results(
             references.setdefault(run.arm, {})[run.seed] = read_figures(run, metrics, tail, has_prices=has_prices)
     references = {**name_untouched(runs, untouched), **references}
     pairs, gains = compare_pairs(arms), compare_with_untouched(arms, untouched)
-    warnings = [*_find_missing([*runs, *beside]), *_find_ended([*runs, *beside])]
+    warnings = [*_list_missing([*runs, *beside]), *_list_ended([*runs, *beside])]
     if any(run.arm == TEACHER and run.is_finished for run in beside) and TEACHER not in references:
         warnings.append(
             "the teacher's own accuracy is missing: the caps of the budget do not allow its requests on all test rows"
         )
-    warnings += _find_unequal(arms) if "examples" in equal else []
+    warnings += _list_unequal(arms) if "examples" in equal else []
     warnings += [text for pair in gains if (text := describe_gain(pair))]
     warnings += [text for pair in pairs if pair["metric"] == PARTS[0] and (text := describe_noise(pair))]
     return {
@@ -135,7 +135,7 @@ def read_figures(run: ArmRun, metrics: Mapping[str, Any], tail: AbstractSet[str]
     }
 
 
-def _find_missing(runs: Sequence[ArmRun]) -> list[str]:
+def _list_missing(runs: Sequence[ArmRun]) -> list[str]:
     return [
         f"missing: {run.name} failed with exit code {record['exit_code']}: {record['last_line']}"
         for run in runs
@@ -144,7 +144,7 @@ def _find_missing(runs: Sequence[ArmRun]) -> list[str]:
     ]
 
 
-def _find_ended(runs: Sequence[ArmRun]) -> list[str]:
+def _list_ended(runs: Sequence[ArmRun]) -> list[str]:
     """Runs that a cap ended: what they show is what they could afford."""
     ended = [run for run in runs if run.is_finished and RunFolder(run.path).state["status"] == "budget"]
     return [
@@ -152,7 +152,7 @@ def _find_ended(runs: Sequence[ArmRun]) -> list[str]:
     ]
 
 
-def _find_unequal(arms: Mapping[str, Mapping[int, Figures]]) -> list[str]:
+def _list_unequal(arms: Mapping[str, Mapping[int, Figures]]) -> list[str]:
     """Arms that were to have as many examples and have not; one that trains nothing has none by design."""
     found = {name: {each["examples"] for each in by_seed.values()} - {0} for name, by_seed in arms.items()}
     if len(set().union(*found.values())) < 2:

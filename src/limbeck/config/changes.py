@@ -44,7 +44,7 @@ CHANGEABLE = (
 )
 
 
-def find_differences(first: Mapping[str, Any], second: Mapping[str, Any], prefix: str = "") -> list[str]:
+def list_differences(first: Mapping[str, Any], second: Mapping[str, Any], prefix: str = "") -> list[str]:
     """Dotted keys whose values differ, `CHANGEABLE` ones left out."""
     found: list[str] = []
     for key in sorted({*first, *second}):
@@ -52,7 +52,7 @@ def find_differences(first: Mapping[str, Any], second: Mapping[str, Any], prefix
         a, b = first.get(key), second.get(key)
         if name in CHANGEABLE or a == b:
             continue
-        found += find_differences(a, b, f"{name}.") if isinstance(a, dict) and isinstance(b, dict) else [name]
+        found += list_differences(a, b, f"{name}.") if isinstance(a, dict) and isinstance(b, dict) else [name]
     return found
 
 
@@ -75,7 +75,7 @@ def check_same_run(
         known_config = Config.model_validate(dict(before)).model_dump(mode="json")
     except ValidationError:  # it has keys that are gone, which the differences name
         known_config = dict(before)
-    different = find_differences(known_config, config.model_dump(mode="json"))
+    different = list_differences(known_config, config.model_dump(mode="json"))
     if different:
         raise ConfigError(
             f"{path} was made by another config: {', '.join(different)} differ(s). Choose another --out, or "

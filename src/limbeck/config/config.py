@@ -106,8 +106,8 @@ def make_config(values: Mapping[str, Any], place: str = "config") -> Config:
     if not isinstance(profile, str) or profile not in PROFILES:
         raise ConfigError(f"{place}: profile: {profile!r:.80} is none of {', '.join(PROFILES)}")
     values = _merge(_preset_values(values, place), _move_template(values, place))
-    name = _find_name(values, "method", "name", DEFAULT, METHODS, place)
-    kind = _find_name(values, "student", "kind", "causal", KINDS, place)
+    name = _read_name(values, "method", "name", DEFAULT, METHODS, place)
+    kind = _read_name(values, "student", "kind", "causal", KINDS, place)
     method = METHODS[name]
     merged: dict[str, Any] = {"method": {"name": name}}
     for under in (method.complete(values), method.defaults.get(profile, {}), KINDS[kind].defaults, values):
@@ -127,7 +127,7 @@ def make_config(values: Mapping[str, Any], place: str = "config") -> Config:
     return config
 
 
-def _find_name(values: Mapping[str, Any], group: str, key: str, default: str, table: Table[Any], place: str) -> str:
+def _read_name(values: Mapping[str, Any], group: str, key: str, default: str, table: Table[Any], place: str) -> str:
     """The value of a key that decides which defaults hold."""
     part = values.get(group)
     try:

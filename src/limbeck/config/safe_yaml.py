@@ -70,7 +70,7 @@ def parse_yaml(text: str, place: str) -> Any:  # noqa: ANN401 (any YAML value)
             digits, or a text that no file can hold.
     """
     try:
-        value = yaml.load(text, _Loader)  # noqa: S506 (a safe loader)
+        value = _Loader(text).get_single_data()
     except RecursionError as error:
         raise ConfigError(f"{place}: nested too deep; {MAX_DEPTH} levels are allowed") from error
     except (yaml.YAMLError, ValueError) as error:

@@ -46,7 +46,7 @@ def find_check_fault(task: Task, fields: Mapping[str, str], answer: str) -> tupl
     if checks.span_of is not None and not is_span(answer, fields[checks.span_of]):
         return "no_span", f"{answer!r} does not occur in {checks.span_of}"
     if checks.numbers_in is not None:
-        missing = find_numbers(answer) - find_numbers(fields[checks.numbers_in])
+        missing = read_numbers(answer) - read_numbers(fields[checks.numbers_in])
         if missing:
             return "unknown_numbers", f"{sorted(missing)} of {answer!r} do not occur in {checks.numbers_in}"
     return None
@@ -60,7 +60,7 @@ def is_span(answer: str, context: str) -> bool:
     return bool(wanted) and f" {wanted} " in f" {where} "
 
 
-def find_numbers(text: str) -> set[str]:
+def read_numbers(text: str) -> set[str]:
     """The numbers of a text in one form each: ``7``, ``7.0`` and ``seven`` are the same.
 
     Of numbers of several words ("twenty-one", "two hundred") the parts are found too.

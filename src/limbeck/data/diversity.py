@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from limbeck.data.example import Example
-from limbeck.data.overlap import NEAR_DUPLICATE_JACCARD, find_shingles, measure_jaccard, normalise_question
+from limbeck.data.overlap import NEAR_DUPLICATE_JACCARD, make_shingles, measure_jaccard, normalise_question
 from limbeck.data.vectors import COSINE_DIGITS, Vectors
 from limbeck.hashing import hash_text
 
@@ -50,7 +50,7 @@ def choose_texts(texts: Sequence[str], most: int) -> list[str]:
 
 def compare_shingles(first: Sequence[str], second: Sequence[str]) -> np.ndarray:
     """Jaccard similarity of the word 3-shingles of texts, shape (first, second), 0 to 1."""
-    rows, columns = ([find_shingles(text) for text in texts] for texts in (first, second))
+    rows, columns = ([make_shingles(text) for text in texts] for texts in (first, second))
     return np.array([[measure_jaccard(a, b) for b in columns] for a in rows]).reshape(len(rows), len(columns))
 
 
@@ -141,11 +141,11 @@ def measure_domains(
 
         domains[name] = measure_domain(questions, inventions, compare if vectors is not None and inventions else None)
     for name, entry in domains.items():
-        entry["is_paraphrased"] = is_paraphrased(entry, find_real(domains, name))
+        entry["is_paraphrased"] = is_paraphrased(entry, estimate_real_similarity(domains, name))
     return domains
 
 
-def find_real(domains: Mapping[str, Mapping[str, Any]], name: str) -> dict[str, float]:
+def estimate_real_similarity(domains: Mapping[str, Mapping[str, Any]], name: str) -> dict[str, float]:
     """How alike the real questions of a domain are, by each measure of `PARAPHRASED`.
 
     Fewer than `PARAPHRASED_FROM` do not say, so there it is the mean of the domains that have as many (where none has,
@@ -172,7 +172,7 @@ def is_paraphrased(entry: Mapping[str, Any], real: Mapping[str, float]) -> bool:
 
     Args:
         entry: of `measure_domain`.
-        real: of `find_real`.
+        real: of `estimate_real_similarity`.
     """
     invented = entry["synthesized"]
     return invented["measured"] >= PARAPHRASED_FROM and any(
@@ -189,7 +189,7 @@ def describe_paraphrased(domains: Mapping[str, Mapping[str, Any]]) -> str | None
     found.sort(key=lambda name: (-domains[name]["synthesized"]["nearest_similarity"], name))
 
     def show(name: str) -> str:
-        invented, real = domains[name]["synthesized"], find_real(domains, name)
+        invented, real = domains[name]["synthesized"], estimate_real_similarity(domains, name)
         parts = [
             f"{what} {invented[measure]:.2f}, of real ones {real[measure]:.2f}"
             for measure, what in (("nearest_similarity", "3-shingle Jaccard"), ("nearest_cosine", "cosine"))

@@ -128,7 +128,7 @@ def read_parquet(path: Path) -> PlacedRows:
     number = 0
     try:
         with ParquetFile(path) as file:
-            names = _find_label_names(file.schema_arrow.metadata or {})
+            names = _read_label_names(file.schema_arrow.metadata or {})
             for batch in file.iter_batches(batch_size=1024):
                 for row in batch.to_pylist():
                     number += 1
@@ -137,7 +137,7 @@ def read_parquet(path: Path) -> PlacedRows:
         raise DataError(f"{path}: no readable Parquet after row {number}: {error}") from error
 
 
-def _find_label_names(metadata: Mapping[bytes, bytes]) -> dict[str, list[str]]:
+def _read_label_names(metadata: Mapping[bytes, bytes]) -> dict[str, list[str]]:
     """The names of the class labels by column, from what `datasets` writes beside the schema."""
     try:
         features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]

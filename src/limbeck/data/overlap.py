@@ -34,7 +34,7 @@ def normalise_question(text: str) -> str:
     return " ".join(re.sub(r"[^\w+*/^=<>−×÷()\[\]{}]|_", " ", folded).split()) or folded.strip()
 
 
-def find_ngrams(text: str, words: int = NGRAM_WORDS) -> set[str]:
+def make_ngrams(text: str, words: int = NGRAM_WORDS) -> set[str]:
     """The word n-grams of a normalised text, brackets left out; empty where it has fewer than `words` words."""
     parts = [part for part in text.split() if part not in BRACKETS]
     return {" ".join(parts[i : i + words]) for i in range(len(parts) - words + 1)}
@@ -59,7 +59,7 @@ class LeakGuard:
         self._rows_with: defaultdict[str, set[str]] = defaultdict(set)
         for row, text in rows:
             self._exact[text] = row
-            for ngram in find_ngrams(text) - self._common:
+            for ngram in make_ngrams(text) - self._common:
                 self._rows_with[ngram].add(row)
 
     def find_leak(self, question: str) -> str | None:
@@ -67,7 +67,7 @@ class LeakGuard:
         text = normalise_question(question)
         if text in self._exact:
             return self._exact[text]
-        ngrams = find_ngrams(text) - self._common
+        ngrams = make_ngrams(text) - self._common
         hits: Counter[str] = Counter()
         for ngram in ngrams:
             hits.update(self._rows_with.get(ngram, ()))
@@ -81,7 +81,7 @@ def _find_common(texts: Sequence[str], at_least: int = 2) -> set[str]:
     """The 8-grams that occur in more than 1% of the texts, and in so many at least."""
     counts: Counter[str] = Counter()
     for text in texts:
-        counts.update(find_ngrams(text))
+        counts.update(make_ngrams(text))
     return {ngram for ngram, count in counts.items() if count >= at_least and count > COMMON_SHARE * len(texts)}
 
 
@@ -167,7 +167,7 @@ class DuplicateGuard:
 
 def measure_similarity(first: str, second: str) -> float:
     """Jaccard similarity of the word 3-shingles of two texts, 0 (nothing shared) to 1."""
-    return measure_jaccard(find_shingles(first), find_shingles(second))
+    return measure_jaccard(make_shingles(first), make_shingles(second))
 
 
 def measure_jaccard(first: set[str], second: set[str]) -> float:
@@ -176,13 +176,13 @@ def measure_jaccard(first: set[str], second: set[str]) -> float:
     return shared / (len(first) + len(second) - shared)
 
 
-def find_shingles(text: str) -> set[str]:
+def make_shingles(text: str) -> set[str]:
     """The word 3-shingles of a text after `normalise_question`; the whole text where it is shorter."""
     return _shingles(normalise_question(text))
 
 
 def _shingles(text: str) -> set[str]:
-    return find_ngrams(text, SHINGLE_WORDS) or {text}
+    return make_ngrams(text, SHINGLE_WORDS) or {text}
 
 
 def _minhash(shingles: set[str]) -> MinHash:

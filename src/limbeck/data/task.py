@@ -94,7 +94,7 @@ class Task(Settings):
             return fields[self.fields[0]].strip()
         return _PLACEHOLDER.sub(lambda match: fields[match.group(1)], self.template).strip()
 
-    def find_attributes(self, group: str) -> dict[str, Sequence[str]]:
+    def list_attributes(self, group: str) -> dict[str, Sequence[str]]:
         """The values that may be drawn for a group (a label, where they depend on it), by attribute."""
         found = {
             name: values.get(group, ()) if isinstance(values, dict) else values for name, values in self.attributes.items()

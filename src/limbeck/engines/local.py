@@ -135,7 +135,7 @@ class LocalEngine(Engine):
             "student": self.student.model_dump(mode="json"),
             "task": self.task.model_dump(mode="json"),
             "prompts": [self.encoder.encode_prompt(example.question, example.answer_type) for example in examples],
-            "stop": sorted(self.encoder.find_stop_ids()),
+            "stop": sorted(self.encoder.read_stop_ids()),
             "max_new_tokens": self.evaluation.max_new_tokens,
             "rows": [example.to_json() for example in examples],
         }

@@ -25,7 +25,7 @@ def predict(
     outputs = generate(
         student,
         [encoder.encode_prompt(question, answer_type) for question, answer_type in questions],
-        stop_ids=encoder.find_stop_ids(),
+        stop_ids=encoder.read_stop_ids(),
         max_new_tokens=settings.max_new_tokens,
         batch_size=settings.batch_size,
         on_batch=on_batch,

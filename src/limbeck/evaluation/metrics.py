@@ -105,15 +105,15 @@ def summarize_values(
     for key, value in point.items():
         around = spread[key]
         summary[f"{name}_{key}"] = None if value is None else float(value[0])
-        summary[f"{name}_{key}_ci95"] = None if around is None else find_interval(around)
+        summary[f"{name}_{key}_ci95"] = None if around is None else compute_interval(around)
     summary["domains"] = {
-        domain: {name: float(means[domain][0]), f"{name}_ci95": find_interval(samples[domain]), "count": counts[domain]}
+        domain: {name: float(means[domain][0]), f"{name}_ci95": compute_interval(samples[domain]), "count": counts[domain]}
         for domain in rows
     }
     return summary
 
 
-def find_interval(samples: Floats) -> list[float]:
+def compute_interval(samples: Floats) -> list[float]:
     """The 2.5% and 97.5% quantiles of bootstrap samples."""
     return [float(bound) for bound in np.quantile(samples, (0.025, 0.975))]
 
@@ -151,7 +151,7 @@ def _label_f1_with_intervals(predictions: Sequence[Prediction], seed: int) -> di
         samples["f1_macro"].append(float((2 * hit[present] / (wanted + given[:other])[present]).mean()))
         samples["f1_micro"].append(float(2 * hit.sum() / (len(pick) + given[:none].sum())))
     point = compute_label_f1([row.answer for row in predictions], [row.prediction for row in predictions])
-    return {**point, **{f"{name}_ci95": find_interval(np.array(values)) for name, values in samples.items()}}
+    return {**point, **{f"{name}_ci95": compute_interval(np.array(values)) for name, values in samples.items()}}
 
 
 def compute_metrics(predictions: Sequence[Prediction], tail: AbstractSet[str], *, seed: int = 0) -> dict[str, Any]:

@@ -26,25 +26,25 @@ BySeed = Mapping[int, Mapping[str, float | None]]
 """The figures of an arm: seed → name → value, or None where there is none."""
 
 
-def find_t_quantile(degrees: int, level: float = LEVEL) -> float:
+def compute_t_quantile(degrees: int, level: float = LEVEL) -> float:
     """The t of which a share `level` of Student's distribution lies within ±t."""
     return float(stdtrit(degrees, 0.5 + level / 2))
 
 
-def find_t_p(t: float, degrees: int) -> float:
+def compute_t_p_value(t: float, degrees: int) -> float:
     """The two-sided p-value of a t."""
     return float(2 * stdtr(degrees, -abs(t)))
 
 
-def find_t_interval(values: Sequence[float]) -> list[float] | None:
+def compute_t_interval(values: Sequence[float]) -> list[float] | None:
     """The 95% interval of a mean; None where fewer than two values show no spread at all."""
     if len(values) < 2:
         return None
-    mean, half = float(np.mean(values)), find_t_quantile(len(values) - 1) * _find_error(values)
+    mean, half = float(np.mean(values)), compute_t_quantile(len(values) - 1) * _compute_error(values)
     return [mean - half, mean + half]
 
 
-def _find_error(values: Sequence[float]) -> float:
+def _compute_error(values: Sequence[float]) -> float:
     """The standard error of a mean; exactly 0 where all values are the same, which sums of floats may miss."""
     return 0.0 if max(values) - min(values) < 1e-12 else float(np.std(values, ddof=1)) / math.sqrt(len(values))
 
@@ -58,7 +58,7 @@ def summarize_seeds(by_seed: BySeed) -> dict[str, Any]:
         values = [by_seed[seed].get(name) for seed in seeds]
         known = [value for value in values if value is not None]
         whole = len(known) == len(values)
-        summary[name] = {"mean": float(np.mean(known)), "ci95": find_t_interval(known), "values": known} if whole else None
+        summary[name] = {"mean": float(np.mean(known)), "ci95": compute_t_interval(known), "values": known} if whole else None
     return summary
 
 
@@ -83,12 +83,12 @@ def compute_paired_test(first: Sequence[float], second: Sequence[float]) -> Pair
     if not first or len(first) != len(second):
         raise ValueError(f"{len(first)} and {len(second)} values are no pairs")
     differences = [a - b for a, b in zip(first, second, strict=True)]
-    mean, error = float(np.mean(differences)), _find_error(differences)
+    mean, error = float(np.mean(differences)), _compute_error(differences)
     if len(differences) < 2:
         return PairedTest(mean, None, None)
     if error == 0:
         return PairedTest(mean, [0.0, 0.0], 1.0) if abs(mean) < 1e-12 else PairedTest(mean, None, None)
-    return PairedTest(mean, find_t_interval(differences), find_t_p(mean / error, len(differences) - 1))
+    return PairedTest(mean, compute_t_interval(differences), compute_t_p_value(mean / error, len(differences) - 1))
 
 
 def correct_holm(p_values: Sequence[float | None]) -> list[float | None]:

@@ -76,7 +76,7 @@ def draft_reply(messages: Sequence[Mapping[str, object]], draw: str) -> Draft:
         answer = prompt.rpartition(_HINT)[2]
         end = answer.find(". Write down")
         answer = answer[:end] if end >= 0 else answer.partition("\n")[0].removesuffix(".")
-        return Draft((("", STEPS),), answer, _find_prefix(prompt))
+        return Draft((("", STEPS),), answer, _read_prefix(prompt))
     if seeds := _SEEDS.search(prompt):
         return _invent(*seeds.groups(), draw=draw)
     if choices := _CHOICES.search(prompt):
@@ -85,10 +85,10 @@ def draft_reply(messages: Sequence[Mapping[str, object]], draw: str) -> Draft:
     if prompt.startswith("Write a"):
         shown = [text for text, message in zip(said, messages, strict=True) if message.get("role") == "assistant"]
         return _invent("\n".join(shown[-1:]), prompt, draw=draw)
-    return Draft((("", FIXED),), "4", _find_prefix(prompt))
+    return Draft((("", FIXED),), "4", _read_prefix(prompt))
 
 
-def _find_prefix(prompt: str) -> str:
+def _read_prefix(prompt: str) -> str:
     before, slot, _ = prompt.rpartition("<answer>")
     return before.rpartition("\n")[2] if slot else PREFIX
 

@@ -9,7 +9,7 @@ from limbeck.data.splits import read_splits
 from limbeck.errors import DataError
 from limbeck.inputs.data import RunData, make_run_data
 from limbeck.inputs.sections import Sections
-from limbeck.selection.quotas import GLOBAL, find_tail_domains
+from limbeck.selection.quotas import GLOBAL, compute_tail_domains
 from limbeck.teacher.request import About
 
 
@@ -39,7 +39,7 @@ def read_pool(config: Sections, *, is_annotated: bool) -> RunData:
     if GLOBAL in counts:
         raise DataError(f"{train.source}: a domain is called {GLOBAL!r}, which stands for all domains; rename it")
     data = make_run_data(config, splits, splits.clean, notes)
-    tail = find_tail_domains(counts, config.budget.max_examples, [example.domain for example in (*data.dev, *data.test)])
+    tail = compute_tail_domains(counts, config.budget.max_examples, [example.domain for example in (*data.dev, *data.test)])
     unavailable = find_unavailable(config, data) if is_annotated else frozenset()
     if unavailable:
         text = (

@@ -72,7 +72,7 @@ def assemble_plan(
         Rows(rows),
         totals,
         [*data.notes, *notes],
-        [*warn(totals), *find_cap_warnings(config, totals), *estimator.learned.warnings],
+        [*warn(totals), *list_cap_warnings(config, totals), *estimator.learned.warnings],
         {**(assumptions or {}), **estimator.describe()},
     )
 
@@ -86,7 +86,7 @@ def sum_requests(rows: Sequence[PlannedRequests], teacher: TeacherSettings) -> t
     return requests, tokens, cost if teacher.prices is not None else None
 
 
-def find_cap_warnings(config: Sections, totals: PlanTotals) -> list[str]:
+def list_cap_warnings(config: Sections, totals: PlanTotals) -> list[str]:
     """Caps that are below what is likely to be spent."""
     warnings = []
     for name, cap, planned in (

@@ -60,7 +60,7 @@ class Estimator:
             kept: share of the replies that are kept, where nothing was learned.
             max_attempts: bounds it.
         """
-        known = self.learned.find_kept(purpose)
+        known = self.learned.compute_kept_share(purpose)
         if known is None:
             return Range(1, min(1 / kept, max_attempts), max_attempts)
         return Range(
@@ -70,14 +70,14 @@ class Estimator:
     def foresee_prompt(self, purpose: str, prompts: Sequence[Messages]) -> Range:
         """Mean tokens of a prompt, by prompts that are really written; corrected by what the teacher counted earlier."""
         mean = sum(map(self.count.count_prompt, prompts)) / len(prompts)
-        factor = self.learned.find_prompt_factor(purpose)
+        factor = self.learned.get_prompt_factor(purpose)
         if factor is None:
             factor = Range(1, 1, 1) if self.count.is_exact else PROMPT_DOUBT
         return factor * mean
 
     def foresee_reply(self, purpose: str, domain: str, guess: Range) -> Range:
         """Tokens of a reply: as those of the ledger, else the guess; never more than ``teacher.max_tokens``."""
-        known = self.learned.find_reply(purpose, domain) or guess
+        known = self.learned.get_reply(purpose, domain) or guess
         most = self.config.teacher.max_tokens
         return Range(min(known.low, most), min(known.likely, most), min(known.high, most))
 
@@ -106,7 +106,7 @@ class Estimator:
                 )
             )
             seconds = each * tries * (1 / settings.max_concurrency)
-        requests = tries * self.learned.find_attempts(purpose)
+        requests = tries * self.learned.get_attempts(purpose)
         return PlannedRequests(stage, domain, purpose, requests, prompts, replies, cost, seconds)
 
     def describe(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.errors import DataError
-from limbeck.planner.ranges import ENOUGH, HIGH, LOW, find_quantile, measure, measure_share
+from limbeck.planner.ranges import ENOUGH, HIGH, LOW, compute_quantile, measure, measure_share
 from limbeck.planner.tokens import TokenCounter
 from limbeck.run_folder.folder import RunFolder, find_ledger
 from limbeck.run_folder.plan import Range
@@ -43,22 +43,22 @@ class Learned:
     kept: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     warnings: Sequence[str] = ()
 
-    def find_reply(self, purpose: str, domain: str) -> Range | None:
+    def get_reply(self, purpose: str, domain: str) -> Range | None:
         """Tokens of a reply: of the domain, of the purpose, or of one that writes alike."""
         for key in ((purpose, domain), (purpose, None), (WROTE.get(purpose, ""), domain), (WROTE.get(purpose, ""), None)):
             if key in self.lengths:
                 return self.lengths[key]
         return None
 
-    def find_prompt_factor(self, purpose: str) -> Range | None:
+    def get_prompt_factor(self, purpose: str) -> Range | None:
         """By how much the plan's own count of a prompt is to be multiplied."""
         return self.prompt_factors.get(purpose) or self.prompt_factors.get(WROTE.get(purpose, ""))
 
-    def find_attempts(self, purpose: str) -> Range:
+    def get_attempts(self, purpose: str) -> Range:
         """Attempts of a request."""
         return self.attempts.get(purpose, Range(1, 1, 1))
 
-    def find_kept(self, purpose: str) -> Range | None:
+    def compute_kept_share(self, purpose: str) -> Range | None:
         """Share of the replies that are kept, with its 95% interval; None of fewer than `ENOUGH`."""
         kept, rejected = self.kept.get(purpose, (0, 0))
         return measure_share(kept, kept + rejected) if kept + rejected >= ENOUGH else None
@@ -162,7 +162,7 @@ def measure_prompt_factors(done: Sequence[Mapping[str, Any]], count: TokenCounte
         if pairs:
             mean = sum(real for real, _ in pairs) / sum(ours for _, ours in pairs)
             each = sorted(real / ours for real, ours in pairs)
-            found[purpose] = Range(min(find_quantile(each, LOW), mean), mean, max(find_quantile(each, HIGH), mean))
+            found[purpose] = Range(min(compute_quantile(each, LOW), mean), mean, max(compute_quantile(each, HIGH), mean))
     return found
 
 
@@ -175,7 +175,7 @@ def measure_attempts(rows: Iterable[Mapping[str, Any]]) -> dict[str, Range]:
     for purpose, attempts in counts.items():
         each = sorted(max(1, count) for count in attempts.values())
         mean = sum(each) / len(each)
-        found[purpose] = Range(1, mean, max(mean, find_quantile(each, HIGH)))
+        found[purpose] = Range(1, mean, max(mean, compute_quantile(each, HIGH)))
     return found
 
 

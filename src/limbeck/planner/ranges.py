@@ -22,10 +22,10 @@ def measure(values: Iterable[float]) -> Range:
     mean = sum(ordered) / len(ordered)
     if len(ordered) < ENOUGH:
         return Range(mean / 2, mean, mean * 2)
-    return Range(min(find_quantile(ordered, LOW), mean), mean, max(find_quantile(ordered, HIGH), mean))
+    return Range(min(compute_quantile(ordered, LOW), mean), mean, max(compute_quantile(ordered, HIGH), mean))
 
 
-def find_quantile(ordered: Sequence[float], share: float) -> float:
+def compute_quantile(ordered: Sequence[float], share: float) -> float:
     """The quantile of sorted values, between two of them in proportion."""
     place = share * (len(ordered) - 1)
     below = math.floor(place)

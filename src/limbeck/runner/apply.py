@@ -20,7 +20,7 @@ from limbeck.evaluation.metrics import Prediction, compute_metrics
 from limbeck.progress import Progress
 from limbeck.run_folder.metrics import Metrics
 from limbeck.run_folder.rows import Rows
-from limbeck.selection.quotas import find_tail_domains
+from limbeck.selection.quotas import compute_tail_domains
 from limbeck.selection.subset import choose_examples
 
 LOADING = "loading torch and the student"
@@ -126,7 +126,7 @@ def _read_data(config: Config) -> tuple[Task, frozenset[str], Sequence[Example]]
     splits = read_splits(config.task, data)
     counts = Counter(example.domain for example in splits.clean)
     held_out = [example.domain for example in (*splits.dev, *splits.test)]
-    return splits.task, find_tail_domains(counts, config.budget.max_examples, held_out), splits.test
+    return splits.task, compute_tail_domains(counts, config.budget.max_examples, held_out), splits.test
 
 
 def _load(student: str, config: Config, task: Task) -> tuple[Task, Any, bool]:

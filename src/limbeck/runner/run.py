@@ -23,7 +23,7 @@ from limbeck.runner.finish import RunResult, finish
 from limbeck.runner.measure import measure_teacher_once, measure_untouched_once
 from limbeck.runner.prepare import make_plan, prepare
 from limbeck.runner.reporter import Reporter
-from limbeck.system.versions import find_commit, find_versions
+from limbeck.system.versions import list_versions, read_commit
 from limbeck.teacher.client.budget import Budget
 from limbeck.teacher.client.ledger import Ledger
 from limbeck.teacher.client.teacher import Teacher
@@ -180,8 +180,8 @@ def claim_folder(folder: RunFolder, config: Config, data: RunData) -> None:
         domains=dict(data.counts),
         stages=config.method.step_count,
         method=config.method.describe(),
-        versions=find_versions(),
-        commit=find_commit(),
+        versions=list_versions(),
+        commit=read_commit(),
         error=None,
         teacher=None,
         overlap=dict(data.overlap),

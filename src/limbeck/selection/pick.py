@@ -48,7 +48,7 @@ FLAGS: Mapping[str, Callable[[Score], bool]] = {
 (Cherry LLM drops those); its output was cut at the limit, so the ratio is that of a beginning."""
 
 
-def find_held_back(rows: Sequence[Score], rules: Mapping[str, str]) -> tuple[frozenset[str], frozenset[str]]:
+def choose_held_back(rows: Sequence[Score], rules: Mapping[str, str]) -> tuple[frozenset[str], frozenset[str]]:
     """Ids that come ``last`` and ids that are dropped; a row that is both is dropped.
 
     Args:

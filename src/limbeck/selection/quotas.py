@@ -240,7 +240,7 @@ def foresee_stages(
     return foreseen
 
 
-def find_tail_domains(counts: Mapping[str, int], budget: int, held_out: Iterable[str] = ()) -> frozenset[str]:
+def compute_tail_domains(counts: Mapping[str, int], budget: int, held_out: Iterable[str] = ()) -> frozenset[str]:
     """The tail of the metrics: domains with n_d < B / l in the original pool, the same for every arm.
 
     Args:

@@ -11,7 +11,7 @@ from limbeck.student.settings import StudentSettings
 from limbeck.student.tables import KINDS
 
 
-def find_context_length(student: Student) -> int | None:
+def read_context_length(student: Student) -> int | None:
     """Tokens that a causal student with learned positions can read at most; None where positions have no such end."""
     return _count_places(student.model) if KINDS[student.settings.kind].is_causal else None
 

@@ -172,7 +172,7 @@ class Encoder:
             raise ConfigError("the student's tokenizer has neither a BOS nor an EOS token, so IFD has no start")
         return int(self.tokenizer.eos_token_id)
 
-    def find_stop_ids(self) -> frozenset[int]:
+    def read_stop_ids(self) -> frozenset[int]:
         """The ids that end a generation: the end-of-turn token and EOS."""
         eos = self.tokenizer.eos_token_id
         return frozenset({self.end_id} | ({int(eos)} if eos is not None else set()))
@@ -240,7 +240,7 @@ class ClassifierEncoder(Encoder):
         prompt = self.encode_prompt(example.question, example.answer_type)
         return Encoded((*prompt, labels.index(example.answer)), len(prompt))
 
-    def find_stop_ids(self) -> frozenset[int]:
+    def read_stop_ids(self) -> frozenset[int]:
         """None: a classifier writes nothing that could go on."""
         return frozenset()
 

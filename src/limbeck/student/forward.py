@@ -42,7 +42,7 @@ def project_only(model: PreTrainedModel, is_labelled: torch.Tensor) -> Iterator[
         hook.remove()
 
 
-def find_labelled(labels: torch.Tensor) -> torch.Tensor:
+def select_labelled(labels: torch.Tensor) -> torch.Tensor:
     """Positions whose next token is a label: shape (batch, length), the last column always False."""
     is_labelled = torch.zeros_like(labels, dtype=torch.bool)
     is_labelled[:, :-1] = labels[:, 1:] != IGNORED
@@ -84,7 +84,7 @@ def collate_apart(rows: Sequence[Encoded], pad: int) -> dict[str, torch.Tensor]:
 def forward_causal(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:  # noqa: ANN401 (any wrapper of a model)
     """``(logits, targets)`` at the positions whose next token is a label: (labelled tokens, vocabulary), (labelled tokens,)."""
     labels = batch["labels"]
-    with project_only(unwrap(model), find_labelled(labels)):
+    with project_only(unwrap(model), select_labelled(labels)):
         outputs = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False)
     return outputs.logits[0], labels[:, 1:][labels[:, 1:] != IGNORED]
 

@@ -14,7 +14,7 @@ import torch
 from transformers import DynamicCache, GenerationConfig
 
 from limbeck.progress import silent
-from limbeck.student.context_length import find_context_length
+from limbeck.student.context_length import read_context_length
 from limbeck.student.forward import pad_right, project_only, to_scores_dtype
 from limbeck.student.model import Student
 from limbeck.student.tables import KINDS
@@ -67,7 +67,7 @@ def generate(
         batch_size: the most prompts a batch; they are sorted by length, so that little is padded (`cut_batches`).
         on_batch: told ``(prompts done, prompts in all)``.
     """
-    places = find_context_length(student)
+    places = read_context_length(student)
     readable = (index for index, prompt in enumerate(prompts) if places is None or len(prompt) < places)
     order = sorted(readable, key=lambda index: (-len(prompts[index]), index))
     results = [Generation() for _ in prompts]
@@ -125,7 +125,7 @@ def generate_causal_batch(
     mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in prompts], device=student.device)
     positions = (mask.cumsum(1) - 1).clamp(min=0)
     cache = DynamicCache(config=student.model.config)
-    places = find_context_length(student)
+    places = read_context_length(student)
     room = [max_new_tokens if places is None else min(max_new_tokens, places - len(row)) for row in prompts]
     active = list(zip(results, room, strict=True))
     while True:

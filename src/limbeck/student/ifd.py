@@ -53,7 +53,7 @@ def score_by_ifd(
     outputs = generate(
         student,
         prompts,
-        stop_ids=encoder.find_stop_ids(),
+        stop_ids=encoder.read_stop_ids(),
         max_new_tokens=max_new_tokens,
         batch_size=batch_size,
         on_batch=on_batch,

@@ -9,19 +9,19 @@ from pathlib import Path
 PACKAGES = ("limbeck", "torch", "transformers", "trl", "peft", "datasets", "numpy")
 
 
-def find_versions() -> dict[str, str | None]:
+def list_versions() -> dict[str, str | None]:
     """The version of each of `PACKAGES`, or None where it is not installed."""
-    return {name: _find_version(name) for name in PACKAGES}
+    return {name: _read_version(name) for name in PACKAGES}
 
 
-def _find_version(package: str) -> str | None:
+def _read_version(package: str) -> str | None:
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
 
 
-def find_commit() -> str | None:
+def read_commit() -> str | None:
     """The commit of limbeck's own source, where it runs from a checkout; never that of a project it is installed in."""
     if not (Path(__file__).parents[3] / ".git").exists():
         return None

@@ -22,7 +22,7 @@ from tests.loopback import Loopback, Reaction, chat, refuse
 
 from limbeck.errors import ConfigError, TeacherError
 from limbeck.teacher.backends import openai_compatible
-from limbeck.teacher.backends.http_parts import find_proxy, read_retry_after, split_thoughts
+from limbeck.teacher.backends.http_parts import read_proxy, read_retry_after, split_thoughts
 from limbeck.teacher.backends.openai_compatible import OpenAIBackend
 from limbeck.teacher.client import teacher as teacher_module
 from limbeck.teacher.client.budget import Budget, BudgetSettings
@@ -457,7 +457,7 @@ def test_json_schema_where_the_server_refuses_it(tmp_path: Path) -> None:
         outcomes = ask(teacher, 3, schema=SCHEMA)
         assert len(replies(outcomes)) == 3
         assert states(teacher).count("failed") == 1
-        assert all(teacher.ledger.find_reply(outcome.request.key) for outcome in outcomes)
+        assert all(teacher.ledger.read_reply(outcome.request.key) for outcome in outcomes)
     assert ["response_format" in body for _, body in server.seen] == [True, False, False, False]
 
 
@@ -478,7 +478,7 @@ def test_what_servers_put_into_a_message(tmp_path: Path, message: dict[str, Any]
     """Thoughts are told from the answer however they are sent; parts are joined; refusals and empty messages are kept."""
     with serve(tmp_path, lambda number, body: message) as (teacher, _):
         (got,) = replies(ask(teacher))
-        assert teacher.ledger.find_reply(ask(teacher)[0].request.key) == got
+        assert teacher.ledger.read_reply(ask(teacher)[0].request.key) == got
     assert (got.text, got.reasoning, got.finish_reason) == reply
 
 
@@ -516,7 +516,7 @@ def test_proxies_are_not_used_for_this_machine(tmp_path: Path, monkeypatch: pyte
     monkeypatch.delenv("NO_PROXY", raising=False)
     with serve(tmp_path, lambda number, body: chat()) as (teacher, _):
         assert replies(ask(teacher))
-    assert find_proxy("http://teacher.example/v1") == "http://127.0.0.1:9"
+    assert read_proxy("http://teacher.example/v1") == "http://127.0.0.1:9"
 
 
 def test_tls_is_verified(tmp_path: Path) -> None:

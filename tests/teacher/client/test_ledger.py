@@ -143,7 +143,7 @@ def test_a_torn_last_write_loses_that_write_only(tmp_path: Path) -> None:
     ledger.close()
     again = Ledger(torn / "ledger.sqlite")
     assert again.mark_unknown() == 1  # the intent of "c" was committed before its reply
-    found = [again.find_reply(make_request(text).key) for text in ("a", "b", "c")]
+    found = [again.read_reply(make_request(text).key) for text in ("a", "b", "c")]
     assert [None if reply is None else reply.text for reply in found] == ["to a", "to b", None]
     again.close()
 
@@ -192,7 +192,7 @@ def test_a_moved_folder_goes_on(tmp_path: Path) -> None:
     shutil.copytree(tmp_path / "here", tmp_path / "there")  # while it is open, as after a crash: the log is not folded in
     ledger.close()
     again = Ledger(tmp_path / "there" / "ledger.sqlite")
-    reply = again.find_reply(make_request("q").key)
+    reply = again.read_reply(make_request("q").key)
     assert reply is not None
     assert (reply.text, reply.reasoning_tokens, reply.cached_tokens) == ("to q", 2, 1)
     again.close()

@@ -12,7 +12,7 @@ from limbeck.data.score import Score
 from limbeck.methods.baldistill.state import BalDistillState
 from limbeck.run_folder.stage import StageFolder
 from limbeck.selection.diverse import DIVERSITIES
-from limbeck.selection.pick import count_flags, find_held_back, order_by_score, order_randomly
+from limbeck.selection.pick import choose_held_back, count_flags, order_by_score, order_randomly
 from limbeck.selection.quotas import GLOBAL
 from limbeck.student.tables import SCORES
 
@@ -89,7 +89,7 @@ def order_scored(
     """
     settings, file = state.settings, state.folder.selection
     is_ratio = SCORES[settings.selection].is_ratio
-    held_back, dropped = find_held_back(rows, settings.guards if is_ratio else {})
+    held_back, dropped = choose_held_back(rows, settings.guards if is_ratio else {})
     scores = {row.id: row.score for row in rows}
     ordered = {group: order_by_score(queue, scores, last=held_back, dropped=dropped) for group, queue in queues.items()}
     if not file.exists():

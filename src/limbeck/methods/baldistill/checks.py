@@ -47,8 +47,8 @@ def check_selection(method: BalDistillSettings, kind: str) -> None:
     if method.selection in SCORES and not SCORES[method.selection].fits(kind):
         raise ConfigError(
             f"{_name_preset(method)}method.selection: {method.selection} needs a student that goes on writing after its prompt "
-            f"(student.kind: {' or '.join(SCORES[method.selection].kinds)}), and this one is a {kind}. {_find_remedy(method)}, "
-            f"or take a preset that fits: {', '.join(_find_fitting(method, kind))}"
+            f"(student.kind: {' or '.join(SCORES[method.selection].kinds)}), and this one is a {kind}. "
+            f"{_suggest_remedy(method)}, or take a preset that fits: {', '.join(_list_fitting_presets(method, kind))}"
         )
     if method.diversity != "none" and method.diversity_by == "minilm":
         try:
@@ -75,7 +75,7 @@ def _name_preset(method: BalDistillSettings) -> str:
     return f"preset {method.preset}: " if method.preset else ""
 
 
-def _find_remedy(method: BalDistillSettings) -> str:
+def _suggest_remedy(method: BalDistillSettings) -> str:
     if method.preset is None:
         return "Use method.selection: loss, energy, entropy or margin"
     return (
@@ -84,7 +84,7 @@ def _find_remedy(method: BalDistillSettings) -> str:
     )
 
 
-def _find_fitting(method: BalDistillSettings, kind: str) -> list[str]:
+def _list_fitting_presets(method: BalDistillSettings, kind: str) -> list[str]:
     """The presets whose selection this kind of student can give."""
     return [
         name

@@ -47,7 +47,7 @@ def run_baldistill(context: MethodContext, settings: BalDistillSettings) -> Dist
         if folder.is_collected:
             batch = read_batch(state)
         else:
-            quotas = find_quotas(state)
+            quotas = compute_stage_quotas(state)
             queues = order_candidates(state, quotas)
             batch = collect(state, queues, quotas)
             write_batch(state, quotas, batch)
@@ -65,7 +65,7 @@ def run_baldistill(context: MethodContext, settings: BalDistillSettings) -> Dist
     return state.result
 
 
-def find_quotas(state: BalDistillState) -> dict[str, int]:
+def compute_stage_quotas(state: BalDistillState) -> dict[str, int]:
     """How many examples of each domain the stage wants."""
     settings = state.settings
     return compute_quotas(

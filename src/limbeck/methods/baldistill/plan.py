@@ -51,13 +51,13 @@ def make_plan(estimator: Estimator, data: RunData, method: BalDistillSettings) -
         domains={domain: pool.counts[domain] for domain in pool.domains},
         trained_tokens=trained,
         generated_tokens=generated,
-        notes=find_unknowns(method),
-        warn=lambda totals: find_warnings(config, method, data, stages, totals),
+        notes=list_unknowns(method),
+        warn=lambda totals: list_warnings(config, method, data, stages, totals),
         assumptions={"kept": dict(KEPT), "reply_tokens": guess},
     )
 
 
-def find_unknowns(method: BalDistillSettings) -> list[str]:
+def list_unknowns(method: BalDistillSettings) -> list[str]:
     """What the plan can't foresee."""
     if method.stages < 2:
         return []
@@ -89,7 +89,7 @@ def count_student_tokens(
     return seen * learnt, generate
 
 
-def find_warnings(
+def list_warnings(
     config: Sections, method: BalDistillSettings, data: RunData, stages: Sequence[Mapping[str, Share]], totals: PlanTotals
 ) -> list[str]:
     """What the user may not want: stages that can't reach all domains, a teacher that runs dry."""

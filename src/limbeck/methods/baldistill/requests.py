@@ -80,7 +80,7 @@ def foresee_annotation(estimator: Estimator, method: BalDistillSettings) -> tupl
     if method.on_mismatch == "consume":
         return Range(1, 1, 1), NOTHING
     guess = KEPT.get(method.annotation, 1.0)
-    known = estimator.learned.find_kept("annotate")
+    known = estimator.learned.compute_kept_share("annotate")
     lost = Range(0, 1 - guess, 1) if known is None else Range(1 - known.high, 1 - known.likely, 1 - known.low)
     return estimator.foresee_tries("annotate", guess, method.max_attempts_per_example), lost
 

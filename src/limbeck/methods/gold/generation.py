@@ -123,7 +123,7 @@ class GoldState:
             Review(self._relabel, settings.relabel_votes) if settings.relabel_votes else None,
         )
         result = generate(
-            scope, wanted, show, asked=self.asked, purpose=purpose, place=place, temperature=self._find_temperature()
+            scope, wanted, show, asked=self.asked, purpose=purpose, place=place, temperature=self._compute_temperature()
         )
         (facts.probes if purpose == "probe" else facts.examples).extend(result.kept)
         self._keep(result, wanted)
@@ -148,7 +148,7 @@ class GoldState:
                 "(teacher.templates.generate) or other task.checks may help."
             )
 
-    def _find_temperature(self) -> float | None:
+    def _compute_temperature(self) -> float | None:
         if self.settings.temperatures is None:
             return None
         first, last = self.settings.temperatures

@@ -27,7 +27,7 @@ Wanted = dict[tuple[str, str, bool], int]
 """How many examples of each ``(purpose, group, with feedback)`` a round wants."""
 
 
-def find_asked(config: Sections, method: GoldSettings, data: RunData) -> Asked:
+def make_asked(config: Sections, method: GoldSettings, data: RunData) -> Asked:
     """What the run asks for, in the order of its groups."""
     is_label = config.data.domain == "answer"
     groups = list(data.task.labels) if is_label else sorted(data.counts)
@@ -107,7 +107,7 @@ def measure_request(
     shown += [human[place % len(human)] for place in range(more)]
     template = load_template("generate", settings.templates.get("generate"))
     attributes = (
-        {name: values[0] for name, values in asked.task.find_attributes(group).items()} if asked.draws_attributes else {}
+        {name: values[0] for name, values in asked.task.list_attributes(group).items()} if asked.draws_attributes else {}
     )
     messages = write_messages(template, asked, group, shown, attributes=attributes, is_unlike=purpose == "probe")
     guess = estimator.guess_reply([write_reply(asked, example) for example in data.train])
@@ -125,7 +125,7 @@ def count_feedback(method: GoldSettings) -> int:
 def make_plan(estimator: Estimator, data: RunData, method: GoldSettings) -> Plan:
     """The plan of a run, in the same form as BalDistill's."""
     config = estimator.config
-    asked = find_asked(config, method, data)
+    asked = make_asked(config, method, data)
     rounds = foresee_rounds(config, method, asked.groups)
     stages = [count_shares(wanted, asked.groups) for wanted in rounds]
     wanted = sum(share.quota for shares in stages for share in shares.values())

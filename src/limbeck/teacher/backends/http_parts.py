@@ -98,7 +98,7 @@ def _read_key_file(path: Path) -> str:
         raise ConfigError(f"teacher.api_key_file {path}: {error}") from error
 
 
-def find_proxy(url: str) -> str | None:
+def read_proxy(url: str) -> str | None:
     """The proxy that the environment names for a URL; none for this very machine, which proxies would catch too."""
     parts = urlsplit(url)
     host = parts.hostname or ""

@@ -18,12 +18,12 @@ import aiohttp
 from limbeck.data.task import Task
 from limbeck.teacher.backends.http_parts import (
     check_base_url,
-    find_proxy,
     join_names,
     list_models,
     read_codes,
     read_content,
     read_key,
+    read_proxy,
     read_retry_after,
     read_usage,
     split_thoughts,
@@ -60,7 +60,7 @@ class OpenAIBackend(Backend):
         self._url = check_base_url(settings.base_url)
         self._key = read_key(settings)
         self._session: aiohttp.ClientSession | None = None
-        self._proxy = find_proxy(self._url)
+        self._proxy = read_proxy(self._url)
         self._has_answered = False  # then its key is good, and a refusal may quote the prompt
 
     async def send(self, request: TeacherRequest) -> Reply:
@@ -100,7 +100,7 @@ class OpenAIBackend(Backend):
         names = list_models(body)
         if status == 200 and names is None:
             raise self._no_api(status, headers, self._quote(body))
-        if status != 200 and not self._url.endswith("/v1") and await self._find_models("/v1/models") is not None:
+        if status != 200 and not self._url.endswith("/v1") and await self._list_models("/v1/models") is not None:
             raise BackendError(f"{self._url} has no API, but {self._url}/v1 has: set teacher.base_url to that", is_fatal=True)
         if names and self._settings.model not in names:
             return f"{self._url} lists no model {self._settings.model!r}; it lists {self._clean(join_names(names))[:500]}"
@@ -219,7 +219,7 @@ class OpenAIBackend(Backend):
         return BackendError(f"{place}: {said}")
 
     async def _explain_missing(self, place: str, said: str, headers: Mapping[str, str]) -> BackendError:
-        names = await self._find_models("/models")
+        names = await self._list_models("/models")
         if names is None:
             return self._no_api(404, headers, said)
         return BackendError(
@@ -228,7 +228,7 @@ class OpenAIBackend(Backend):
             is_fatal=True,
         )
 
-    async def _find_models(self, path: str) -> list[str] | None:
+    async def _list_models(self, path: str) -> list[str] | None:
         """The models that the server lists there, or None where it lists none."""
         try:
             _, _, body = await self._call("GET", path, None, CHECK_TIMEOUT_S)

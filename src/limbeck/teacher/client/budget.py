@@ -71,7 +71,7 @@ class Budget:
         self.reserved = Spend()
         self.exhausted: BudgetExhausted | None = None
 
-    def find_excess(self, before: Spend, most: Spend) -> BudgetExhausted | None:
+    def compute_excess(self, before: Spend, most: Spend) -> BudgetExhausted | None:
         """The cap that does not allow `most` besides what is spent, reserved, or to come `before` it; None where all do."""
         used = self.spent + self.reserved + before
         caps = (
@@ -90,7 +90,7 @@ class Budget:
         Raises:
             BudgetExhausted: a cap does not allow it; nothing is reserved.
         """
-        if (excess := self.find_excess(Spend(), most)) is not None:
+        if (excess := self.compute_excess(Spend(), most)) is not None:
             raise excess
         self.reserved += most
 

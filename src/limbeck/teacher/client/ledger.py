@@ -175,7 +175,7 @@ class Ledger:
         with self._translate_errors():
             return self._db.execute("UPDATE requests SET state = 'unknown' WHERE state = 'intent'").rowcount
 
-    def find_reply(self, key: str) -> Reply | None:
+    def read_reply(self, key: str) -> Reply | None:
         """The stored reply of a request, or None where none was ever stored."""
         with self._translate_errors():
             row = self._db.execute("SELECT reply FROM requests WHERE key = ? AND state = 'done'", (key,)).fetchone()

@@ -50,7 +50,7 @@ class RetryState:
         """Whether the request has failed: asking again can't help, or did not."""
         return not error.is_transient or self.failures >= self._settings.max_attempts
 
-    def find_pause_s(self, key: str, error: BackendError) -> float:
+    def choose_pause_s(self, key: str, error: BackendError) -> float:
         """How long to wait after a failed attempt: what the teacher asks for, or exponential back-off; with jitter.
 
         The back-off grows with the failures since anybody was last answered: while others are, waiting longer would only

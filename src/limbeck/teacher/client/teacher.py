@@ -199,7 +199,7 @@ class Teacher:
 
     def has_reply(self, request: TeacherRequest) -> bool:
         """Whether the reply is in the ledger, so that asking costs nothing."""
-        return self._find_stored(request) is not None
+        return self._read_stored(request) is not None
 
     async def _ask_all(self, requests: Sequence[TeacherRequest]) -> list[Outcome]:
         self._attempts.recall_models()
@@ -222,7 +222,7 @@ class Teacher:
                 task.cancel()
 
     async def _ask(self, request: TeacherRequest) -> Outcome:
-        stored = self._find_stored(request)
+        stored = self._read_stored(request)
         if stored is not None:
             return stored
         if not self.backend.can_answer(request.about):
@@ -260,7 +260,7 @@ class Teacher:
         patience.count(error)
         if patience.is_over(error):
             return str(error)
-        pause_s = patience.find_pause_s(request.key, error)
+        pause_s = patience.choose_pause_s(request.key, error)
         if not patience.is_too_late(pause_s, was_ever_answered=bool(self._attempts.models)):
             await self._gate.sleep(pause_s)
             return None
@@ -311,10 +311,10 @@ class Teacher:
         has_failed = attempts["failed"] + attempts["unknown"] >= most
         return replace(request, failures=attempts["failed"]), most - 1 if has_failed else 0
 
-    def _find_stored(self, request: TeacherRequest) -> Outcome | None:
+    def _read_stored(self, request: TeacherRequest) -> Outcome | None:
         """The reply in the ledger, to the request or to what was sent in its place where its schema is unsupported."""
         for sent in (request, request.without("response_format")) if "response_format" in request.sampling else (request,):
-            reply = self.ledger.find_reply(sent.key)
+            reply = self.ledger.read_reply(sent.key)
             if reply is not None:
                 return Outcome(sent, reply)
         return None

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from limbeck.data.checks import find_check_fault
 from limbeck.data.example import Example, Provenance, Rejected, make_example_id
-from limbeck.data.overlap import find_ngrams, normalise_question
+from limbeck.data.overlap import make_ngrams, normalise_question
 from limbeck.data.task import Task
 from limbeck.hashing import hash_text
 from limbeck.teacher.client.teacher import Outcome
@@ -86,7 +86,7 @@ def generate(
         indices[key] += 1
         draw = random.Random(hash_text(f"generate/{seed}/{stage}/{key}/{index}"))
         shown = tuple(show(has_feedback, draw))
-        attributes = asked.task.find_attributes(group) if asked.draws_attributes else {}
+        attributes = asked.task.list_attributes(group) if asked.draws_attributes else {}
         drawn = {name: draw.choice(values) for name, values in attributes.items()}
         messages = write_messages(template, asked, group, shown, attributes=drawn, is_unlike=purpose == "probe")
         sample = int(hash_text(f"{seed}/{stage}/{key}/{index}")[:8], 16)
@@ -197,8 +197,8 @@ def read_generated(outcome: Outcome, asked: Asked) -> Example | Rejected:
 
 def find_echo(fields: Mapping[str, str], prompts: Sequence[str]) -> str | None:
     """A run of `ECHO_WORDS` words that a field shares with a request's own sentences, or None."""
-    said = {ngram for prompt in prompts for ngram in find_ngrams(normalise_question(prompt), ECHO_WORDS)}
-    found = sorted(said & {ngram for text in fields.values() for ngram in find_ngrams(normalise_question(text), ECHO_WORDS)})
+    said = {ngram for prompt in prompts for ngram in make_ngrams(normalise_question(prompt), ECHO_WORDS)}
+    found = sorted(said & {ngram for text in fields.values() for ngram in make_ngrams(normalise_question(text), ECHO_WORDS)})
     return found[0] if found else None
 
 

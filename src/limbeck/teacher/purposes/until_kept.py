@@ -222,7 +222,7 @@ def split_payable(
         request = batch[place][1]
         is_stored = teacher.has_reply(request)
         most = teacher.worst_case(request) * (review_requests + (not is_stored))
-        excess = None if is_stored else teacher.budget.find_excess(need, most)
+        excess = None if is_stored else teacher.budget.compute_excess(need, most)
         if excess is None:
             need += most
             chosen.add(place)

@@ -1,7 +1,7 @@
-"""The embedded teacher: completion tokens per second of the packaged SmolLM2 by the number of slots of its llama.cpp server.
+"""Throughput of the embedded teacher: completion tokens per second of the packaged SmolLM2 by slots of its llama.cpp server.
 
-The base of the ratios is one slot, which is a server without batching. Each setting answers the same requests, in rounds that
-alternate, and the median of the rounds counts.
+The base of the ratios is one slot, a server without batching. Settings alternate in rounds and answer the same requests; the
+result is the median over the rounds. One slot answers an eighth of the requests.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MAX_TOKENS = 48
 
 
 def measure(slots: int, requests: int) -> float:
-    """Completion tokens per second, the start of the server left out."""
+    """Completion tokens per second, without the start of the server."""
     settings = TeacherSettings(
         backend="embedded",
         model="packaged:smollm2-135m-instruct",

@@ -1,7 +1,7 @@
-"""Greedy generation: limbeck's loop, which drops finished rows and cuts batches by length, against `model.generate`.
+"""Greedy generation: limbeck's loop, which drops finished rows and splits batches by length, against `model.generate`.
 
-Output lengths decide the ratio, so the stop token of each prompt is the model's own at the length a trained student would
-have: stop ids are chosen so that rows end at different times. Both sides must produce the same ids.
+The ratio depends on output lengths, so the stop ids are chosen to end rows at different times, at lengths like those of a
+trained student. Both sides must produce the same ids.
 """
 
 from __future__ import annotations
@@ -29,12 +29,11 @@ MIXED_PROMPTS = 48
 
 
 def main() -> None:
-    """Time both sides on prompts of like and of unlike lengths and write ``benchmarks/results/generation.json``."""
-    quiet_libraries()
+    """Time both sides on prompts of similar and of different lengths, and write ``benchmarks/results/generation.json``."""
     student = load_student(StudentSettings())
     encoder = Encoder(student.tokenizer, Task(answer="number"))
     questions = [problem.question for domain in DOMAINS for problem in draw_distinct(domain, 3, 8)][:BATCH_SIZE]
-    # Every third has one problem more, as a test set has many short texts and few long ones.
+    # Every third prompt has one problem more: a test set has many short texts and few long ones.
     joined = [" ".join(questions[(7 * n + k) % len(questions)] for k in range(1 + n // 3)) for n in range(MIXED_PROMPTS)]
     result = {
         "what": "greedy generation, seconds",
@@ -49,7 +48,7 @@ def main() -> None:
 
 
 def compare(student: Student, encoder: Encoder, questions: Sequence[str]) -> dict[str, Any]:
-    """Both sides in turn on one set of prompts; the full stop ends these outputs after differing numbers of tokens."""
+    """Time both sides in turn on one set of prompts; a full stop ends the outputs, after different numbers of tokens."""
     prompts = sorted((encoder.encode_prompt(question, "number") for question in questions), key=len, reverse=True)
     stop_ids = encoder.read_stop_ids() | set(student.tokenizer(".", add_special_tokens=False)["input_ids"])
     ours: list[float] = []
@@ -77,7 +76,7 @@ def compare(student: Student, encoder: Encoder, questions: Sequence[str]) -> dic
     }
 
 
-def generate_by_library(student: Student, prompts: Sequence[list[int]], stop_ids: set[int]) -> list[list[int]]:
+def generate_by_library(student: Student, prompts: Sequence[list[int]], stop_ids: frozenset[int]) -> list[list[int]]:
     """The same greedy outputs from `model.generate`."""
     width = max(map(len, prompts))
     pad = student.tokenizer.pad_token_id
@@ -96,4 +95,5 @@ def generate_by_library(student: Student, prompts: Sequence[list[int]], stop_ids
 
 
 if __name__ == "__main__":
-    main()
+    with quiet_libraries():
+        main()

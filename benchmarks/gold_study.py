@@ -1,10 +1,10 @@
-"""GOLD's kinds of feedback against each other at equal budget, with a simulated teacher: is the tail of difficulty learnt?
+"""Compares GOLD's kinds of feedback at equal budget with a simulated teacher: does the student learn the most difficult third?
 
-The teacher (`teacher.backend: tutor`) answers without a fault but invents near the middle of difficulty, and is drawn on by
-what a prompt shows: the bias that GOLD is meant against, *built in*. The student is a small BERT made here: it can add and
+The teacher (`teacher.backend: tutor`) never makes a mistake, but invents problems of medium difficulty that resemble what a
+prompt shows: the bias that GOLD is meant to counter is *built in*. The student is a small BERT made here; it can add and
 multiply small numbers, and does not know how many legs an animal has. Arms and seeds are runs of ``examples/gold_study.yaml``
-in ``runs/gold-study``; a run that is done is read, one that was cut off goes on. ``--seeds N`` does more or fewer. One core is
-enough: ``OMP_NUM_THREADS=1 python benchmarks/gold_study.py``, about 20 to 25 minutes.
+in ``runs/gold-study``; finished runs are read, interrupted ones are resumed. ``--seeds N`` sets the number of seeds. One core
+is enough: ``OMP_NUM_THREADS=1 python benchmarks/gold_study.py`` takes about 20 to 25 minutes.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
+from limbeck import read_run
 from limbeck.config.config import Config, load_config
 from limbeck.data.procedural.problems import DOMAINS, Problem, draw_distinct
 from limbeck.data.procedural.solutions import _legs
 from limbeck.data.sources import read_examples
 from limbeck.evaluation.evaluate import evaluate
-from limbeck.runner.measure import read_predictions
 from limbeck.runner.run import run
 from limbeck.student.encode import make_encoder
 from limbeck.student.fine_tune import fine_tune, load_for_training
@@ -43,8 +43,8 @@ ROOT = Path(__file__).parent.parent
 WORK = ROOT / "runs" / "gold-study"
 CONFIG = ROOT / "examples" / "gold_study.yaml"
 DOMAIN = "leg_counting"
-# Two animals in each problem. The shipped domain has problems of one too, 148 of them and half of what its generator draws: a
-# teacher that is asked for what is unlike the rest repeats those, and probes come to nothing once they are used up.
+# Two animals in each problem. The shipped domain also has 148 problems with one animal, half of what its generator draws: a
+# teacher that is asked for something different repeats these, and gives no new probes once they are used up.
 DOMAIN_CHANGES = {"min_animals": 2, "max_animals": 2}
 ARMS = ("zerogen", "random-feedback", "error-feedback", "gold")
 SEEDS = 8
@@ -82,12 +82,11 @@ T_QUANTILES = (
 
 
 def main() -> None:
-    """Make what is missing, run what is not done yet, and write the JSON and the page after every seed from the second on."""
+    """Make what is missing, do the remaining runs, and write the JSON and the page after each seed from the second on."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, help=f"in place of {SEEDS}", default=SEEDS)
+    parser.add_argument("--seeds", type=int, help=f"number of seeds (default {SEEDS})", default=SEEDS)
     parser.add_argument("--gate", action="store_true", help="stop after the gate")
     arguments = parser.parse_args()
-    quiet_libraries()
     narrow_domain()
     make_data()
     make_student()
@@ -103,14 +102,14 @@ def main() -> None:
 
 
 def narrow_domain() -> None:
-    """Let the tutor and the data of this process know problems of two animals only (`DOMAIN_CHANGES`)."""
+    """Limit the tutor and the data of this process to problems with two animals (`DOMAIN_CHANGES`)."""
     shipped = DOMAINS[DOMAIN]
     changed = dataclasses.replace(shipped, config={**shipped.config, **DOMAIN_CHANGES})
     DOMAINS[DOMAIN] = changed  # type: ignore[index]
 
 
 def make_data() -> None:
-    """Test problems, problems of middling difficulty for the human examples, and natural ones for the gate; all distinct."""
+    """Write test problems, problems of medium difficulty as human examples, and natural ones for the gate; all are distinct."""
     if (WORK / "natural.jsonl").exists():
         return
     stream = list(draw_distinct(DOMAIN, STREAM_SEED, TEST_SIZE + NATURAL_SIZE))
@@ -131,9 +130,9 @@ def _measure(question: str) -> int:
 
 
 def make_student() -> None:
-    """A BERT of two layers with random weights, taught sums of products in another wording than the domain's.
+    """Pre-train a two-layer BERT from random weights on sums of products, worded differently from the domain.
 
-    The names of animals are words of its vocabulary that it has never met.
+    The names of animals are in its vocabulary, but not in its training texts.
     """
     folder = WORK / "student"
     if folder.exists():
@@ -178,7 +177,7 @@ def make_student() -> None:
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
-    """Words of both wordings, numbers up to 14 and the animals' names, a token each."""
+    """The words of both wordings, numbers up to 14 and the animals' names, one token each."""
     words = ["how", "many", "legs", "do", "have", "in", "total", "?", ",", "add", "and", "times", *map(str, range(15))]
     animals = {word for name in _legs() for word in f"{name}s".split()}
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
@@ -193,9 +192,9 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def measure_gate() -> dict[str, Any]:
-    """Whether the study can resolve anything: the student before training, and after training on natural problems.
+    """Check that the study can show anything: accuracy before training, and after training on natural problems.
 
-    ``natural`` is all of them; ``natural_budget`` as many as an arm has, with an arm's epochs, for three seeds.
+    ``natural`` uses all of them; ``natural_budget`` uses as many as an arm has, with an arm's epochs, for three seeds.
     """
     path = WORK / "gate.json"
     if path.exists():
@@ -233,7 +232,7 @@ def average_parts(rows: Sequence[tuple[str, bool]]) -> dict[str, float]:
     """Accuracy on all test problems and on the thirds of difficulty.
 
     Args:
-        rows: question and whether it was answered rightly.
+        rows: questions, and whether each was answered correctly.
     """
     ranked = [is_correct for _, is_correct in sorted(rows, key=lambda row: (_measure(row[0]), row[0]))]
     third = len(ranked) // 3
@@ -246,7 +245,7 @@ def _load(arm: str, seed: int) -> Config:
 
 
 def run_arm(arm: str, seed: int) -> None:
-    """One run; nothing where its facts are written already."""
+    """Do one run and write its facts; skip it if they exist."""
     folder = WORK / f"{arm}-{seed}"
     path = folder.with_suffix(".json")
     if path.exists():
@@ -256,7 +255,7 @@ def run_arm(arm: str, seed: int) -> None:
     run(config, folder)
     seconds = time.perf_counter() - start
     test = {example.id: example for example in read_examples(str(WORK / "test.jsonl"), config.task, config.data).examples}
-    predictions = read_predictions(folder / "final" / "test" / "predictions.jsonl")
+    predictions = read_run(folder).predictions
     cuts = statistics.quantiles((_measure(example.question) for example in test.values()), n=3)
     prompts = [row["prompt"][-1]["content"] for row in read_json_lines(folder / "train.jsonl")]
     generated = [_measure(prompt.rsplit("\n\n", 1)[-1]) for prompt in prompts]
@@ -277,13 +276,13 @@ def run_arm(arm: str, seed: int) -> None:
 
 
 def summarize(values: Sequence[float]) -> dict[str, Any]:
-    """Mean and the half-width of its 95% interval by Student's t."""
+    """The mean and the half-width of its 95% interval by Student's t."""
     spread = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
     return {"mean": statistics.fmean(values), "ci95": T_QUANTILES[len(values) - 1] * spread, "values": list(values)}
 
 
 def write_report(gate: Mapping[str, Any], seeds: Sequence[int]) -> None:
-    """``benchmarks/results/gold_study.json``, and the page for people."""
+    """Write ``benchmarks/results/gold_study.json`` and ``docs/gold_study.md``."""
     config = _load("gold", 1)
     facts = {arm: [read_json(WORK / f"{arm}-{seed}.json") for seed in seeds] for arm in ARMS}
     values = {arm: {part: [one["accuracy"][part] for one in facts[arm]] for part in PARTS} for arm in ARMS}
@@ -318,7 +317,7 @@ def write_report(gate: Mapping[str, Any], seeds: Sequence[int]) -> None:
 
 
 def compare(values: Sequence[float], others: Sequence[float]) -> dict[str, Any]:
-    """`summarize` of the differences, seed by seed."""
+    """`summarize` of the differences, paired by seed."""
     return summarize([a - b for a, b in zip(values, others, strict=True)])
 
 
@@ -327,7 +326,7 @@ def _show(entry: Mapping[str, Any], sign: str = "") -> str:
 
 
 def write_page(result: Mapping[str, Any]) -> str:
-    """The study as Markdown. The sentences on who wins are made from the intervals, whatever they say."""
+    """The study as Markdown. The verdict sentences are derived from the intervals."""
     arms, gate, count = result["arms"], result["gate"], len(result["seeds"])
     rows = ["| arm | all | easy third | centre third | tail (hardest third) |", "|---|---|---|---|---|"]
     rows += [f"| `{arm}` | " + " | ".join(_show(arms[arm]["accuracy"][part]) for part in PARTS) + " |" for arm in ARMS]
@@ -352,7 +351,7 @@ def write_page(result: Mapping[str, Any]) -> str:
         most=GATE["untouched"],
         natural=natural["all"],
         least=GATE["natural"],
-        passed="passed" if gate["is_passed"] else "**not passed: the study can resolve nothing**",
+        passed="passed" if gate["is_passed"] else "**not passed: the study can't show anything**",
         small=", ".join(f"{part} {small[part]:.1%}" for part in PARTS),
         rows=lines(rows),
         pairs=lines(pairs),
@@ -366,13 +365,13 @@ def write_page(result: Mapping[str, Any]) -> str:
 
 
 def list_pairs(result: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, Any]]]:
-    """``(first, second, differences)`` of the arms that are compared."""
+    """``(first, second, differences)`` of each compared pair of arms."""
     found = [(arm, ARMS[0], result["arms"][arm]["minus_zerogen"]) for arm in ARMS[1:]]
     return [*found, *(("gold", arm, result["gold_minus"][arm]) for arm in ARMS[1:-1])]
 
 
 def write_verdict(result: Mapping[str, Any]) -> list[str]:
-    """What the intervals say, a line for each comparison; a difference whose interval holds 0 is called unresolved."""
+    """What the intervals say, one line per comparison; a difference whose interval contains 0 is called not resolved."""
     lines = []
     for first, second, entries in list_pairs(result):
         said = []
@@ -387,32 +386,34 @@ def write_verdict(result: Mapping[str, Any]) -> list[str]:
 
 PAGE = """# GOLD's feedback, measured with a simulated teacher
 
-Written by `OMP_NUM_THREADS=1 python benchmarks/gold_study.py`, with `benchmarks/results/gold_study.json`; the settings are
+Written by `OMP_NUM_THREADS=1 python benchmarks/gold_study.py`, with `benchmarks/results/gold_study.json`; the settings are in
 `examples/gold_study.yaml`.
 
-**The teacher is a simulation** (`teacher.backend: tutor`), and its habits decide what can be seen here. With
-`centre_bias: {bias}` and `follows_shown: {follows}` each new problem is the one of eight draws that is nearest in difficulty to
-one of the problems that the prompt shows; a probe is the one of eight that is farthest from all of them. It is never wrong.
-That what a prompt shows draws a teacher on, and that a teacher can write what is unlike it, is what GOLD relies on; here both
-are assumed and not tested. The study says what feedback does *if* a teacher is like that. No language model was asked, and the
-paper's own results are not reproduced.
+**The teacher is a simulation** (`teacher.backend: tutor`), and its habits determine what this study can show. With
+`centre_bias: {bias}` and `follows_shown: {follows}`, each new problem is the one of eight draws whose difficulty is closest to
+that of a problem in the prompt; a probe is the one of eight that is farthest from all of them. The teacher is never wrong.
+GOLD assumes that a teacher imitates what a prompt shows, and that it can write something different if asked. Here both are
+built in and not tested, so the study shows what feedback does *if* a teacher behaves like that. No language model was asked,
+and the paper's own results are not reproduced.
 
-Domain: `leg_counting` ("How many legs do 2 sheeps, 3 crabs have in total?"); difficulty is the length of the worked solution.
-The student is a BERT of two layers with 113 classes, which has learnt to add and multiply small numbers in another wording and
-knows no animal. Each arm trains on {budget} generated examples, probes included, and begins with 3 human examples of median
-difficulty (different for each seed, the same for each arm). All are measured on the same {tests} natural test problems, none
-of which is in a training set. {count} seeds; ± is the 95% interval of the mean over seeds (Student's t), and differences are
-paired by seed. The intervals are not corrected for their number. The final loss is plain cross-entropy, not the paper's
-symmetric one, and the last epoch is kept, so the study is about which data is generated, and not about noise or early stopping.
+The domain is `leg_counting` ("How many legs do 2 sheeps, 3 crabs have in total?"); difficulty is the length of the worked
+solution. The student is a two-layer BERT with 113 classes. It has learnt to add and multiply small numbers in another wording,
+and knows no animals. Each arm trains on {budget} generated examples, including probes, and starts with 3 human examples of
+median difficulty (different for each seed, the same for each arm). All arms are measured on the same {tests} natural test
+problems, and no test problem is in a training set. There are {count} seeds; ± is the 95% interval of the mean over seeds
+(Student's t), and differences are paired by seed. The intervals are not corrected for multiple comparisons. The final loss is
+plain cross-entropy, not the paper's symmetric one, and the last epoch is kept, so the study is about which data is generated,
+not about noise or early stopping.
 
-Problems have two animals each. The domain as shipped has problems of one as well, 148 of them and half of all draws; a teacher
-that is asked for what is unlike the rest repeats those until they are used up, which would be a study of repeats.
+Each problem has two animals. The domain as shipped also has 148 problems with one animal, which are half of all draws. A
+teacher that is asked for something different would repeat these until they are used up, and the study would measure repeats.
 
-## AdaptiveLimiter
+## Gate
 
-A study can resolve something only where the student does not know the domain and can learn it. Untouched it gets
-{untouched:.1%} (at most {most:.0%} is wanted); after {natural_size} natural problems with true answers {natural:.1%} (at least
-{least:.0%} is wanted). The gate is {passed}. With {budget} *natural* problems, which no arm has: {small} (three seeds).
+The study can show something only if the student does not know the domain and can learn it. The untouched student gets
+{untouched:.1%} (the gate requires at most {most:.0%}); after {natural_size} natural problems with true answers it gets
+{natural:.1%} (the gate requires at least {least:.0%}). The gate is {passed}. With {budget} *natural* problems, which no arm
+has, it gets: {small} (three seeds).
 
 ## Accuracy, %
 
@@ -420,27 +421,29 @@ A study can resolve something only where the student does not know the domain an
 
 {pairs}
 
-`random-feedback` has as many probes as the arms after it, and shows as many of them: against `zerogen` it says what probes and
-feedback as such do, and `gold` − `random-feedback` is what the choice by energy adds. The highest mean on the tail is that of
-`{best}`. A difference is called higher or lower where its interval leaves out 0:
+`random-feedback` generates and shows as many probes as the arms below it: compared with `zerogen` it shows the effect of probes
+and feedback as such, and `gold` − `random-feedback` shows what choosing by energy adds. `{best}` has the highest mean on the
+tail. A difference is called higher or lower if its interval excludes 0:
 
 {verdict}
 
 ## What was generated
 
-Shares of the training sets by thirds of the test set's difficulty, and the mean difficulty (characters) of what was fed back.
+The shares of the training sets in the thirds of the test set's difficulty, and the mean difficulty (in characters) of the
+examples fed back:
 
 {made}
 
-A limit of the simulation: this teacher sees of a shown problem nothing but its length. Which probes are fed back can change
-what it writes next only through their lengths, so where the arms with feedback feed back the same mean difficulty they can
-hardly differ, and this study can't tell a better choice from a worse one. It measures probing and showing probes against doing
+The simulation has a limit: this teacher sees only the length of a shown problem. So the choice of probes to feed back can
+change what it writes next only through their lengths. If the arms with feedback feed back the same mean difficulty, they can
+hardly differ, and this study can't tell a better choice from a worse one. It compares probing and showing probes with doing
 neither.
 
-The settings were not fixed beforehand: with problems of one animal in the domain and with early stopping, one or two seeds were
-run and looked at before both were removed for the reasons above. All seeds of the settings as they stand are reported.
+The settings were not fixed in advance. Runs of one or two seeds, with one-animal problems in the domain and with early
+stopping, were inspected before both were removed for the reasons above. All seeds of the final settings are reported.
 """
 
 
 if __name__ == "__main__":
-    main()
+    with quiet_libraries():
+        main()

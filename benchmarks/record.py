@@ -1,4 +1,4 @@
-"""Where benchmarks leave their results, with the machine that gave them."""
+"""Writes benchmark results, with the machine that produced them."""
 
 from __future__ import annotations
 

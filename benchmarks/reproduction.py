@@ -1,8 +1,8 @@
-"""A table of `docs/reproduction.md` from the folder of a `limbeck compare`, beside the numbers of the BalDistill paper.
+"""Makes a table of `docs/reproduction.md` from a `limbeck compare` folder, next to the numbers of the BalDistill paper.
 
-``python benchmarks/reproduction.py NAME FOLDER`` keeps what ``compare.json`` there says, without the single runs, as
-``benchmarks/results/repro_NAME.json`` and prints the table. ``--paper R52`` puts macro and micro F1 of the paper's Table 2
-(Llama-3-8B, the smaller budget) beside it.
+``python benchmarks/reproduction.py NAME FOLDER`` saves the comparison without its single runs as
+``benchmarks/results/repro_NAME.json`` and prints the tables. ``--paper R52`` adds macro and micro F1 from the paper's Table 2
+(Llama-3-8B, the smaller budget).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tutor_report import make_table, show, show_interval, show_p
 from limbeck.system.files import read_json, write_json
 
 METRICS = {"f1_macro": "F1 macro", "f1_micro": "F1 micro", "accuracy_macro": "accuracy macro", "accuracy_tail": "tail"}
-# Macro and micro F1 of arms with rationales but for random-label (Table 2; balance-cot and active-cot Table 3, macro alone).
+# Macro / micro F1 from Table 2; balance-cot and active-cot from Table 3 (macro only). All but random-label have rationales.
 PAPER = {
     "R52": {
         "untouched": "0.9 / 2.3",
@@ -34,7 +34,7 @@ PAPER = {
 
 
 def main() -> None:
-    """Keep the result and print the tables."""
+    """Save the result and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name")
     parser.add_argument("folder", type=Path)
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def show_arms(facts: Mapping[str, Any], paper: Mapping[str, str]) -> str:
-    """Each arm, and what stands beside it, in %."""
+    """A table of each arm and reference, in %."""
     arms = {**facts["arms"], **facts["references"]}
     metrics = [metric for metric in METRICS if any(arm.get(metric) for arm in arms.values())]
     rows = []
@@ -60,7 +60,7 @@ def show_arms(facts: Mapping[str, Any], paper: Mapping[str, str]) -> str:
 
 
 def show_pairs(facts: Mapping[str, Any]) -> str:
-    """The paired differences of the first metric, in points."""
+    """A table of the paired differences in the main metric, in points."""
     metric = facts["main_metric"]
     rows = []
     for pair in facts["pairs"]:

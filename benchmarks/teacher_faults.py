@@ -1,8 +1,8 @@
-"""How long a faulty teacher takes: 30% 429, 5% 500, 5% dropped connections, 2% cut JSON and 1% slow-loris, against the ideal.
+"""Time with a faulty teacher (30% 429, 5% 500, 5% dropped connections, 2% cut JSON, 1% slow-loris) against the ideal time.
 
-One fake teacher without faults and one with them are asked the same requests through `Teacher.ask_many` in one process. Ideal
-is the time that the attempts of the faulty run keep their places (the latency of each, a fault included, the time-out where a
-reply trickles) over the places; no pause after a fault, no place ever empty. Lower is better; 2 is the promise.
+The same requests go through `Teacher.ask_many` to a fake teacher without faults and to one with them. The ideal is the total
+time that the attempts of the faulty run occupy their slots (their latency, also of failed ones, or the time-out if a reply
+trickles), divided by the number of slots: no pause after a fault, and no slot ever idle. Lower is better; the target is 2.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def measure(faults: dict[str, float]) -> dict[str, Any]:
-    """Ask all requests of a fake teacher in another process that fails so often; check the account and time it."""
+    """Send all requests to a fake teacher in another process with these faults; check the request counts and time it."""
     flags = [f"--fault={name}={rate}" for name, rate in faults.items()]
     command = [sys.executable, "-m", "limbeck", "fake-teacher", "--json", f"--latency-ms={LATENCY_S * 1000}", "--stall-s=600"]
     server = subprocess.Popen([*command, *flags], stdout=subprocess.PIPE, text=True)
@@ -62,7 +62,7 @@ def measure(faults: dict[str, float]) -> dict[str, Any]:
             stats = json.loads(answer.read())
     finally:
         server.terminate()
-        server.communicate()  # its last words, which would fill the pipe
+        server.communicate()  # read its last output, which would fill the pipe
     busy = sum(found.pop("places_s"))
     if found["requests"] != stats["requests"]:
         raise RuntimeError(f"the ledger has {found['requests']} requests, the server {stats['requests']}")
@@ -70,7 +70,7 @@ def measure(faults: dict[str, float]) -> dict[str, Any]:
 
 
 def ask(url: str, path: Path) -> dict[str, Any]:
-    """Ask through a durable ledger; seconds, states, and how long each attempt kept its place at the server."""
+    """Ask through a durable ledger; returns seconds, states, and how long each attempt occupied its slot."""
     settings = TeacherSettings(
         backend="openai_compatible",
         model="fake-teacher",

@@ -1,8 +1,8 @@
-"""What a durable ledger costs: requests per second and client CPU of `Teacher.ask_many` against a bare `AsyncOpenAI` gather.
+"""The cost of a durable ledger: requests per second and client CPU of `Teacher.ask_many` against a bare `AsyncOpenAI` gather.
 
-Both ask the same loopback server, another process that waits 20 ms before each reply, the same prompts in turn, several rounds.
-limbeck reserves the budget, makes each intent durable before it sends and each reply durable before it uses it; the openai
-client keeps nothing. The ratio is limbeck's requests per second over openai's: higher is better for limbeck.
+Both send the same prompts, alternating over several rounds, to a loopback server in another process that waits 20 ms before
+each reply. limbeck reserves budget, stores each intent durably before it sends the request and each reply before it uses it;
+the openai client stores nothing. The ratio is limbeck's requests per second over openai's; higher is better for limbeck.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def measure_limbeck(port: int, concurrency: int, requests: int) -> Sample:
-    """One run of limbeck, ledger on disk; its connections are open and its code is warm when the clock starts."""
+    """One run of limbeck with the ledger on disk; connections are open and the code is warm when the clock starts."""
     settings = TeacherSettings(
         backend="openai_compatible", model="teacher", base_url=f"http://127.0.0.1:{port}/v1", max_concurrency=concurrency
     )
@@ -91,7 +91,7 @@ def measure_limbeck(port: int, concurrency: int, requests: int) -> Sample:
 
 
 def measure_openai(port: int, concurrency: int, requests: int) -> Sample:
-    """One run of the openai client, as many requests under way at a time; it keeps no ledger and holds no budget."""
+    """One run of the openai client at the same concurrency, without ledger or budget."""
 
     async def run() -> Sample:
         prompts = [make_prompt(number) for number in range(requests)]
@@ -109,7 +109,7 @@ def measure_openai(port: int, concurrency: int, requests: int) -> Sample:
 
 
 def summarise(samples: dict[str, list[Sample]], target: float) -> dict[str, Any]:
-    """Medians over the rounds, the ratio of the rates round by round, and the rounds themselves."""
+    """Medians over the rounds, the ratio of the rates in each round, and the rounds themselves."""
     ratios = [ours[0] / theirs[0] for ours, theirs in zip(samples["limbeck"], samples["openai"], strict=True)]
     figures: dict[str, Any] = {
         name: {

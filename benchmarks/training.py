@@ -1,5 +1,5 @@
-"""Training on the same rows: `compute_loss` with the vocabulary projected at labelled positions against TRL's own loss, and
-attention written out against torch's fused kernel."""
+"""Training on the same rows: limbeck's `compute_loss`, which projects to the vocabulary only at labelled positions, against
+TRL's own loss; and attention written out against torch's fused kernel."""
 
 from __future__ import annotations
 
@@ -24,14 +24,13 @@ ROWS = 24
 
 
 class LibraryTrainer(SFTTrainer):
-    """TRL's trainer as it is; takes the attribute that limbeck's sets."""
+    """TRL's unchanged trainer, with the attribute that limbeck sets on its own."""
 
     loss_name = "cross_entropy"
 
 
 def main() -> None:
-    """Time both sides alternately and write ``benchmarks/results/training.json``."""
-    quiet_libraries()
+    """Time the sides in turn and write ``benchmarks/results/training.json``."""
     settings = TrainingSettings(epochs=1, batch_size=4)
     ours, theirs, fused = [], [], []
     for _ in range(REPEATS):
@@ -60,7 +59,7 @@ def main() -> None:
 
 
 def make_rows(tokenizer) -> list[Encoded]:  # noqa: ANN001
-    """Solved problems of all domains in turn."""
+    """Solved problems, cycling through all domains."""
     encoder = Encoder(tokenizer, Task(answer="text"))
     streams = {domain: draw_distinct(domain, 3, ROWS) for domain in DOMAINS}
     rows = []
@@ -75,7 +74,7 @@ def make_rows(tokenizer) -> list[Encoded]:  # noqa: ANN001
 
 
 def time_training(settings: TrainingSettings, trainer: type[SFTTrainer]) -> float:
-    """Seconds of `fine_tune` with this trainer class, loading left out."""
+    """Seconds of `fine_tune` with this trainer class, without loading."""
     student = module.load_for_training(StudentSettings(), settings)
     rows = make_rows(student.tokenizer)
     with patch.object(module, "CompletionTrainer", trainer):
@@ -85,4 +84,5 @@ def time_training(settings: TrainingSettings, trainer: type[SFTTrainer]) -> floa
 
 
 if __name__ == "__main__":
-    main()
+    with quiet_libraries():
+        main()

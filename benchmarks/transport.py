@@ -1,10 +1,10 @@
-"""Teacher requests: what a POST to /v1/chat/completions costs the client with each HTTP transport, on loopback.
+"""Client cost of a POST to /v1/chat/completions with each HTTP transport, on loopback.
 
-Compared are a thin client on aiohttp (the base of all ratios), the openai client with its default transport and with its
-aiohttp transport, and thin clients on httpx2 (what openai 3 is built on) and httpx. Every client sends the same bodies to the
-same server, which is another process, and reads the answer's text and token count out of the reply. Two settings: a server
-that waits 50 ms before each reply, as a fast teacher would, and one that does not wait, where the busier process is the limit.
-A candidate whose package is missing is left out. For the openai candidates: pip install -c constraints.txt "openai[aiohttp]".
+It compares a thin client on aiohttp (the base of all ratios), the openai client with its default transport and with its
+aiohttp transport, and thin clients on httpx2 (which openai 3 uses) and httpx. Every client sends the same bodies to the same
+server in another process, and reads text and token count from the reply. There are two settings: a server that waits 50 ms
+before each reply, like a fast teacher, and one that does not wait, so that the busier process is the limit. Candidates whose
+package is missing are skipped. For the openai candidates: pip install -c constraints.txt "openai[aiohttp]".
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from typing import Any
 
 from record import write_result
 
-REPEATS = 4  # as many as candidates usually found: each stands at each place once
+REPEATS = 4  # the usual number of candidates, so that each is once at each position
 REQUESTS = 3000
 WARM_UP = 2  # requests per connection before the clock starts
 MODEL = "teacher"
@@ -45,7 +45,7 @@ Client = Callable[[str, int], AbstractAsyncContextManager[Ask]]
 
 @dataclass(frozen=True)
 class Setting:
-    """How long the server waits and how many requests are under way at once."""
+    """How long the server waits and how many requests run at once."""
 
     delay_s: float
     concurrency: int
@@ -53,7 +53,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Sample:
-    """One candidate's run of `REQUESTS` requests."""
+    """The measurements of one candidate over `REQUESTS` requests."""
 
     seconds: float
     client_cpu_s: float
@@ -67,7 +67,7 @@ SETTINGS = {
 
 
 def main() -> None:
-    """Measure all candidates in turn, several rounds, and write ``benchmarks/results/transport.json``."""
+    """Measure all candidates in turn over several rounds, and write ``benchmarks/results/transport.json``."""
     candidates = find_candidates()
     settings = {name: measure_setting(setting, candidates) for name, setting in SETTINGS.items()}
     packages = ("aiohttp", "openai", "httpx2", "httpcore2", "httpx", "pydantic")
@@ -86,19 +86,19 @@ def main() -> None:
 
 
 def find_candidates() -> list[str]:
-    """Names of the candidates whose packages are installed; the others are named on stderr."""
+    """Names of the candidates whose packages are installed; lists the others on stderr."""
     found = []
     for name, (_, packages) in CANDIDATES.items():
         missing = [package for package in packages if importlib.util.find_spec(package) is None]
         if missing:
-            print(f"{name} is left out: {', '.join(missing)} is not installed", file=sys.stderr)
+            print(f"{name} is skipped: {', '.join(missing)} is not installed", file=sys.stderr)
         else:
             found.append(name)
     return found
 
 
 def measure_setting(setting: Setting, names: list[str]) -> dict[str, Any]:
-    """Figures of each candidate against one server; the order moves by one place each round."""
+    """Figures of each candidate against one server; the order rotates each round."""
     samples: dict[str, list[Sample]] = {name: [] for name in names}
     with run_server(setting.delay_s) as port:
         for turn in range(REPEATS):
@@ -136,7 +136,7 @@ def summarise(samples: list[Sample]) -> dict[str, Any]:
 
 
 async def measure(client: Client, port: int, concurrency: int) -> Sample:
-    """Time `REQUESTS` requests of one candidate; its connections are open and its code is warm when the clock starts."""
+    """Time `REQUESTS` requests of one candidate; connections are open and the code is warm when the clock starts."""
     prompts = [make_prompt(number) for number in range(REQUESTS)]
     async with client(f"http://127.0.0.1:{port}/v1", concurrency) as ask:
         await ask_all(ask, prompts[: WARM_UP * concurrency], concurrency)
@@ -146,14 +146,14 @@ async def measure(client: Client, port: int, concurrency: int) -> Sample:
         seconds, used = time.perf_counter() - start, read_own_cpu() - cpu
         after = ask_server(port)
     if any(len(text) not in ANSWER_CHARACTERS or tokens <= 0 for text, tokens in answers):
-        raise RuntimeError("an answer is not one that the server sends")
+        raise RuntimeError("an answer differs from those that the server sends")
     if not len(answers) == after["replies"] - before["replies"] == REQUESTS:
-        raise RuntimeError("the server did not reply once to each request")
+        raise RuntimeError("the server did not reply exactly once to each request")
     return Sample(seconds, used, after["cpu_s"] - before["cpu_s"])
 
 
 async def ask_all(ask: Ask, prompts: list[str], concurrency: int) -> list[tuple[str, int]]:
-    """The answers to all prompts, `concurrency` requests under way at a time."""
+    """The answers to all prompts, with `concurrency` requests at a time."""
     waiting = iter(prompts)
     answers = []
 
@@ -173,17 +173,17 @@ def make_prompt(number: int) -> str:
 
 
 def make_text(length: int) -> str:
-    """Sentences, `length` characters of them."""
+    """`length` characters of sentences."""
     return (SENTENCE * (length // len(SENTENCE) + 1))[:length]
 
 
 def make_body(prompt: str) -> dict[str, Any]:
-    """What every candidate posts."""
+    """The body that every candidate posts."""
     return {"model": MODEL, "messages": [{"role": "user", "content": prompt}], "temperature": 0.7, "max_tokens": 512}
 
 
 def read_own_cpu() -> float:
-    """CPU seconds of this process, its threads included and the server not."""
+    """CPU seconds of this process, including its threads but not the server."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
 
@@ -199,7 +199,7 @@ def ask_server(port: int) -> dict[str, float]:
         connection.close()
 
 
-# Candidates. None reads proxies or credentials from the environment, none retries.
+# The candidates. None of them reads proxies or credentials from the environment, and none retries.
 
 
 @asynccontextmanager
@@ -219,7 +219,7 @@ async def open_thin_aiohttp(url: str, concurrency: int) -> AsyncIterator[Ask]:
 
 @asynccontextmanager
 async def open_openai_default(url: str, concurrency: int) -> AsyncIterator[Ask]:
-    """The openai client with the transport that it chooses itself."""
+    """The openai client with its default transport."""
     from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
     transport = DefaultAsyncHttpxClient(trust_env=False)
@@ -271,7 +271,7 @@ CANDIDATES: dict[str, tuple[Client, tuple[str, ...]]] = {
 
 
 def make_headers() -> dict[str, str]:
-    """What a thin client sends besides the body."""
+    """The headers that a thin client sends."""
     return {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json", "Accept": "application/json"}
 
 
@@ -295,7 +295,7 @@ def make_openai_ask(client: Any) -> Ask:  # noqa: ANN401
 
 @contextmanager
 def run_server(delay_s: float) -> Iterator[int]:
-    """The port of a server in a process of its own."""
+    """Run a server in its own process and yield its port."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(target=serve, args=(there, delay_s), daemon=True)
@@ -310,12 +310,12 @@ def run_server(delay_s: float) -> Iterator[int]:
 
 
 def serve(parent: Connection, delay_s: float) -> None:
-    """Answer until the process is ended."""
+    """Answer until the process ends."""
     asyncio.run(serve_forever(parent, delay_s))
 
 
 async def serve_forever(parent: Connection, delay_s: float) -> None:
-    """Reply to every POST after the delay; GET tells the CPU seconds used and the replies sent so far."""
+    """Reply to every POST after the delay; GET returns the CPU seconds used and the number of replies so far."""
     from aiohttp import web
 
     replies = itertools.cycle([json.dumps(make_reply(length)).encode() for length in ANSWER_CHARACTERS])
@@ -333,7 +333,7 @@ async def serve_forever(parent: Connection, delay_s: float) -> None:
         count += 1
         return web.Response(body=next(replies), content_type="application/json")
 
-    # The low-level server: without routes and middlewares the client has more of the machine.
+    # The low-level server: without routes and middlewares it leaves more CPU to the client.
     runner = web.ServerRunner(web.Server(handle, access_log=None))
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0, backlog=1024)

@@ -1,4 +1,4 @@
-"""The tutor study as a page. Every sentence on who wins is made from the intervals, whatever they say."""
+"""Writes the tutor study as a Markdown page. The verdict sentences are derived from the intervals."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CLAIMS = (
 
 
 def write_page(result: Mapping[str, Any]) -> str:
-    """Markdown of what ``benchmarks/results/tutor_study.json`` holds."""
+    """Markdown of the results in ``benchmarks/results/tutor_study.json``."""
     main, gate = result["main"], result["gate"]
     arms = {**main["arms"], **{f"({name})": arm for name, arm in main["references"].items()}}
     domains = list(gate["full"]["domains"])
@@ -31,7 +31,7 @@ def write_page(result: Mapping[str, Any]) -> str:
         untouched=gate["untouched"]["macro"],
         full=gate["full"]["macro"],
         full_examples=gate["full_examples"],
-        passed="passed" if gate["is_passed"] else "**not passed: the study can resolve nothing**",
+        passed="passed" if gate["is_passed"] else "**not passed: the study can't show anything**",
         domains=make_table(["", *domains], by_domain),
         by_domain=show_domains(result["domains"]),
         arms=make_table(["arm", *METRICS.values(), *SPEND], [show_arm(name, arm) for name, arm in arms.items()]),
@@ -58,7 +58,7 @@ def make_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def show(entry: Mapping[str, Any] | None, scale: float = 100) -> str:
-    """A mean with half of its interval, in %."""
+    """A mean and the half-width of its interval, in %."""
     if entry is None:
         return "–"
     if entry["ci95"] is None:
@@ -67,13 +67,13 @@ def show(entry: Mapping[str, Any] | None, scale: float = 100) -> str:
 
 
 def show_arm(name: str, arm: Mapping[str, Any]) -> list[str]:
-    """Its row of the table."""
+    """The table row of an arm."""
     spend = [f"{arm[key]['mean']:,.0f}" if arm.get(key) else "–" for key in SPEND]
     return [f"`{name}`", *(show(arm.get(metric)) for metric in METRICS), *spend]
 
 
 def find_pair(facts: Mapping[str, Any], a: str, b: str, metric: str) -> dict[str, Any] | None:
-    """The paired test of a − b, turned round where it stands as b − a."""
+    """The paired test of a − b, with its sign flipped if it is stored as b − a."""
     for pair in facts["pairs"]:
         if pair["metric"] == metric and {pair["a"], pair["b"]} == {a, b}:
             if pair["a"] == a:
@@ -84,7 +84,7 @@ def find_pair(facts: Mapping[str, Any], a: str, b: str, metric: str) -> dict[str
 
 
 def show_pairs(facts: Mapping[str, Any]) -> list[list[str]]:
-    """All paired differences by macro and tail accuracy."""
+    """All paired differences in macro and tail accuracy."""
     rows = []
     for pair in facts["pairs"]:
         if pair["metric"] != "accuracy_macro":
@@ -97,17 +97,17 @@ def show_pairs(facts: Mapping[str, Any]) -> list[list[str]]:
 
 
 def show_interval(interval: Sequence[float] | None) -> str:
-    """In percentage points."""
+    """An interval in percentage points."""
     return "–" if interval is None else f"[{100 * interval[0]:+.1f}, {100 * interval[1]:+.1f}]"
 
 
 def show_p(p: float | None) -> str:
-    """Three digits."""
+    """A p-value with three digits."""
     return "–" if p is None else f"{p:.3f}" if p >= 0.001 else "< 0.001"
 
 
 def judge(facts: Mapping[str, Any], a: str, b: str) -> str:
-    """What the main design says of one claim."""
+    """The main design's verdict on one claim."""
     said = []
     for metric in ("accuracy_macro", "accuracy_tail"):
         pair = find_pair(facts, a, b, metric)
@@ -122,7 +122,7 @@ def judge(facts: Mapping[str, Any], a: str, b: str) -> str:
 
 
 def show_factor(result: Mapping[str, Any], factor: str) -> str:
-    """One factor's levels side by side; the level of the main design is its first seeds."""
+    """The levels of one factor, next to the main design with the same seeds."""
     levels = {name: one for name, one in result["levels"].items() if one["factor"] == factor}
     seeds = result["sweeps"][next(iter(levels))]["seeds"]
     presets = list(dict.fromkeys(preset for one in levels.values() for preset in one["presets"]))
@@ -138,7 +138,7 @@ def show_factor(result: Mapping[str, Any], factor: str) -> str:
 
 
 def show_pilot(pilot: Mapping[str, Any]) -> str:
-    """Each variant, and what it changes from the first."""
+    """Each variant, and its change from the first."""
     rows = [
         [
             name,
@@ -153,7 +153,7 @@ def show_pilot(pilot: Mapping[str, Any]) -> str:
 
 
 def show_domains(described: Mapping[str, Any]) -> str:
-    """Examples and accuracy in % of each arm, by domain."""
+    """Each arm's examples and accuracy in %, by domain."""
     rows = []
     for preset, one in described.items():
         cells = [f"{count:.0f}, {100 * one['accuracy'][name]:.0f}%" for name, count in one["examples"].items()]
@@ -162,39 +162,40 @@ def show_domains(described: Mapping[str, Any]) -> str:
 
 
 def mean_of_first(arm: Mapping[str, Any], metric: str, seeds: Sequence[int]) -> str:
-    """The mean over those seeds of the main design that the sweeps have."""
+    """The main design's mean over the seeds of the sweeps."""
     values = [value for seed, value in zip(arm["seeds"], arm[metric]["values"], strict=True) if seed in seeds]
     return f"{100 * sum(values) / len(values):.1f}"
 
 
 PAGE = """# The tutor study: BalDistill's arms at equal budget, with a simulated teacher
 
-Written by `make tutor-study`, with `benchmarks/results/tutor_study.json`; the settings are `examples/tutor_study.yaml`.
+Written by `make tutor-study`, with `benchmarks/results/tutor_study.json`; the settings are in `examples/tutor_study.yaml`.
 
-**The teacher is a simulation** (`teacher.backend: tutor`). One solution in ten has a wrong step that is carried into the answer
-(`slip_rate: 0.1`), in annotations as in inventions. What it invents is drawn towards what the prompt shows (`centre_bias: 1.0`,
-`follows_shown: true`), a habit of language models that is assumed here and not tested. Of a real row it is told the answer, so
-a slip there is seen and replaced; in an invention nothing but votes can see it.
+**The teacher is a simulation** (`teacher.backend: tutor`). One solution in ten, annotated or invented, has a wrong step that
+carries through to the answer (`slip_rate: 0.1`). Its inventions drift towards what the prompt shows (`centre_bias: 1.0`,
+`follows_shown: true`); this habit of language models is assumed here and not tested. For a real row the teacher is told the
+answer, so a slip is noticed and the reply replaced; in an invention only votes can detect it.
 
-The pool has eight procedural domains of 240 to 3 problems (Zipf exponent 2). The budget is {budget} examples for every arm. The
-student is a Llama of 1.0 million parameters that was pre-trained on procedural text in other wordings by
-`benchmarks/tutor_student.py` (weights sha256 `{sha}`; torch {torch}, {machine}, one thread). All arms train it alike: all
-weights, ten epochs, fresh in each stage. The test set has {per_domain} problems of each domain, so macro and micro accuracy are
-the same. {count} seeds; ± is half of the 95% interval of the mean over seeds (Student's t). The intervals say what another seed
-of the run would change on these test problems, not what other problems would.
+The pool has eight procedural domains of 240 to 3 problems (Zipf exponent 2). The budget is {budget} examples for every arm.
+The student is a Llama with 1.0 million parameters, pre-trained by `benchmarks/tutor_student.py` on procedural text in other
+wordings (weights sha256 `{sha}`; torch {torch}, {machine}, one thread). All arms train it the same way: all weights, ten
+epochs, from the pre-trained student in each stage. The test set has {per_domain} problems per domain, so macro and micro
+accuracy are equal. There are {count} seeds; ± is the half-width of the 95% interval of the mean over seeds (Student's t). The
+intervals cover the variation between seeds on these test problems, not the variation between test sets.
 
-## AdaptiveLimiter
+## Gate
 
-Untouched the student has a macro accuracy of {untouched:.1%} (at most 10% is wanted); after {epochs} epochs on {full_examples}
-balanced problems with solutions free of errors {full:.1%} (at least 60% is wanted). The gate is {passed}. By domain, %:
+The untouched student has a macro accuracy of {untouched:.1%} (the gate requires at most 10%); after {epochs} epochs on
+{full_examples} balanced problems with correct solutions it has {full:.1%} (the gate requires at least 60%). The gate is
+{passed}. By domain, %:
 
 {domains}
 
 ## Pilot, %
 
-Four seeds that no other part uses, each variant changed from `baldistill-a`; what is not named is as there. `uniform` variants
-have the quotas of `baldistill-n`; `separate` is the objective, `energy` the feedback, `k_centre` the diversity, `random` and
-`loss` the selection. `baldistill-plus` was made from this table before the main design was run with it.
+The pilot uses four seeds that no other part uses. Each variant changes only the named settings of `baldistill-a`. The `uniform`
+variants have the quotas of `baldistill-n`; `separate` is the objective, `energy` the feedback, `k_centre` the diversity,
+`random` and `loss` the selection. `baldistill-plus` was chosen from this table before the main design was run with it.
 
 {pilot}
 
@@ -202,23 +203,23 @@ have the quotas of `baldistill-n`; `separate` is the objective, `energy` the fee
 
 {arms}
 
-`(all-labels)` learnt the bare answers of the whole pool, `(teacher)` is the tutor itself on the dev problems.
+`(all-labels)` learnt the bare answers of the whole pool; `(teacher)` is the tutor itself on the dev problems.
 
-Examples and accuracy by domain, the largest domain of the pool first; means over seeds:
+Examples and accuracy by domain, starting with the largest domain of the pool; means over seeds:
 
 {by_domain}
 
-Paired differences over seeds in points, p-values by Holm over all pairs of one metric:
+Paired differences over seeds in percentage points; p-values have Holm's correction over all pairs of one metric:
 
 {pairs}
 
-## What was claimed, and what came out
+## Claims and results
 
 {claims}
 
 ## One factor at a time, macro accuracy %
 
-The first five seeds; the column of the main design is the mean of the same seeds.
+The first five seeds; the main design column is the mean over the same seeds.
 
 {sweeps}
 """

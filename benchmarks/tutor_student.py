@@ -1,9 +1,9 @@
-"""The student of the tutor study: a small causal model, pre-trained once on procedural text in wordings of its own.
+"""The student of the tutor study: a small causal model, pre-trained once on procedural text with its own wordings.
 
-It can add, subtract, multiply and divide small numbers, sort, turn round and count letters, and look up values in a list; each
-in several wordings, none of which is one of `limbeck.data.procedural`. What a question of those domains wants is for the
-study's runs to teach. ``make tutor-student`` writes ``runs/tutor-study/student`` in about fifteen minutes on one core and
-prints the hash of the weights, which is the same on the same machine.
+It can add, subtract, multiply and divide small numbers, sort, reverse and count letters, and look up values in a list, each in
+several wordings. None of these is a wording of `limbeck.data.procedural`: the study's runs must teach what the questions of
+those domains ask. ``make tutor-student`` writes ``runs/tutor-study/student`` in about fifteen minutes on one core and prints
+the hash of the weights, which is reproducible on the same machine.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from limbeck.data.procedural.solutions import _legs
 from limbeck.student.encode import THINK, Encoded
 from limbeck.student.forward import collate_causal, forward_causal
-from limbeck.student.model import quiet_libraries
 from limbeck.system.files import write_folder
 
 ROOT = Path(__file__).parent.parent
@@ -32,7 +31,7 @@ INSTRUCTION = "Solve the problem."  # of examples/tutor_study.yaml
 PREFIX = "\nThe answer is: "
 ROWS, RATE, MUON_RATE = 32, 3e-3, 0.02
 HIDDEN, HEADS = 144, 4
-BARE_SHARE = 0.15  # of the documents that have the answer alone
+BARE_SHARE = 0.15  # share of documents with only the answer
 
 ANIMALS = sorted({part for name in _legs() for part in f"{name}s".split()})
 
@@ -42,12 +41,12 @@ Document = tuple[str, str, str]
 
 
 def write_integer(luck: Luck) -> int:
-    """Small ones more often."""
+    """A number; small ones are more frequent."""
     return luck.randrange(10 ** luck.choice((1, 2, 2)))
 
 
 def add_up(luck: Luck) -> Document:
-    """Two to four numbers with signs, one step a sentence."""
+    """Two to four numbers with signs, one step per sentence."""
     count = luck.choice((2, 2, 3, 3, 4))
     numbers = [write_integer(luck) for _ in range(count)]
     signs = ["+", *(luck.choice("+-") for _ in range(count - 1))]
@@ -65,7 +64,7 @@ def add_up(luck: Luck) -> Document:
 
 
 def add_list(luck: Luck) -> Document:
-    """A list of numbers in one sum, as a solution's last step writes it."""
+    """A list of numbers in one sum, like the last step of a solution."""
     numbers = [
         luck.choice((luck.randrange(4), luck.randrange(60), luck.randrange(10) * luck.choice((10, 20, 30))))
         for _ in range(luck.choice((2, 2, 3)))
@@ -79,7 +78,7 @@ def add_list(luck: Luck) -> Document:
 
 
 def times(luck: Luck) -> Document:
-    """One product, also of tens."""
+    """One product, sometimes of tens."""
     first = luck.choice((luck.randrange(1, 15), luck.randrange(1, 10) * luck.choice((1, 10))))
     second = luck.randrange(1, luck.choice((10, 16, 30)))
     if luck.random() < 0.3:
@@ -90,7 +89,7 @@ def times(luck: Luck) -> Document:
 
 
 def times_by_place(luck: Luck) -> Document:
-    """A number taken apart into tens and ones."""
+    """A number split into tens and ones."""
     number = luck.randrange(11, 100)
     ask = luck.choice(("Places of {}?", "Take {} apart.", "Tens then ones: {}?"))
     parts = [value for value in (number // 10 * 10, number % 10) if value]
@@ -107,7 +106,7 @@ def divide(luck: Luck) -> Document:
 
 
 def smallest_factor(luck: Luck) -> Document:
-    """The smallest factor above one, or that there is none."""
+    """The smallest proper factor above one, or that there is none."""
     number = luck.randrange(4, 130)
     found = next((d for d in range(2, number) if number % d == 0), None)
     ask = luck.choice(("First heap size for {}?", "What goes into {}?", "Break {} once."))
@@ -117,7 +116,7 @@ def smallest_factor(luck: Luck) -> Document:
 
 
 def factor_chain(luck: Luck) -> Document:
-    """All prime factors, taken out one by one."""
+    """All prime factors, divided out one by one."""
     rest, factors, steps = luck.randrange(4, 130), [], []
     number = rest
     for divisor in (2, 3, 5, 7, 11):
@@ -131,7 +130,7 @@ def factor_chain(luck: Luck) -> Document:
 
 
 def make_word(luck: Luck, low: int = 2, high: int = 8) -> str:
-    """Letters in turn from consonants and vowels, mostly."""
+    """Letters that mostly alternate between consonants and vowels."""
     letters = ""
     for place in range(luck.randint(low, high)):
         letters += luck.choice("aeiou" if place % 2 == luck.randrange(5) % 2 else "bcdfghjklmnpqrstvwxyz")
@@ -139,7 +138,7 @@ def make_word(luck: Luck, low: int = 2, high: int = 8) -> str:
 
 
 def count_signs(luck: Luck) -> Document:
-    """How often a letter is in each of some words."""
+    """How often a letter occurs in each of some words."""
     words = [make_word(luck) for _ in range(luck.choice((1, 1, 2, 3)))]
     letter = luck.choice(luck.choice(words)) if luck.random() < 0.8 else luck.choice(string.ascii_lowercase)
     counts = [word.count(letter) for word in words]
@@ -149,7 +148,7 @@ def count_signs(luck: Luck) -> Document:
 
 
 def sort_words(luck: Luck) -> Document:
-    """Words in the order of the alphabet, or against it, by their first letters."""
+    """Words sorted by their first letters, ascending or descending."""
     words = list(
         {word[0]: word for word in (make_word(luck, 1, luck.choice((1, 3, 6))) for _ in range(luck.choice((2, 3, 3))))}.values()
     )
@@ -162,7 +161,7 @@ def sort_words(luck: Luck) -> Document:
 
 
 def turn_round(luck: Luck) -> Document:
-    """Signs from the last to the first."""
+    """Characters reversed."""
     signs = [luck.choice(string.ascii_lowercase + string.digits) for _ in range(luck.choice((2, 3, 3, 4)))]
     back = signs[::-1]
     ask = luck.choice(("Mirror {}.", "From the far side: {}?", "Walk back over {}."))
@@ -170,19 +169,19 @@ def turn_round(luck: Luck) -> Document:
 
 
 def copy(luck: Luck) -> Document:
-    """Words again as they are."""
+    """Words copied unchanged."""
     words = [luck.choice((make_word(luck, 3, 9), draw_name(luck))) for _ in range(luck.choice((1, 2, 3)))]
     ask = luck.choice(("Echo {}.", "Again: {}", "Repeat {}!"))
     return ask.format(", ".join(words)), f"{', '.join(words)}.", ", ".join(words)
 
 
 def draw_name(luck: Luck) -> str:
-    """A new word, or an animal: its name is to be known as a word, how many legs it has is not."""
+    """A new word or an animal: the student should know the name as a word, but not how many legs it has."""
     return luck.choice(ANIMALS) if luck.random() < 0.6 else make_word(luck, 3, 7)
 
 
 def look_up(luck: Luck) -> Document:
-    """Prices given in the question, times and summed."""
+    """Prices from the question, multiplied and summed."""
     names = [draw_name(luck) for _ in range(luck.choice((1, 2)))]
     prices = [luck.randrange(15) for _ in names]
     counts = [luck.randrange(1, 7) for _ in names]
@@ -250,18 +249,18 @@ THEN = (
     common_measure,
 )
 PHASES: tuple[tuple[int, tuple[Callable[[Luck], Document], ...]], ...] = ((2500, FIRST), (4000, THEN))
-"""Steps, and what is drawn from: all evenly until words can be copied, then more of what is learnt slowly."""
+"""The steps of each phase and its tasks: all tasks until words are copied, then more of those that are learnt slowly."""
 
 WORDS = """All Atoms Begin Bill Break Crumble Echo First From Line Look Measure Mirror Pay Places Queue Repeat Result Rod
 Share Shelf Split Take Tens Tick Together Walk What Again"""
-"""Of the wordings above; a token each, as the domains' words are."""
+"""The words of the wordings above; one token each, like the words of the domains."""
 DOMAIN_WORDS = """Calculate How often does the letter occur in Write as product of primes ascending descending order Sort these
 words many legs do have total Multiply by Of and find greatest common divisor Spell this word backward is prime become
 becomes"""
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
-    """Signs one by one, and the words of all wordings and the names of the animals as a token each."""
+    """One token per character, per word of all wordings, and per word of the animals' names."""
     special = ["<pad>", "<|user|>", "<|assistant|>", "<|end|>"]
     signs = [*map(chr, range(32, 127)), "\n", "×"]
     tokenizer = Tokenizer(models.BPE({sign: place for place, sign in enumerate([*special, *signs])}, []))
@@ -285,7 +284,7 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def write_document(luck: Luck, tasks: Sequence[Callable[[Luck], Document]]) -> tuple[str, str]:
-    """Prompt and completion as the study's rows have them; some without a rationale."""
+    """Prompt and completion in the format of the study's rows; some have no rationale."""
     question, rationale, answer = luck.choice(tasks)(luck)
     if luck.random() < BARE_SHARE:
         return f"<|user|>{INSTRUCTION}\n\n{question}<|assistant|>", f"{answer}<|end|>"
@@ -295,7 +294,7 @@ def write_document(luck: Luck, tasks: Sequence[Callable[[Luck], Document]]) -> t
 def draw_batches(
     tokenizer: PreTrainedTokenizerFast, luck: Luck, tasks: Sequence[Callable[[Luck], Document]]
 ) -> Iterator[list[Encoded]]:
-    """Endless batches of documents of like length."""
+    """Endless batches of documents with similar lengths."""
     while True:
         drawn = []
         for _ in range(32 * ROWS):
@@ -308,10 +307,10 @@ def draw_batches(
 
 
 def pretrain(model: LlamaForCausalLM, batches: Iterator[list[Encoded]], steps: int, pad: int) -> None:
-    """One phase, its rate rising over a hundred steps and falling to 0 in a line."""
+    """Train one phase; the rate rises over a hundred steps and then falls linearly to 0."""
     inner = [w for name, w in model.named_parameters() if w.ndim == 2 and "embed" not in name]
     others = [w for name, w in model.named_parameters() if w.ndim < 2 or "embed" in name]
-    # With AdamW alone copying a word takes about three times as many steps to learn.
+    # With AdamW alone, learning to copy a word takes about three times as many steps.
     optimisers = [
         torch.optim.Muon(inner, lr=MUON_RATE, weight_decay=0.01),
         torch.optim.AdamW(others, lr=RATE, betas=(0.9, 0.98)),
@@ -332,7 +331,7 @@ def pretrain(model: LlamaForCausalLM, batches: Iterator[list[Encoded]], steps: i
 
 
 def make_student(folder: Path = FOLDER) -> None:
-    """Pre-train it; nothing where it is."""
+    """Pre-train the student, unless it exists."""
     if folder.exists():
         return
     tokenizer = make_tokenizer()
@@ -363,11 +362,10 @@ def make_student(folder: Path = FOLDER) -> None:
 
 
 def hash_weights(folder: Path = FOLDER) -> str:
-    """sha256 of the weights."""
+    """The sha256 of the weights."""
     return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
 
 
 if __name__ == "__main__":
-    quiet_libraries()
     make_student()
     print(f"{FOLDER}: sha256 {hash_weights()}")

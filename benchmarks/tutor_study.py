@@ -1,14 +1,15 @@
-"""BalDistill's arms against each other at equal budget, with a simulated teacher that errs at known rates.
+"""Compares BalDistill's arms at equal budget with a simulated teacher that errs at known rates.
 
-Data, student and runs go to ``runs/tutor-study``; every run is one of `limbeck compare`, so what is done is read and what was
-cut off goes on. In the order given:
+Data, student and runs go to ``runs/tutor-study``. Every run belongs to a `limbeck compare`, so finished runs are read and
+interrupted ones are resumed. The steps, in order:
 
-- ``--gate``: the student untouched, and after training on a large balanced set without errors. Only where the one is near 0 and
-  the other far above it can the study resolve anything.
-- ``--pilot``: settings changed from ``baldistill-a``, on seeds of its own, to choose ``baldistill-plus`` by.
-- the main design and the sweeps, on other seeds; then ``benchmarks/results/tutor_study.json`` and ``docs/tutor_study.md``.
+- ``--gate``: measures the untouched student, and the student after training on a large balanced set without errors. The study
+  can show something only if the first accuracy is near 0 and the second far above it.
+- ``--pilot``: changes settings of ``baldistill-a``, on its own seeds, to choose ``baldistill-plus``.
+- without these: the main design and the sweeps, on other seeds; writes ``benchmarks/results/tutor_study.json`` and
+  ``docs/tutor_study.md``.
 
-``OMP_NUM_THREADS=1 python benchmarks/tutor_study.py --jobs 2`` takes all of it.
+``OMP_NUM_THREADS=1 python benchmarks/tutor_study.py --jobs 2`` runs the gate, the main design and the sweeps.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import torch
 from tutor_report import write_page
 from tutor_student import FOLDER, hash_weights, make_student
 
-from limbeck.comparison.compare import Comparison, compare
+from limbeck import Progress, compare
 from limbeck.config.config import load_config
 from limbeck.data.procedural.problems import DATA_SETS, DOMAINS, draw_problem, make_procedural_longtail
 from limbeck.data.sources import read_examples
@@ -45,7 +46,7 @@ PILOT_RESULT = ROOT / "benchmarks" / "results" / "tutor_pilot.json"
 EXPONENT, STREAM_SEED, TEST_PER_DOMAIN, DEV_PER_DOMAIN = 2.0, 13, 45, 10
 GATE = {"untouched": 0.1, "full": 0.6}
 FULL_DRAWS, FULL_PER_DOMAIN = 6000, 1000
-FULL_TRAINING = {"epochs": 8, "learning_rate": 1e-3}  # of the gate: twenty times the rows want smaller steps
+FULL_TRAINING = {"epochs": 8, "learning_rate": 1e-3}  # for the gate: twenty times the rows need a lower rate
 
 PILOT_SEEDS = tuple(range(101, 105))
 MAIN_SEEDS = tuple(range(1, 11))
@@ -57,7 +58,7 @@ SWEPT = ("random-cot", "baldistill-a", "baldistill-plus")
 
 @dataclass(frozen=True)
 class Sweep:
-    """One factor at one level, everything else as in the main design."""
+    """One factor at one level; everything else is as in the main design."""
 
     factor: str
     level: str
@@ -66,7 +67,7 @@ class Sweep:
 
     @property
     def name(self) -> str:
-        """Of its folder."""
+        """The name of its folder."""
         return f"{self.factor}-{self.level}".replace(", ", "-").replace(" ", "-")
 
 
@@ -82,7 +83,7 @@ PILOT = (
     Sweep("verify", "vote", ("method.verify=vote",)),
     Sweep("selection", "random", ("method.selection=random", "method.keeps=[selection]")),
     Sweep("selection", "loss", ("method.selection=loss", "method.keeps=[selection]")),
-    # Where more is synthesized, more can be gained by how.
+    # The more is synthesized, the more the way of synthesis matters.
     Sweep("uniform", "alone", UNIFORM),
     Sweep("uniform", "loss", (*UNIFORM, "method.selection=loss")),
     Sweep("uniform", "separate", (*UNIFORM, "method.objective=separate")),
@@ -109,13 +110,12 @@ SWEEPS = (
 
 
 def main() -> None:
-    """Make what is missing, run what is not done yet, write the JSON and the page."""
+    """Make what is missing, do the remaining runs, and write the JSON and the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gate", action="store_true", help="stop after the gate")
-    parser.add_argument("--pilot", action="store_true", help="the pilot instead of the study")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at once")
+    parser.add_argument("--pilot", action="store_true", help="run the pilot instead of the study")
+    parser.add_argument("--jobs", type=int, default=1, help="parallel runs")
     arguments = parser.parse_args()
-    quiet_libraries()
     make_student()
     make_data()
     gate = measure_gate()
@@ -148,7 +148,7 @@ def main() -> None:
 
 
 def make_data() -> None:
-    """The long-tailed pool with dev and test, and a large balanced set for the gate; nothing where they are."""
+    """Write the long-tailed pool with dev and test, and a large balanced set for the gate, unless they exist."""
     folder = WORK / "data"
     if (folder / "full.jsonl").exists():
         return
@@ -177,7 +177,7 @@ def make_data() -> None:
 
 
 def measure_gate() -> dict[str, Any]:
-    """Macro accuracy and accuracy by domain of the student untouched, and trained on the balanced set."""
+    """Macro accuracy and accuracy by domain, of the untouched student and of one trained on the balanced set."""
     path = WORK / "gate.json"
     if path.exists():
         return dict(read_json(path))
@@ -208,27 +208,39 @@ def measure_gate() -> dict[str, Any]:
     return gate
 
 
+class PrintedNotes(Progress):
+    """Prints the notes of a comparison."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def note(self, text: str) -> None:
+        """Print a line."""
+        print(f"{self._name}: {text}", flush=True)
+
+
 def run_compare(
     out: Path, presets: Sequence[str], seeds: Sequence[int], sets: Sequence[str], jobs: int, *, has_references: bool
 ) -> dict[str, Any]:
-    """What ``compare.json`` of one folder holds, without its single runs; a run that is done is not run again."""
-    wanted = Comparison(
+    """The results of a comparison without its single runs; finished runs are not repeated."""
+    result = compare(
         CONFIG,
-        tuple(presets),
-        tuple(seeds),
+        presets,
+        seeds,
+        out=out,
         sets=(f"student.model={FOLDER}", *sets),
         jobs=jobs,
-        has_all_labels=has_references,
-        has_teacher=has_references,
+        all_labels=has_references,
+        teacher=has_references,
+        progress=PrintedNotes(out.name),
     )
-    facts, code = compare(wanted, out, lambda text: print(f"{out.name}: {text}", flush=True))
-    if code:
-        raise SystemExit(code)
-    return {key: value for key, value in facts.items() if key != "runs"}
+    if result.exit_code:
+        raise SystemExit(result.exit_code)
+    return {key: value for key, value in result.values.items() if key != "runs"}
 
 
 def describe_domains(folder: Path) -> dict[str, Any]:
-    """What each arm of the main design trained on and got right in each domain, the largest first; means over seeds."""
+    """Examples and accuracy of each arm of the main design by domain, largest domain first; means over seeds."""
     described = {}
     for preset in MAIN:
         runs = [folder / preset / f"seed_{seed}" for seed in MAIN_SEEDS]
@@ -245,7 +257,7 @@ def describe_domains(folder: Path) -> dict[str, Any]:
 
 
 def summarise_pilot(pilot: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Each variant's metrics and their differences from the base, seed by seed."""
+    """Each variant's metrics, and their differences from the base, paired by seed."""
     base = pilot[PILOT[0].name]["arms"]["baldistill-a"]
     return {
         name: {
@@ -267,9 +279,10 @@ def find_difference(values: Sequence[float], others: Sequence[float]) -> dict[st
 
 
 def run_sweep(sweep: Sweep, seeds: Sequence[int], jobs: int, place: str, presets: Sequence[str]) -> dict[str, Any]:
-    """One level of one factor."""
+    """Run one level of one factor."""
     return run_compare(WORK / place / sweep.name, presets, seeds, sweep.sets, jobs, has_references=False)
 
 
 if __name__ == "__main__":
-    main()
+    with quiet_libraries():
+        main()

@@ -1,6 +1,6 @@
-"""The five data sets of the BalDistill paper as limbeck's JSON Lines, from downloads in their published form.
+"""Converts the published downloads of the BalDistill paper's five data sets to limbeck's JSON Lines.
 
-`docs/datasets.md` says where to get them. Nothing is downloaded here but MATH, by `datasets`, where it is not given as files.
+See `docs/datasets.md` for where to get them. This script downloads only MATH (with `datasets`), and only if no folder is given.
 
     python examples/paper_data.py reuters DOWNLOADS/reuters DATA       -> DATA/reuters, DATA/r52
     python examples/paper_data.py unifiedqa DOWNLOADS/unifiedqa DATA   -> DATA/mcqa, DATA/absqa
@@ -23,20 +23,20 @@ from limbeck.data.readers import read_rows
 
 Row = dict[str, Any]
 SEED = 13
-# Rows of each multiple-choice set in the paper's pool, as far as its released sample and OLTQA's sizes tell them.
+# Rows of each multiple-choice set in the paper's pool, as far as its released sample and OLTQA's sizes reveal them.
 MULTIPLE_CHOICE = {
     "race_string": 4600, "winogrande_xl": 2634, "social_iqa": 2077, "commonsenseqa": 1034, "qasc": 653, "openbookqa": 580,
     "physical_iqa": 494, "arc_easy": 395, "mctest_corrected_the_separator": 342, "arc_hard": 317,
 }  # fmt: skip
 ABSTRACTIVE = ("narrativeqa_dev", "natural_questions_with_dpr_para", "drop", "qaconv", "tweetqa")
-ABSTRACTIVE_SIZE = 10_000  # drawn from all five together, for training and test each
+ABSTRACTIVE_SIZE = 10_000  # drawn from all five sets together, for each of training and test
 SUBJECTS = ("algebra", "counting_and_probability", "geometry", "intermediate_algebra", "number_theory", "prealgebra",
             "precalculus")  # fmt: skip
 OPTION = re.compile(r"\(([A-Z])\)\s*(.*?)(?=\s*\([A-Z]\)\s|$)", re.DOTALL)
 
 
 def read_reuters(folder: Path) -> dict[str, list[Row]]:
-    """``train`` and ``test`` rows of NLTK's Reuters corpus: one row for each document and each of its topics."""
+    """``train`` and ``test`` rows of NLTK's Reuters corpus, one row per document and topic."""
     splits: dict[str, list[Row]] = {"training": [], "test": []}
     for line in (folder / "cats.txt").read_text("latin-1").splitlines():
         name, *topics = line.split()
@@ -51,7 +51,7 @@ def read_reuters(folder: Path) -> dict[str, list[Row]]:
 
 
 def choose_r52(splits: dict[str, list[Row]]) -> dict[str, list[Row]]:
-    """R52: the documents with a single topic, of the topics that both splits then still have."""
+    """R52: the single-topic documents, limited to topics that are then still in both splits."""
     single = {name: [row for row in rows if len(row["meta"]["topics"]) == 1] for name, rows in splits.items()}
     both = {row["domain"] for row in single["train"]} & {row["domain"] for row in single["test"]}
     return {name: [row for row in rows if row["domain"] in both] for name, rows in single.items()}
@@ -60,8 +60,8 @@ def choose_r52(splits: dict[str, list[Row]]) -> dict[str, list[Row]]:
 def read_unifiedqa(file: Path, domain: str) -> Iterator[Row]:
     r"""Rows of a UnifiedQA TSV: ``question \n options \n passage``, a tab, the answer; parts may be missing.
 
-    Answers of multiple-choice questions become letters; a row whose answer is none of its options, or several, is left out,
-    and so is a question that was there before (NarrativeQA has two answers to each).
+    Answers of multiple-choice questions become letters. Rows whose answer matches no option or several are left out, and so
+    are repeated questions (NarrativeQA has two answers to each).
     """
     seen: set[str] = set()
     for number, line in enumerate(file.read_text("utf-8").split("\n"), start=1):
@@ -81,14 +81,14 @@ def read_unifiedqa(file: Path, domain: str) -> Iterator[Row]:
 
 
 def draw(rows: Iterable[Row], size: int, place: str) -> list[Row]:
-    """At most `size` rows, a seeded choice without repeats."""
+    """At most `size` rows, drawn by seed without replacement."""
     found = list(rows)
     random.Random(f"{SEED}/{place}").shuffle(found)
     return found[:size]
 
 
 def read_multiple_choice(folder: Path) -> dict[str, list[Row]]:
-    """The ten sets: of the training files as many rows as the paper's pool has, and all rows of the dev files as test."""
+    """The ten sets: as many training rows as the paper's pool has, and all dev rows as test."""
     train = [
         row
         for name, size in MULTIPLE_CHOICE.items()
@@ -99,7 +99,7 @@ def read_multiple_choice(folder: Path) -> dict[str, list[Row]]:
 
 
 def read_abstractive(folder: Path) -> dict[str, list[Row]]:
-    """10,000 rows each of all training files and of all dev files of the five sets."""
+    """10,000 rows from the training files of the five sets, and 10,000 from their dev files as test."""
     splits = {}
     for split, file in (("train", "train.tsv"), ("test", "dev.tsv")):
         rows = [row for name in ABSTRACTIVE for row in read_unifiedqa(folder / name / file, name)]
@@ -108,7 +108,7 @@ def read_abstractive(folder: Path) -> dict[str, list[Row]]:
 
 
 def read_math(source: str) -> dict[str, list[Row]]:
-    """MATH: training rows in sizes that fall with rank^-1.1 (the paper's are drawn, and differ a little); all test rows.
+    """MATH: training rows in sizes that fall with rank^-1.1 (the paper drew its sizes, which differ a little), all test rows.
 
     Args:
         source: the data set's Hub id, or a folder with ``SUBJECT/train.jsonl`` and ``SUBJECT/test.jsonl``.
@@ -133,7 +133,7 @@ def read_math(source: str) -> dict[str, list[Row]]:
 
 
 def write(folder: Path, splits: dict[str, list[Row]]) -> None:
-    """``train.jsonl`` and ``test.jsonl``; the sizes of the training domains are printed, to be held against the paper's."""
+    """Write ``train.jsonl`` and ``test.jsonl``, and print the sizes of the training domains to compare with the paper's."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, rows in splits.items():
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
@@ -143,7 +143,7 @@ def write(folder: Path, splits: dict[str, list[Row]]) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Write what the first argument names."""
+    """Convert the data set that the first argument names."""
     if len(arguments) < 2 or arguments[0] not in ("reuters", "unifiedqa", "math"):
         sys.exit(str(__doc__))
     what, source, out = arguments[0], arguments[1], Path(arguments[-1])

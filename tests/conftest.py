@@ -25,13 +25,13 @@ from limbeck.student.settings import StudentSettings
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 transformers_logging.disable_progress_bar()
 torch.set_num_threads(1)  # tests run in as many processes as there are processors
-# Time is no part of a property, and a busy machine makes any example slow.
+# Properties are not about time, and a busy machine makes any example slow.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
 
 def pytest_collection_finish() -> None:
-    """What is loaded by now stays: each training collects garbage, which would look at all of it again."""
+    """Freeze everything loaded so far: each training run collects garbage, and would scan all of it again."""
     gc.collect()
     gc.freeze()
 
@@ -62,7 +62,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def t5_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a random two-layer T5 whose byte tokenizer has a padding token of its own."""
+    """A folder with a random two-layer T5 and a byte tokenizer with its own padding token."""
     folder = tmp_path_factory.mktemp("t5")
     tokenizer = make_padding_tokenizer()
     torch.manual_seed(0)
@@ -97,7 +97,7 @@ def bert_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
-    """Threads cost more than they save on models of this size."""
+    """Use one thread: on models of this size threads cost more than they save."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -112,7 +112,7 @@ def tiny(tiny_folder: Path) -> Student:
 
 @pytest.fixture(scope="session")
 def packaged_model() -> Path:
-    """The packaged SmolLM2's GGUF file; what needs it is skipped where its wheel is not installed."""
+    """The packaged SmolLM2's GGUF file; tests that need it are skipped if its wheel is not installed."""
     try:
         return find_packaged("smollm2-135m-instruct")
     except ConfigError as error:
@@ -169,7 +169,7 @@ def project(tmp_path: Path, tiny_folder: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of one MiB, where this process may mount one."""
+    """A file system of one MiB; skipped if this process may not mount one."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]

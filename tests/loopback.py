@@ -1,4 +1,4 @@
-"""The server of `limbeck fake-teacher`, in a thread of this process, misbehaving request by request as a test says."""
+"""The server of `limbeck fake-teacher` in a thread of this process, with each reaction scripted by the test."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = ["Loopback", "Reaction", "chat", "refuse", "serving"]
 
 
 def chat(text: str | None = "The answer is: 4", **changes: Any) -> dict[str, Any]:  # noqa: ANN401
-    """A chat completion as servers send it; `changes` go into the message."""
+    """Make a chat completion as servers send it; `changes` go into the message."""
     usage = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
     return complete(text, "served-model", "stop", usage, **changes)
 
 
 @contextmanager
 def serving(server: FakeServer) -> Iterator[str]:
-    """Run a server in a thread of its own; gives its base URL."""
+    """Run a server in its own thread; yields its base URL."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
@@ -38,9 +38,9 @@ def serving(server: FakeServer) -> Iterator[str]:
 
 
 class Loopback(FakeServer):
-    """The server; a context manager. `script(n, body)` decides about chat request number n (from 0).
+    """The server, a context manager. `script(n, body)` decides the reaction to chat request number n (from 0).
 
-    `seen` holds the headers and body of each chat request in order of arrival, `most_at_once` the most in flight.
+    `seen` contains the headers and body of each chat request in order of arrival, `most_at_once` the most in flight.
     """
 
     def __init__(

@@ -1,10 +1,11 @@
-"""What tests share that is no fixture: chat templates, a byte tokenizer, small examples and rows."""
+"""Helpers that tests share, other than fixtures: chat templates, a byte tokenizer, small examples and rows."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.zygote import call
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import BertConfig, PreTrainedTokenizerFast
 
@@ -29,7 +31,7 @@ from limbeck.teacher.tables import BACKENDS
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("LIMBECK_DATA") or ROOT.parent / "shared" / "data")
-"""Real data sets, which are not part of the repository; what needs them is skipped without."""
+"""Real data sets, which are not part of the repository; tests that need them are skipped without them."""
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
@@ -71,7 +73,7 @@ SPECIAL = (
 
 
 def make_tokenizer(template: str = "chatml") -> PreTrainedTokenizerFast:
-    """A tokenizer of bytes with a chat template of the given family."""
+    """A byte tokenizer with a chat template of the given family."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     core = Tokenizer(models.BPE(vocab={char: place for place, char in enumerate(alphabet)}, merges=[]))
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
@@ -85,7 +87,7 @@ def make_tokenizer(template: str = "chatml") -> PreTrainedTokenizerFast:
 
 
 def make_padding_tokenizer() -> PreTrainedTokenizerFast:
-    """The byte tokenizer without a chat template, with a padding token of its own."""
+    """The byte tokenizer without a chat template, and with its own padding token."""
     tokenizer = make_tokenizer("none")
     tokenizer.add_special_tokens({"pad_token": "<pad>"})
     return tokenizer
@@ -115,7 +117,7 @@ def make_sums(counts: dict[str, int], start: int = 0) -> list[dict[str, Any]]:
 
 
 def script_rows() -> list[dict[str, str]]:
-    """A script that solves every sum of `make_sums` whose prompt shows its answer, and can invent one new sum."""
+    """A script that solves every sum of `make_sums` if the prompt shows its answer, and can invent one new sum."""
     solved = [
         {"match": f"The correct answer is {value}.", "text": f"One adds them up.\nThe answer is: {value}"}
         for value in range(1000)
@@ -125,38 +127,46 @@ def script_rows() -> list[dict[str, str]]:
 
 
 class Zygote:
-    """The process of `tests.zygote`, which runs commands of `limbeck` in forks of itself: none has to load torch again."""
+    """The process of `tests.zygote`, which runs `limbeck` commands in forks of itself, so that none has to load torch again.
+
+    Attributes:
+        python: a program to use as `sys.executable`: it runs ``-P -m limbeck …`` in a fork, everything else in a real Python.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._folder, self._socket = folder, str(folder / "socket")
+        for name in ("out", "err"):
+            (folder / name).touch()
         self._environment = {name: value for name, value in os.environ.items() if "KEY" not in name}
         self._environment |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+        command = [sys.executable, "-m", "tests.zygote", "serve", self._socket]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.zygote"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-            env=self._environment,
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=self._environment
         )
+        self.python = folder / "python"
+        caller = shlex.join([sys.executable, "-SE", str(ROOT / "tests" / "zygote.py"), self._socket])
+        self.python.write_text(
+            f'#!/bin/sh\nif [ "$1 $2 $3" = "-P -m limbeck" ]; then shift 3; exec {caller} "$@"; fi\n'
+            f'exec {shlex.quote(sys.executable)} "$@"\n'
+        )
+        self.python.chmod(0o755)
+        assert self._process.stdout is not None
+        self._process.stdout.readline()
 
     def run(self, *args: object, cwd: Path | None = None, env: Mapping[str, str] | None = None, **how: Any) -> int:  # noqa: ANN401
-        """The exit code of a command; minus the signal that ended it. ``events`` and ``kill`` as in `tests.zygote`."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
+        """Run a command and return its exit code, negative for a signal; for ``events`` and ``kill`` see `tests.zygote`."""
         command = {
             "args": [str(arg) for arg in args],
-            "out": str(self._folder / "out"),
-            "err": str(self._folder / "err"),
             "cwd": str(cwd or self._folder),
             "env": {**self._environment, **(env or {})},
             **how,
         }
-        print(json.dumps(command), file=self._process.stdin, flush=True)
-        return int(json.loads(self._process.stdout.readline())["code"])
+        out, err = self._folder / "out", self._folder / "err"
+        with Path(os.devnull).open() as nothing, out.open("w") as said, err.open("w") as errors:
+            return call(self._socket, command, [file.fileno() for file in (nothing, said, errors)])
 
     def complete(self, *args: object, cwd: Path, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[bytes]:
-        """A command with what it wrote."""
+        """Run a command and return its output."""
         code = self.run(*args, cwd=cwd, env=env)
         return subprocess.CompletedProcess(args, code, *((self._folder / name).read_bytes() for name in ("out", "err")))
 
@@ -209,12 +219,12 @@ class Heard(Progress):
 
 
 def replace_score(monkeypatch: pytest.MonkeyPatch, name: str, compute: ComputeScore) -> None:
-    """Have another function compute a score for the time of a test."""
+    """Replace the function of a score during a test."""
     monkeypatch.setitem(SCORES._own, name, dataclasses.replace(SCORES[name], source=compute))
 
 
 def replace_backend(monkeypatch: pytest.MonkeyPatch, backend: Backend, name: str = "scripted") -> None:
-    """Have a backend answer under a name for the time of a test."""
+    """Register a backend under a name during a test."""
     monkeypatch.setitem(BACKENDS._own, name, dataclasses.replace(BACKENDS[name], source=lambda settings, task: backend))
 
 
@@ -229,7 +239,7 @@ def make_scope(
     leaks: LeakGuard | None = None,
     **changes: Any,  # noqa: ANN401
 ) -> AskScope:
-    """What a call of `annotate`, `synthesize` or `generate` asks within; nothing is known and nothing held out."""
+    """The scope for a call of `annotate`, `synthesize` or `generate`, without known examples or held-out rows."""
     duplicates = DuplicateGuard() if duplicates is None else duplicates
     leaks = LeakGuard([], []) if leaks is None else leaks
     return AskScope(teacher, task, stage, seed, max_attempts, duplicates, leaks, **changes)

@@ -1,8 +1,9 @@
-"""Rules of the house that a machine can keep."""
+"""House rules that can be checked automatically."""
 
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 from pathlib import Path
 
@@ -21,8 +22,8 @@ def test_every_test_states_what_it_specifies(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
             said = ast.get_docstring(node)
-            assert said, f"{path}: {node.name} says nothing"
-            assert said.endswith("."), f"{path}: {node.name} is no sentence"
+            assert said, f"{path}: {node.name} has no docstring"
+            assert said.endswith("."), f"{path}: the docstring of {node.name} does not end in a period"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT / "src")))
@@ -52,13 +53,13 @@ def test_the_architecture_page_names_every_room() -> None:
 
 
 def test_documents_refer_to_nothing_outside_the_repository() -> None:
-    """No source, document or example refers to a design or notes that a user can't open, nor to a model that is gone."""
+    """No source, document or example refers to a design document or notes that users can't open, or to a retired model."""
     pages = [path for folder in ("src", "docs", "examples") for path in (ROOT / folder).rglob("*") if path.is_file()]
     for path in [*pages, ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]:
         if path.suffix in (".py", ".md", ".yaml", ".json"):
             text = path.read_text("utf-8")
             assert not re.search(r"DESIGN §|of the notes|gpt-4o|gpt-4\.1", text), path
-    assert not [path for path in (*SOURCES, *TESTS) if "fmt: " "skip" in path.read_text("utf-8")]
+    assert not [path for path in (*SOURCES, *TESTS) if re.search(r"fmt:\s*skip", path.read_text("utf-8"))]
 
 
 RUN_FILES = re.compile(
@@ -70,13 +71,13 @@ RUN_FILES = re.compile(
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT / "src")))
 def test_only_the_run_folder_room_spells_file_names(path: Path) -> None:
-    """No room but `run_folder` spells the name of a file of a run."""
+    """Only the room `run_folder` spells the names of a run's files."""
     if "run_folder" not in path.parts:
         assert not RUN_FILES.findall(path.read_text("utf-8"))
 
 
 def test_version_is_the_same_everywhere() -> None:
-    """The version of the package, of the project file and of the newest changelog entry agree."""
+    """The versions of the package, the project file and the newest changelog entry agree."""
     assert f'version = "{limbeck.__version__}"' in (ROOT / "pyproject.toml").read_text("utf-8")
     newest = re.search(r"^## \[?([^\]\s]+)", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
     assert newest is not None
@@ -84,7 +85,14 @@ def test_version_is_the_same_everywhere() -> None:
 
 
 def test_exact_training_data_is_not_committed() -> None:
-    """The repository holds no data set of others: no JSONL but small hand-made files under examples."""
+    """The repository contains no third-party data sets: JSONL files are small or under examples."""
     for path in ROOT.rglob("*.jsonl"):
         relative = path.relative_to(ROOT)
         assert relative.parts[0] in ("runs", ".venv", "examples") or path.stat().st_size < 50_000, relative
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
+def test_benchmarks_import(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every benchmark still finds what it imports."""
+    monkeypatch.syspath_prepend(str(path.parent))
+    importlib.import_module(path.stem)

@@ -1,4 +1,4 @@
-"""The import direction of DESIGN §1, kept by walking the imports."""
+"""Checks the import direction described in docs/architecture.md."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ORDER = (
     "comparison",
     "cli",
 )
-"""The rooms from the ground up: each imports only those before it. `teacher` and `student` never see each other."""
+"""The rooms, bottom up: each imports only those before it. `teacher` and `student` never import each other."""
 
 
 def find_room(module: str) -> str:
@@ -46,7 +46,7 @@ def find_room(module: str) -> str:
 
 
 def find_imports(path: Path) -> set[str]:
-    """Modules a file imports anywhere, those for type checking only left out."""
+    """Return all modules that a file imports, except those for type checking only."""
     tree = ast.parse(path.read_text("utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
@@ -65,7 +65,7 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py"))
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_go_one_way(path: Path) -> None:
-    """A room imports only the rooms below it; `teacher` and `student` never see each other."""
+    """A room imports only rooms below it, and `teacher` and `student` never import each other."""
     room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
     if room in ("__init__", "__main__"):
         return
@@ -76,7 +76,7 @@ def test_imports_go_one_way(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_only_the_student_room_imports_torch(path: Path) -> None:
-    """torch, transformers, trl and peft are imported in `student` and nowhere else."""
+    """torch, transformers, trl, peft and accelerate are imported only in `student`."""
     heavy = {"torch", "transformers", "trl", "peft", "accelerate"}
     if path.relative_to(PACKAGE).parts[0] != "student":
         assert not {module.split(".")[0] for module in find_imports(path)} & heavy
@@ -101,6 +101,23 @@ def test_only_the_student_room_imports_torch(path: Path) -> None:
     ],
 )
 def test_light_modules_load_no_torch(module: str) -> None:
-    """Config, status, ledger, quotas and `--help` never pay for loading torch."""
+    """Config, status, ledger, quotas and `--help` never load torch."""
     code = f"import sys, {module}; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_every_module_imports_without_posix() -> None:
+    """Every module can be imported without fcntl, resource, SIGHUP, SIGKILL or os.sched_getaffinity, as on Windows."""
+    modules = [".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__") for path in FILES]
+    names = [name for name in modules if not name.endswith("__main__")]
+    code = f"""
+import importlib, os, signal, sys
+for name in {names}: importlib.import_module(name)  # the libraries are loaded once, with everything they need
+for name in [name for name in sys.modules if name.partition(".")[0] == "limbeck"]: del sys.modules[name]
+for name in ("fcntl", "resource", "pwd", "grp", "termios"): sys.modules[name] = None
+for name in ("SIGHUP", "SIGKILL", "setitimer", "ITIMER_PROF"): delattr(signal, name)
+del os.sched_getaffinity, os.geteuid
+for name in {names}: importlib.import_module(name)
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]

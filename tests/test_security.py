@@ -1,11 +1,11 @@
-"""SECURITY.md, claim by claim: the key, hostile texts, weights and archives, and what the source never does."""
+"""The claims of SECURITY.md: the key, hostile texts, weights and archives, and what the source never does."""
 
 from __future__ import annotations
 
 import ast
 import json
 import os
-import pickle  # the hostile files of these tests are made with it
+import pickle  # makes the hostile files of these tests
 import pty
 import re
 import select
@@ -33,12 +33,12 @@ SOURCES = sorted((ROOT / "src").rglob("*.py"))
 KEY = "sk-marked-0123456789-abcdef"
 HTTP = ("--set", "teacher.backend=openai_compatible", "--set", "teacher.model=served-model")
 Project = Callable[..., Path]
-# What a terminal obeys: C0 but the line feed, DEL and C1; and what turns a line around.
+# Characters that a terminal interprets: C0 except the line feed, DEL, C1, and those that change text direction.
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def limbeck(zygote: Zygote, *arguments: object, home: Path, **environment: str) -> subprocess.CompletedProcess[bytes]:
-    """A command with all its caches below `home`, where each byte that it writes can be found."""
+    """Run a command with all its caches below `home`, so that everything it writes can be searched."""
     places = {
         "HOME": home,
         "XDG_CACHE_HOME": home / "cache",
@@ -51,13 +51,13 @@ def limbeck(zygote: Zygote, *arguments: object, home: Path, **environment: str) 
 
 
 def find_key(place: Path, *outputs: bytes) -> list[str]:
-    """Files below a folder, and outputs by number, that hold the key as it is, or as base64 would."""
+    """Return the files below a folder, and the outputs by number, that contain the key."""
     files = [str(file) for file in place.rglob("*") if file.is_file() and KEY.encode() in file.read_bytes()]
     return [*files, *(f"output {number}" for number, said in enumerate(outputs) if KEY.encode() in said)]
 
 
 def answer(body: dict[str, Any], *, said: str = "", model: str = "served-model") -> dict[str, Any]:
-    """A good reply, with something said in it beside; a sum invented where no answer is given."""
+    """Make a valid reply that also contains `said`; it invents a sum if the prompt gives no answer."""
     prompt = body["messages"][0]["content"]
     given = re.search(r"The correct answer is (\d+)\.", prompt)
     number = int(hash_text(prompt)[:6], 16)
@@ -70,7 +70,7 @@ def answer(body: dict[str, Any], *, said: str = "", model: str = "served-model")
 
 
 def echo(number: int, body: dict[str, Any]) -> Any:  # noqa: ANN401
-    """A server that repeats the key wherever it can."""
+    """Act as a server that repeats the key wherever it can."""
     reactions = {
         0: Reaction(refuse(f"slow down, Bearer {KEY}", code=KEY), 429, {"Retry-After": "0.01", "x-seen": KEY}),
         1: Reaction(f'{{"choices": [{{"mess {KEY}'),
@@ -86,7 +86,7 @@ def echo(number: int, body: dict[str, Any]) -> Any:  # noqa: ANN401
 
 @pytest.mark.parametrize("is_file", [False, True], ids=["environment", "file"])
 def test_the_key_is_written_nowhere(zygote: Zygote, project: Project, is_file: bool) -> None:
-    """Whatever a run, its reports and its errors write anywhere holds no key, even if the server repeats it."""
+    """Nothing that a run, its reports or its errors write contains the key, even if the server repeats it."""
     path = project(budget={"max_examples": 9, "max_requests": 200})
     home = path.parent
     safe = home.parent / f"{home.name}-key"
@@ -112,7 +112,7 @@ def test_the_key_is_written_nowhere(zygote: Zygote, project: Project, is_file: b
             ("ledger", run, "--state", "all", "--json"),
         ):
             said = limbeck(zygote, *command, home=home, **environment)
-            assert said.returncode in (0, 2), said.stderr  # 2: doctor, where a packaged model is not installed
+            assert said.returncode in (0, 2), said.stderr  # 2: doctor, if a packaged model is not installed
             outputs += [said.stdout, said.stderr]
     safe.unlink()
     assert len([file for file in run.rglob("*") if file.is_file()]) > 20
@@ -131,7 +131,7 @@ def test_the_key_is_written_nowhere(zygote: Zygote, project: Project, is_file: b
     ids=["refusal", "redirect", "content type", "model name", "body"],
 )
 def test_no_error_repeats_the_key(zygote: Zygote, project: Project, reaction: Reaction) -> None:
-    """An error or a remark about a server that repeats the key, in any part of its answer, does not."""
+    """No error or remark repeats the key, even if the server does in any part of its answer."""
     path = project()
     with Loopback(lambda number, body: Reaction(refuse(KEY), 404), models=reaction) as server:
         options = (*HTTP, "--set", f"teacher.base_url={server.url}", "--set", "teacher.api_key_env=MARKED_KEY")
@@ -145,7 +145,7 @@ def test_no_error_repeats_the_key(zygote: Zygote, project: Project, reaction: Re
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o610])
 def test_a_key_file_that_others_can_open_is_refused(zygote: Zygote, project: Project, mode: int) -> None:
-    """A key's file with any permission of group or world is refused, with its name and the remedy."""
+    """A key file with any permission for group or others is refused with the remedy."""
     path = project()
     file = path.parent / "key"
     file.write_text(KEY)
@@ -163,7 +163,7 @@ def test_a_key_file_that_others_can_open_is_refused(zygote: Zygote, project: Pro
     [f"teacher.api_key={KEY}", f"teacher.base_url=https://user:{KEY}@host/v1", f"teacher.base_url=https://host/v1?key={KEY}"],
 )
 def test_a_key_in_the_config_is_refused_and_not_repeated(zygote: Zygote, project: Project, override: str) -> None:
-    """Who puts the key into the config is told where it belongs, in words that do not hold it."""
+    """A key in the config is refused in a message that does not repeat it."""
     path = project()
     done = limbeck(zygote, "run", path, *HTTP, "--set", override, home=path.parent)
     assert done.returncode == 2
@@ -182,7 +182,7 @@ def list_files(place: Path) -> set[Path]:
 
 
 def test_hostile_text_reaches_no_terminal_and_no_path(zygote: Zygote, project: Project) -> None:
-    """Domains, replies, model names and errors full of control characters, markup and paths stay text in the run folder."""
+    """Control characters, markup and paths in domains, replies, model names and errors stay mere text."""
     path = project()
     home = path.parent
     domains = ("../../escape", f"a/b {HOSTILE}", "[/red]")
@@ -205,7 +205,7 @@ def test_hostile_text_reaches_no_terminal_and_no_path(zygote: Zygote, project: P
         done = limbeck(zygote, "run", path, "--out", run, *options, home=home)
         assert done.returncode == 0, done.stderr
         outputs = {"run": done.stdout + done.stderr}
-        assert b"lists no model" in done.stderr
+        assert b"does not list model" in done.stderr
         for command in (
             ("status", run),
             ("ledger", run),
@@ -237,7 +237,7 @@ def test_hostile_text_reaches_no_terminal_and_no_path(zygote: Zygote, project: P
 
 
 def test_json_for_scripts_holds_no_control_character(zygote: Zygote, project: Project) -> None:
-    """`--json` escapes what a terminal would obey, since it is looked at in terminals too."""
+    """`--json` escapes control characters, since its output is also read in terminals."""
     path = project()
     write_rows(path.parent / "train.jsonl", make_sums({"a \x9b2J \x7f": 12}))
     write_rows(path.parent / "test.jsonl", make_sums({"a \x9b2J \x7f": 2}, start=5000))
@@ -247,7 +247,7 @@ def test_json_for_scripts_holds_no_control_character(zygote: Zygote, project: Pr
 
 
 class _Touch:
-    """What runs a command when it is unpickled."""
+    """Runs a command when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -258,7 +258,7 @@ class _Touch:
 
 @pytest.mark.parametrize("is_adapter", [False, True], ids=["model", "adapter"])
 def test_pickled_weights_are_refused_and_not_opened(tmp_path: Path, tiny_folder: Path, is_adapter: bool) -> None:
-    """A student, whole or as an adapter, whose weights are pickled is refused in one line, and nothing of it is run."""
+    """A student or adapter with pickled weights is refused in one line, and none of it is executed."""
     folder = tmp_path / "student"
     shutil.copytree(tiny_folder, folder)
     mark = tmp_path / "was-here"
@@ -287,7 +287,7 @@ def test_pickled_weights_are_refused_and_not_opened(tmp_path: Path, tiny_folder:
     ids=["empty", "bytes", "list", "wrong"],
 )
 def test_broken_student_files_are_one_line(tmp_path: Path, tiny_folder: Path, name: str, content: bytes) -> None:
-    """A student of which any file is broken is a config error that names it, whatever its libraries raise."""
+    """A student with a broken file is a one-line config error, whatever the libraries raise."""
     folder = tmp_path / "student"
     shutil.copytree(tiny_folder, folder)
     (folder / name).write_bytes(content)
@@ -297,7 +297,7 @@ def test_broken_student_files_are_one_line(tmp_path: Path, tiny_folder: Path, na
 
 
 def start_in_terminal(*arguments: object, timeout_s: float = 120) -> tuple[int, bytes]:
-    """The exit status and output of a command in a terminal of its own, where every question is answered with "y"."""
+    """Run a command in its own terminal, answer every question with "y", and return its exit status and output."""
     process, terminal = pty.fork()
     if process == 0:
         os.execv(sys.executable, [sys.executable, "-m", "limbeck", *map(str, arguments)])  # noqa: S606
@@ -306,7 +306,7 @@ def start_in_terminal(*arguments: object, timeout_s: float = 120) -> tuple[int, 
         while select.select([terminal], [], [], timeout_s)[0]:
             try:
                 chunk = os.read(terminal, 65_536)
-            except OSError:  # its other end is closed
+            except OSError:  # the other end is closed
                 break
             said += chunk
             if b"Do you wish" in chunk:
@@ -320,7 +320,7 @@ def start_in_terminal(*arguments: object, timeout_s: float = 120) -> tuple[int, 
 
 @pytest.mark.parametrize("is_terminal", [False, True])
 def test_a_models_own_code_is_not_run(zygote: Zygote, project: Project, tiny_folder: Path, is_terminal: bool) -> None:
-    """A model that brings Python code is refused, without a question that could be answered with yes."""
+    """A model with its own Python code is refused, without asking whether to run it."""
     path = project()
     folder = path.parent / "student"
     shutil.copytree(tiny_folder, folder)
@@ -344,7 +344,7 @@ def test_a_models_own_code_is_not_run(zygote: Zygote, project: Project, tiny_fol
 
 @pytest.mark.parametrize("ending", ["zip", "tar", "tar.gz"])
 def test_archives_are_not_unpacked(zygote: Zygote, project: Project, tiny_folder: Path, ending: str) -> None:
-    """An archive given as data or as student is refused in one line, and nothing of it is unpacked."""
+    """An archive given as data or as a student is refused without a traceback, and nothing is unpacked."""
     path = project()
     archive = path.parent / f"packed.{ending}"
     if ending == "zip":
@@ -355,7 +355,7 @@ def test_archives_are_not_unpacked(zygote: Zygote, project: Project, tiny_folder
         with tarfile.open(archive, "w:gz" if ending.endswith("gz") else "w") as bundle:
             bundle.add(path.parent / "train.jsonl", "unpacked.jsonl")
             bundle.add(tiny_folder / "config.json", "unpacked/config.json")
-    with pytest.raises(DataError, match="a file of no known format"):
+    with pytest.raises(DataError, match="unknown file format"):
         list(read_rows(archive))
     for key, code in (("data.train", 3), ("student.model", 2)):
         done = limbeck(zygote, "run", path, "--out", path.parent / "run", "--set", f"{key}={archive}", home=path.parent)
@@ -382,7 +382,7 @@ FORBIDDEN_CALLS = {
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT / "src")))
 def test_the_source_runs_no_text(path: Path) -> None:
-    """No source file evaluates text, unpickles, unpacks, starts a shell, takes other weights, or trusts remote code."""
+    """No source file evaluates text, unpickles, unpacks, starts a shell, loads unsafe weights, or trusts remote code."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         place = f"{path}:{getattr(node, 'lineno', 0)}"
         if isinstance(node, ast.Import | ast.ImportFrom):

@@ -1,130 +1,91 @@
-"""A process with everything loaded that runs commands in forks of itself, and kills a fork where a test says.
+"""A process that has everything loaded, runs `limbeck` commands in forks of itself, and kills a fork at a given event.
 
-One JSON line a command on stdin: ``args`` of `limbeck`, ``out`` and ``err`` for its output, ``cwd`` and ``env``, ``events`` for
-the names of what it did, and ``kill``: ``[name, n]`` to die by SIGKILL at the n-th event (from 1) of that name. One JSON line
-on stdout when it has ended.
+It listens on a Unix socket until its stdin ends. A connection sends one JSON line, with the descriptors for stdin, stdout and
+stderr: ``args`` for `limbeck`, ``cwd``, ``env``, the signals that are ``ignored``, a file ``events`` for the names of the
+command's events, and ``kill``: ``[name, n]`` to die by SIGKILL at the n-th event (from 1) of that name. It receives the pid of
+the fork in one line, and its exit code (negative for a signal) in another.
+
+Run as ``python -m limbeck …`` by way of `Zygote.python`, this file is the other end of such a connection.
 """
 
 from __future__ import annotations
 
-import gc
+import contextlib
 import json
 import os
 import signal
-import sqlite3
+import socket
 import sys
-from collections import Counter
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
 
-import torch
-import transformers
-import trl  # noqa: F401 (loaded before the forks)
-from transformers import LlamaForCausalLM
-
-import limbeck.runner.run  # noqa: F401
-from limbeck.cli import main as cli
-from limbeck.fake_teacher import server as fake_server  # noqa: F401
-from limbeck.student import fine_tune, generate, model, scores  # noqa: F401
-from limbeck.teacher.backends.openai_compatible import OpenAIBackend
-from limbeck.teacher.client import ledger  # noqa: F401
-from limbeck.teacher.client.ledger import Ledger
-from limbeck.teacher.request import Reply, TeacherRequest
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-class Observer:
-    """Writes down what a command does, and dies where it should."""
-
-    def __init__(self, events: str | None, kill: Sequence[Any] | None) -> None:
-        self._file = None if events is None else Path(events).open("w", 1, "utf-8")  # noqa: SIM115 (lives as long as the fork)
-        self._name, self._number = kill or (None, 0)
-        self._counts: Counter[str] = Counter()
-
-    def see(self, name: str) -> None:
-        self._counts[name] += 1
-        if self._file is not None:
-            self._file.write(f"{name}\n")
-        if name == self._name and self._counts[name] == self._number:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def watch(self) -> None:
-        """Put an event before and after what is durable, sent, trained and measured."""
-        commit, send, sync, rename = Ledger._commit, OpenAIBackend.send, os.fsync, Path.replace
-        step, forward = transformers.Trainer.training_step, LlamaForCausalLM.forward
-
-        def watch_commit(book: Ledger, writes: Sequence[Callable[[sqlite3.Connection], Any]]) -> list[Any]:
-            self.see("commit begins")
-            results = commit(book, [*writes, lambda db: self.see("commit written")])
-            self.see("commit done")
-            return results[:-1]
-
-        async def watch_send(backend: OpenAIBackend, request: TeacherRequest) -> Reply:
-            self.see(f"{request.about.purpose} sent")
-            reply = await send(backend, request)
-            self.see(f"{request.about.purpose} answered")
-            return reply
-
-        def watch_sync(descriptor: int) -> None:
-            sync(descriptor)
-            self.see("file synced")
-
-        def watch_rename(path: Path, target: Path) -> Path:
-            self.see("file renamed")
-            return rename(path, target)
-
-        def watch_step(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-            self.see("training step")
-            return step(*args, **kwargs)
-
-        def watch_forward(student: LlamaForCausalLM, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-            if not student.training:
-                self.see("evaluation step")
-            return forward(student, *args, **kwargs)
-
-        Ledger._commit = watch_commit  # type: ignore[method-assign]
-        OpenAIBackend.send = watch_send  # type: ignore[method-assign]
-        os.fsync = watch_sync  # type: ignore[assignment]
-        Path.replace = watch_rename  # type: ignore[method-assign,assignment]
-        transformers.Trainer.training_step = watch_step
-        LlamaForCausalLM.forward = watch_forward  # type: ignore[method-assign]
+def call(path: str, command: dict[str, object], descriptors: list[int]) -> int:
+    """Run a command in a fork of the process that listens at a path; pass signals on, and return the exit code."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(path)
+        socket.send_fds(connection, [json.dumps(command).encode() + b"\n"], descriptors)
+        lines = connection.makefile()
+        pid = int(lines.readline())
+        for number in SIGNALS if __name__ == "__main__" else ():
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, lambda number, frame: os.kill(pid, number))
+        return int(lines.readline())
 
 
-def run(command: dict[str, Any]) -> None:
-    """Run a command in this fork, and end the fork with its exit code."""
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    for stream, name in ((1, "out"), (2, "err")):
-        os.dup2(os.open(command[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), stream)
-    os.environ.clear()
-    os.environ.update(command["env"])
-    os.chdir(command["cwd"])
-    Observer(command.get("events"), command.get("kill")).watch()
-    sys.argv = ["limbeck", *command["args"]]
-    code: object = 0
-    try:
-        cli.main()
-    except SystemExit as ended:
-        code = ended.code
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    os._exit(code if isinstance(code, int) else 0)
+def serve(path: str) -> None:
+    """Listen at a path until stdin ends."""
+    import gc
+    import select
 
+    import torch
+    from tests.forked import run
 
-def main() -> None:
-    """Serve until stdin ends."""
     torch.set_num_threads(1)
     gc.collect()
-    gc.freeze()  # a fork neither copies what is loaded nor looks at it again
-    answers = os.fdopen(os.dup(1), "w")
-    for line in sys.stdin:
-        command = json.loads(line)
-        process = os.fork()
-        if process == 0:
-            run(command)
-        _, status = os.waitpid(process, 0)
-        print(json.dumps({"code": os.waitstatus_to_exitcode(status)}), file=answers, flush=True)
+    gc.freeze()  # so the collector of a fork neither scans nor copies what is loaded
+    waiting: dict[int, socket.socket] = {}
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+        server.listen()
+        print("ready", flush=True)
+        while True:
+            ready, _, _ = select.select([server, sys.stdin], [], [], 0.02 if waiting else None)
+            if sys.stdin in ready:
+                return
+            if server in ready:
+                connection, _ = server.accept()
+                message, descriptors, _, _ = socket.recv_fds(connection, 2**20, 3)
+                while not message.endswith(b"\n"):
+                    message += connection.recv(2**20)
+                pid = os.fork()
+                if pid == 0:
+                    server.close()
+                    for one in (connection, *waiting.values()):
+                        one.close()
+                    run(json.loads(message), descriptors)
+                for descriptor in descriptors:
+                    os.close(descriptor)
+                connection.sendall(b"%d\n" % pid)
+                waiting[pid] = connection
+            while waiting:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    break
+                with contextlib.suppress(BrokenPipeError):
+                    waiting[pid].sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
+                waiting.pop(pid).close()
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1] == "serve":
+        serve(sys.argv[2])
+    else:
+        place, *arguments = sys.argv[1:]
+        ignored = [int(number) for number in SIGNALS if signal.getsignal(number) is signal.SIG_IGN]
+        command = {"args": arguments, "cwd": os.getcwd(), "env": dict(os.environ), "ignored": ignored}
+        code = call(place, command, [0, 1, 2])
+        if code < 0:
+            signal.signal(-code, signal.SIG_DFL)
+            os.kill(os.getpid(), -code)
+        sys.exit(code)

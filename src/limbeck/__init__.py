@@ -1,6 +1,6 @@
 """limbeck distils a large language model into a small one under a fixed teacher budget, without losing the tail.
 
-The names below are the public ones; each is loaded when it is first used, since some need torch.
+The names below are the public API. Each is imported on first use, since some need torch.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
-"""Every error a user can meet, each with the exit code of DESIGN §3.
+"""All errors that a user can see, each with its exit code.
 
-To add one: subclass the nearest class below, keep the message in the order *what, where, limit, remedy*, and never
-swallow it on the way up: only `cli.main` turns errors into exit codes.
+To add one: subclass the nearest class below, write the message in the order *what, where, limit, remedy*, and don't
+catch it on the way up: only `cli.main` turns errors into exit codes.
 """
 
 from __future__ import annotations
 
 
 class LimbeckError(Exception):
-    """Root of all errors that carry a message for the user; anything else that escapes is a bug (exit code 1)."""
+    """Base of all errors with a message for the user; anything else that escapes is a bug (exit code 1)."""
 
     exit_code = 1
 
@@ -20,7 +20,7 @@ class ConfigError(LimbeckError, ValueError):
 
 
 class DataError(LimbeckError, ValueError):
-    """A data file, or a row of it, is not what the config says it is."""
+    """A data file, or a row of it, does not match the config."""
 
     exit_code = 3
 
@@ -38,31 +38,31 @@ class TeacherError(LimbeckError, RuntimeError):
 
 
 class BudgetExhausted(LimbeckError):
-    """A cap of the budget does not allow the next request.
+    """The next request would exceed a cap of the budget.
 
     Attributes:
         cap: name of the cap, with its unit (``max_requests``, ``max_tokens``, ``max_cost_usd``).
         limit: the cap's value.
-        spent: what is spent or reserved already, in the same unit.
-        needed: what the next request would need at most, in the same unit.
-        bought: a sentence that says what was had for it and what is missing, once that is known.
+        spent: already spent or reserved, in the same unit.
+        needed: the most that the next request may cost, in the same unit.
+        bought: a sentence on what the spend bought and what is missing, once that is known.
     """
 
     exit_code = 5
 
     def __init__(self, cap: str, limit: float, spent: float, needed: float, bought: str = "") -> None:
         super().__init__(
-            f"budget.{cap} = {limit:g} is spent: {spent:g} used or reserved, {needed:g} more needed for the next "
-            f"request. {bought + ' ' if bought else ''}Raise budget.{cap} and run the same command again to go on."
+            f"budget.{cap} = {limit:g} is spent: {spent:g} used or reserved, and the next request needs up to "
+            f"{needed:g}. {bought + ' ' if bought else ''}Raise budget.{cap} and run the same command again to resume."
         )
         self.cap, self.limit, self.spent, self.needed, self.bought = cap, limit, spent, needed, bought
 
     def explain(self, bought: str) -> BudgetExhausted:
-        """The same with what was bought."""
+        """The same error, with what the spend bought."""
         return BudgetExhausted(self.cap, self.limit, self.spent, self.needed, bought)
 
 
 class NothingKept(LimbeckError):
-    """A stage kept no example at all, so there is nothing to train on."""
+    """A stage kept no example, so there is nothing to train on."""
 
     exit_code = 5

@@ -1,4 +1,4 @@
-"""Canonical JSON and hashes: what ids, ledger keys and byte-equal files rely on."""
+"""Canonical JSON and hashes, for ids, ledger keys and byte-equal files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 
 
 def canonical_json(value: object) -> str:
-    """The one JSON text that hashes and byte-equal files rely on: sorted keys, no spaces, UTF-8 kept."""
+    """The canonical JSON text of a value: sorted keys, no spaces, non-ASCII characters kept."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 

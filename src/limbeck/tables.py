@@ -1,7 +1,7 @@
-"""Tables of named entries: limbeck's own, and those that installed packages add.
+"""Tables of named entries: limbeck's own, and those that other installed packages add.
 
-A name in a config is valid because it is in a table, and for no other reason. A package adds entries through the entry-point
-group ``limbeck.<table>``, for example in its ``pyproject.toml``:
+A name in a config is valid if and only if it is in the table. A package adds entries through the entry-point group
+``limbeck.<table>``, for example in its ``pyproject.toml``:
 
     [project.entry-points."limbeck.scores"]
     length = "my_package.scores:LENGTH"
@@ -25,14 +25,14 @@ T = TypeVar("T")
 
 
 class Table(Mapping[str, T], Generic[T]):
-    """Entries by name, in the order in which help and errors list them.
+    """Entries by name, in the order that help and errors list them.
 
     Args:
-        name: of the table, which is also the end of its entry-point group, such as ``scores``.
-        what: what an entry is called in an error, such as ``score``.
-        entries: limbeck's own. An entry given as ``"module:attribute"`` is imported when it is first used, so a table can
-            name what needs torch without loading it.
-        aliases: other spellings of names, such as ``{"letter": "choice"}``.
+        name: the table's name, which also ends its entry-point group, such as ``scores``.
+        what: what errors call an entry, such as ``score``.
+        entries: limbeck's own. An entry given as ``"module:attribute"`` is imported on first use, so a table can name
+            entries that need torch without loading it.
+        aliases: alternative names, such as ``{"letter": "choice"}``.
     """
 
     def __init__(self, name: str, what: str, entries: Mapping[str, T | str], aliases: Mapping[str, str] | None = None) -> None:
@@ -76,10 +76,10 @@ class Table(Mapping[str, T], Generic[T]):
         """Add an entry in this process; packages use the entry-point group instead.
 
         Raises:
-            ConfigError: there is an entry of this name.
+            ConfigError: the name is taken.
         """
         if name in self:
-            raise ConfigError(f"limbeck.{self.name} has an entry {name!r} already")
+            raise ConfigError(f"limbeck.{self.name} already has an entry {name!r}")
         self._own[name] = entry
 
     def resolve(self, name: object, extra: Sequence[str] = ()) -> str:
@@ -87,10 +87,10 @@ class Table(Mapping[str, T], Generic[T]):
 
         Args:
             name: a value from a config or a data file.
-            extra: names that are valid too, such as ``none``.
+            extra: further valid names, such as ``none``.
 
         Raises:
-            ValueError: no entry has this name; the message lists the names and suggests the nearest.
+            ValueError: unknown name; the message lists the known names and suggests the nearest.
         """
         wanted = self._aliases.get(str(name), str(name))
         if wanted in extra or wanted in self:
@@ -100,14 +100,14 @@ class Table(Mapping[str, T], Generic[T]):
         raise ValueError(f"unknown {self.what} {str(name)!r:.80}{nearest} Known: {', '.join(known)}")
 
 
-def load_attribute(source: str) -> Any:  # noqa: ANN401 (whatever it names)
-    """What ``module:name`` names; the module is imported."""
+def load_attribute(source: str) -> Any:  # noqa: ANN401 (any attribute)
+    """Import a module and return the attribute that ``module:name`` names."""
     module, _, name = source.partition(":")
     return getattr(importlib.import_module(module), name)
 
 
 class OneOf:
-    """Annotation of a settings field whose value is a name from a table: ``Annotated[str, OneOf(SCORES, "random")]``.
+    """Annotation for a settings field whose value is a name from a table: ``Annotated[str, OneOf(SCORES, "random")]``.
 
     The JSON schema lists the same names.
     """
@@ -125,6 +125,6 @@ class OneOf:
 
 
 def suggest(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
-    """``; did you mean 'x'?`` for the nearest known name, or an empty text if none is near."""
+    """``; did you mean 'x'?`` for the nearest known name, or an empty string if none is close."""
     close = difflib.get_close_matches(name[:80], list(known), n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else ""

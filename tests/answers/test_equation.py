@@ -22,7 +22,7 @@ from limbeck.answers.equation import (
 )
 
 SVAMP = DATA / "svamp"
-Tree = tuple[str, Fraction]  # an expression and its value by Python's own arithmetic
+Tree = tuple[str, Fraction]  # an expression and its value in Python's own arithmetic
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ Tree = tuple[str, Fraction]  # an expression and its value by Python's own arith
     ],
 )
 def test_values(text: str, value: Fraction) -> None:
-    """Arithmetic has the value that school gives it, exactly, in the signs and decoration that models use."""
+    """Arithmetic is evaluated exactly, in the notation and decoration that models use."""
     assert evaluate_arithmetic(text) == value
 
 
@@ -84,7 +84,7 @@ def test_values(text: str, value: Fraction) -> None:
     ],
 )
 def test_equations(text: str, expression: str, value: int) -> None:
-    """Of an equation the side that holds an operator counts, as written, without a name before and a result after it."""
+    """The expression of an equation is the side with an operator, as written, without the name before or result after it."""
     assert (read_expression(text), evaluate_arithmetic(text)) == (expression, value)
 
 
@@ -93,7 +93,7 @@ def test_equations(text: str, expression: str, value: int) -> None:
     ["3 + 5 = 9", "x = 3 = 4", "3 + 5 = x", "2x = 10", "= 8", "x =", "8 =", "1 = 1 = 1 = 1", "3 + 5 == 8", "3 + 5 <= 8"],
 )
 def test_no_equations(text: str) -> None:
-    """Sides that differ or are missing, unknowns inside an expression and other signs than one kind of = give no value."""
+    """An equation has no value if sides differ, are missing or too many, if it has unknowns, or if its sign is not one =."""
     assert evaluate_arithmetic(text) is None
     assert read_expression(text) is None
 
@@ -151,7 +151,7 @@ def test_no_equations(text: str) -> None:
     ],
 )
 def test_anything_else_has_no_value(text: str) -> None:
-    """Words, code, other digits, half expressions, division by zero and roots have no value, and are no error."""
+    """Words, code, non-ASCII digits, incomplete expressions, division by zero and roots have no value but raise no error."""
     assert evaluate_arithmetic(text) is None
 
 
@@ -179,13 +179,13 @@ def test_anything_else_has_no_value(text: str) -> None:
     ],
 )
 def test_hostile_texts_end_quickly(text: str) -> None:
-    """Towers of powers, deep brackets and texts of a million characters have no value, and cost no time."""
+    """Towers of powers, deep brackets and texts of a million characters have no value, and are rejected quickly."""
     assert evaluate_arithmetic(text) is None
     assert find_last_expression(text) is None
 
 
 def test_bounds_are_reached() -> None:
-    """What is just within the bounds still has its value."""
+    """Expressions at the limit of the bounds still have a value."""
     assert evaluate_arithmetic("+".join(["1"] * (MAX_OPERATORS + 1))) == MAX_OPERATORS + 1
     assert evaluate_arithmetic(f"2^{MAX_EXPONENT}") == 2**MAX_EXPONENT
     assert evaluate_arithmetic(f"2^{MAX_EXPONENT + 1}") is None
@@ -228,7 +228,7 @@ trees = st.recursive(leaves, join, max_leaves=8)
 @given(trees)
 @settings(max_examples=200, deadline=None)
 def test_agrees_with_exact_arithmetic(tree: Tree) -> None:
-    """A written expression has the value that exact fractions give it, with and without its name and result."""
+    """An expression has the value that exact fractions give, with and without a name before it."""
     text, value = tree
     if len(text) < MAX_CHARS - 4 and max(value.numerator.bit_length(), value.denominator.bit_length()) < 256:
         assert evaluate_arithmetic(text) == value
@@ -239,7 +239,7 @@ def test_agrees_with_exact_arithmetic(tree: Tree) -> None:
 @given(st.lists(st.tuples(st.sampled_from("+-*"), st.integers(0, 99)), min_size=1, max_size=12), st.integers(0, 99))
 @settings(max_examples=100, deadline=None)
 def test_precedence_without_brackets(rest: list[tuple[str, int]], first: int) -> None:
-    """Products bind tighter than sums, and both to the left."""
+    """Products bind tighter than sums, and both are left-associative."""
     total, product = Fraction(0), Fraction(first)
     for sign, number in rest:
         if sign == "*":
@@ -252,7 +252,7 @@ def test_precedence_without_brackets(rest: list[tuple[str, int]], first: int) ->
 @given(st.text(st.sampled_from("0123456789+-*/^()[]x=.,%$ \\{}"), max_size=40) | st.text(max_size=20))
 @settings(max_examples=300, deadline=None)
 def test_any_text_has_a_value_or_none(text: str) -> None:
-    """Whatever a model writes has a value or none, never an error, and the expression that is read has the same value."""
+    """Any text has a value or none and raises no error, and the expression read from it has the same value."""
     value = evaluate_arithmetic(text)
     expression = read_expression(text)
     assert (value is None) == (expression is None)
@@ -276,7 +276,7 @@ def test_any_text_has_a_value_or_none(text: str) -> None:
     ],
 )
 def test_equality(first: str, second: str, *, is_equal: bool) -> None:
-    """Two expressions are equal if their values are within a millionth of the larger; what has no value equals nothing."""
+    """Two expressions are equal if their values differ by at most a millionth of the larger; without a value, never."""
     assert is_equal_arithmetic(first, second) is is_equal
     assert is_equal_arithmetic(second, first) is is_equal
 
@@ -295,12 +295,12 @@ def test_equality(first: str, second: str, *, is_equal: bool) -> None:
     ],
 )
 def test_last_expression(text: str, expression: str | None) -> None:
-    """The last line of arithmetic is found whole, else between dollar signs or after a colon or an equals sign."""
+    """The last line of arithmetic is found as a whole, or else between dollar signs or after a colon or equals sign."""
     assert find_last_expression(text) == expression
 
 
 def test_equations_of_svamp() -> None:
-    """Every equation of SVAMP has a value, which is the answer but for one row of the data set that contradicts itself."""
+    """Every equation of SVAMP evaluates to its answer, except in one row of the data set that contradicts itself."""
     paths = [SVAMP / "train.jsonl", SVAMP / "test.jsonl"]
     if not all(path.exists() for path in paths):
         pytest.skip("the shared data is not here")

@@ -29,7 +29,7 @@ from limbeck.answers.equivalence import is_equivalent_math, normalise_math
     ],
 )
 def test_normal_form(text: str, normal: str) -> None:
-    """The normal form of an answer leaves out spaces, sizes of brackets, currency, degrees and thousands commas."""
+    """The normal form of an answer drops spaces, bracket sizes, currency, percent, degrees and thousands commas."""
     assert normalise_math(text) == normal
 
 
@@ -51,7 +51,7 @@ def test_normal_form(text: str, normal: str) -> None:
     ],
 )
 def test_same_answers(first: str, second: str) -> None:
-    """Answers of the same value are the same in whatever notation they are written."""
+    """Answers with the same value are the same in any notation."""
     assert is_equivalent_math(first, second)
 
 
@@ -71,7 +71,7 @@ def test_same_answers(first: str, second: str) -> None:
     ],
 )
 def test_different_answers(first: str, second: str) -> None:
-    """Answers of different value, order or sign are different, and nothing is no answer."""
+    """Answers that differ in value, order or sign are different, and an empty answer equals no other."""
     assert not is_equivalent_math(first, second)
 
 
@@ -89,7 +89,7 @@ def test_huge_answer_is_different() -> None:
 
 @pytest.mark.timeout(60)
 def test_hostile_answer_is_different_and_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An answer that can't be decided in time counts as different, and the answers after it are compared as before."""
+    """An answer that can't be decided in time counts as different, and later answers are compared as usual."""
     monkeypatch.setattr(equivalence, "VERIFY_TIMEOUT_S", 1.0)
     assert not is_equivalent_math("9^{9^{9^{9}}}", "1")
     monkeypatch.setattr(equivalence, "VERIFY_TIMEOUT_S", 20.0)
@@ -100,6 +100,6 @@ def test_hostile_answer_is_different_and_does_no_harm(monkeypatch: pytest.Monkey
 @given(st.text("0123456789+-*/(){}[]\\$%,.=<> xyπ\x00é", max_size=10), st.text("0123456789+-*/(){}\\ xy", max_size=6))
 @settings(max_examples=40, deadline=None)
 def test_any_two_texts_can_be_compared(first: str, second: str) -> None:
-    """Any two texts are the same or different, and each text is the same as itself."""
+    """Any two texts can be compared, and each text is the same as itself."""
     assert is_equivalent_math(first, second) in (True, False)
     assert is_equivalent_math(first, first)

@@ -1,4 +1,4 @@
-"""Specification of `limbeck.answers.formulation`: equal linear programs compare equal in any form, different ones never."""
+"""Specification of `limbeck.answers.formulation`: equal linear programs compare equal in any form, others never do."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def split_gold(text: str) -> tuple[str, list[str]]:
 
 
 def turn(constraint: str) -> str:
-    """The constraint with all terms on the other side, twice each."""
+    """Return the constraint with all terms moved to the other side and doubled."""
     left, sign, right = re.split(r" (<=|>=|=) ", constraint)
     return f"0 {'<=' if sign == '>=' else '>=' if sign == '<=' else '='} 2 * ({left}) - 2 * ({right})"
 
@@ -88,7 +88,7 @@ def write_sum(terms: list[tuple[str, Fraction]]) -> str:
     ],
 )
 def test_sums(text: str, coefficients: dict[str, Fraction]) -> None:
-    """A sum gives the exact coefficient of each name, whatever the form of its products."""
+    """A sum is read as the exact coefficient of each name, in any form of product."""
     assert SumReader().read(text) == coefficients
 
 
@@ -119,7 +119,7 @@ def test_sums(text: str, coefficients: dict[str, Fraction]) -> None:
     ],
 )
 def test_no_sums(text: str) -> None:
-    """What is not linear, half written, too deep or too long is no sum."""
+    """A text that is not linear, incomplete, too deep or too long is not a sum."""
     with pytest.raises(Unreadable):
         SumReader().read(text)
 
@@ -137,7 +137,7 @@ def test_no_sums(text: str) -> None:
     ],
 )
 def test_names_are_folded(first: str, second: str, *, is_same: bool) -> None:
-    """Names are the same but for case and the plural s of a word of four letters or more."""
+    """Names are compared without case and without the plural s of words of four letters or more."""
     assert (fold_name(first) == fold_name(second)) is is_same
 
 
@@ -164,7 +164,7 @@ def test_names_are_folded(first: str, second: str, *, is_same: bool) -> None:
     ],
 )
 def test_forms_of_one_program(text: str) -> None:
-    """One program is the same in the words, signs, order and markdown that models use."""
+    """A program stays the same in all the words, signs, orders and markdown that models use."""
     assert parse_formulation(text) is not None
     assert is_equal_formulation(text, GOLD)
     assert is_equal_formulation(GOLD, text)
@@ -192,13 +192,13 @@ def test_forms_of_one_program(text: str) -> None:
     ],
 )
 def test_different_programs(text: str) -> None:
-    """Another direction, objective, coefficient, sign, name or set of constraints makes another program, if only scaled."""
+    """Any change of direction, objective (even of its scale), coefficient, sign, name or constraints is another program."""
     assert not is_equal_formulation(text, GOLD)
     assert not is_equal_formulation(GOLD, text)
 
 
 def test_look_alikes_are_all_different() -> None:
-    """No two of these programs are equal, though a careless rule would make them so."""
+    """No two of these similar programs are equal, although a careless rule would make them so."""
     programs = [
         "maximize 5 * x subject to x <= 5",
         "maximize .5 * x subject to x <= 5",
@@ -255,19 +255,19 @@ def test_look_alikes_are_all_different() -> None:
     ],
 )
 def test_no_programs(text: str) -> None:
-    """Half a program, prose, two programs, a lone dash that may be a minus or a bullet, and endless texts are no program."""
+    """Half a program, prose, two programs, an ambiguous dash and an overlong text are not programs."""
     assert parse_formulation(text) is None
     assert read_formulation(text) is None
 
 
 def test_unreadable_texts_are_compared_as_texts() -> None:
-    """Where a program can't be read, only the same words in the same order are equal to it."""
+    """A program that can't be parsed equals only a text with the same words in the same order."""
     assert is_equal_formulation("Maximize  x ^ 2 subject to x <= 5", "maximize x ^ 2\nsubject to x <= 5")
     assert not is_equal_formulation("maximize x ^ 2 subject to x <= 5", "maximize x ^ 2 subject to 5 >= x")
 
 
 def test_normal_form_by_hand() -> None:
-    """Terms go left, the limit right, and the largest coefficient becomes 1 or −1."""
+    """In normal form, terms are on the left, the limit is on the right, and the largest coefficient is 1 or −1."""
     program = parse_formulation("minimize 3 * tables + 2 subject to 4 * tables >= 2 * chairs + 8 ; 3 = -6 * chairs")
     assert program is not None
     assert (program.direction, dict(program.objective)) == ("minimize", {"": Fraction(2), "table": Fraction(3)})
@@ -285,7 +285,7 @@ def test_written_programs(
     is_max: bool,
     draw: random.Random,
 ) -> None:
-    """A program equals itself shuffled, turned round and scaled, and no more once a coefficient or a limit changes."""
+    """A program equals itself shuffled, mirrored and scaled, but not after a change of a coefficient or limit."""
     head = f"{'maximize' if is_max else 'minimize'} {write_sum(goal)} subject to "
     constraints = [f"{write_sum(terms)} {sign} {float(limit):g}" for terms, sign, limit in rows]
     text = head + " ; ".join(constraints)
@@ -341,7 +341,7 @@ PIECES = (
 @given(st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=25).map("".join))
 @settings(max_examples=300, deadline=None)
 def test_any_text_is_a_program_or_none(text: str) -> None:
-    """Whatever a model writes is a program or none, never an error, and equals itself."""
+    """Any text is a program or not, raises no error, and equals itself."""
     assert is_equal_formulation(text, text)
     for found in (read_formulation(text), find_last_formulation(text)):
         assert found is None or (parse_formulation(found) is not None and read_formulation(found) == found)
@@ -365,7 +365,7 @@ def test_any_text_is_a_program_or_none(text: str) -> None:
     ],
 )
 def test_hostile_texts_end_quickly(text: str) -> None:
-    """Deep, long and repetitive texts are no program, and cost no time."""
+    """Deep, long and repetitive texts are not programs, and are rejected quickly."""
     assert parse_formulation(text) is None
     assert find_last_formulation(text) is None
 
@@ -383,7 +383,7 @@ def test_hostile_texts_end_quickly(text: str) -> None:
     ],
 )
 def test_last_program(text: str, found: str | None) -> None:
-    """The last program of a text is found from its verb to its last comparison, and never without a constraint of it."""
+    """The last program of a text is found from its verb to its last comparison, and never without one of its constraints."""
     assert find_last_formulation(text) == found
 
 
@@ -391,7 +391,7 @@ def test_last_program(text: str, found: str | None) -> None:
 
 
 def test_gold_programs_are_read() -> None:
-    """Every gold answer of NL4OPT is a program, equal to itself and to no other row's."""
+    """Every gold answer of NL4OPT is a program that equals no other row's."""
     gold = read_gold()
     programs = [parse_formulation(text) for text in gold]
     assert [text for text, program in zip(gold, programs, strict=True) if program is None] == []
@@ -399,11 +399,11 @@ def test_gold_programs_are_read() -> None:
 
 
 def test_gold_programs_in_other_forms() -> None:
-    """A gold answer stays the same shuffled, turned round, scaled, in capitals and as markdown."""
+    """A gold answer stays the same if shuffled, mirrored, scaled, capitalised or written as markdown."""
     draw = random.Random(0)
     for text in read_gold():
         goal, constraints = split_gold(text)
-        # Two rows lack a left side, which has no terms to scale.
+        # Two rows lack a left side, so there are no terms to scale.
         others = [turn(constraint) if re.match(r"\S", constraint) else constraint for constraint in constraints]
         draw.shuffle(others)
         assert is_equal_formulation(text, f"{goal} subject to {' ; '.join(others)}"), text
@@ -415,11 +415,11 @@ def test_gold_programs_in_other_forms() -> None:
 
 
 def test_gold_programs_with_a_fault() -> None:
-    """A gold answer with one number changed, one sign turned or one constraint left out is another program."""
+    """A gold answer with one number changed, one sign flipped or one constraint removed is another program."""
     for text in read_gold():
         goal, constraints = split_gold(text)
         if re.search(r"(?<= to )(.+) >= 2 \* \1 ;", text):
-            continue  # one row compares a variable with twice itself, which says the same as with thrice
+            continue  # one row compares a variable with twice itself, which is equivalent to thrice
         for match in re.finditer(r"(?<![\w.-])[0-9.]+(?= \*| ;|$)", text):
             assert not is_equal_formulation(text, f"{text[: match.start()]}{match[0]}1{text[match.end() :]}"), text
         for match in re.finditer(r"<=|>=", text):

@@ -104,19 +104,19 @@ def read(answer_type: str, cell: str) -> str | None:
     ],
 )
 def test_number_formats(text: str, value: Fraction) -> None:
-    """A number means the same with commas, currency or percent signs, as a decimal and as a fraction."""
+    """A number has the same value with commas, currency or percent signs, as a decimal or as a fraction."""
     assert parse_number(text) == value
 
 
 @pytest.mark.parametrize("text", ["", " ", ".", "-", "$", "four", "12 apples", "1.2.3", "1/3/4", "1/0", "0/0.0", "3-2", "1e"])
 def test_no_number(text: str) -> None:
-    """A text that is not one whole number, a division by zero included, is no number."""
+    """A text that is not exactly one number, or divides by zero, is not a number."""
     assert parse_number(text) is None
 
 
 @pytest.mark.parametrize("text", ["1,2,3", "1 2", "5, 6"])
 def test_list_is_no_number(text: str) -> None:
-    """Several numbers in a row are never glued into one, since commas and spaces only group thousands."""
+    """Several numbers in a row are never joined into one, since commas and spaces only group thousands."""
     assert parse_number(text) is None
 
 
@@ -126,7 +126,7 @@ def test_mixed_number_is_not_glued() -> None:
 
 
 def test_unicode_minus_is_a_sign() -> None:
-    """The typographic minus sign makes a number negative as the hyphen does."""
+    """The typographic minus sign makes a number negative, like the hyphen."""
     assert parse_number("−5") == Fraction(-5)
 
 
@@ -137,13 +137,13 @@ def test_typographic_minus_survives_extraction() -> None:
 
 @pytest.mark.parametrize(("text", "value"), [("1e-05", Fraction(1, 100_000)), ("1e+22", Fraction(10**22))])
 def test_number_as_json_writes_it(text: str, value: Fraction) -> None:
-    """A number in the exponent form in which JSON writes very small and very large values is read exactly."""
+    """A number in JSON's exponent form for very small and very large values is read exactly."""
     assert parse_number(text) == value
 
 
 @pytest.mark.parametrize("text", ["1" * 5000, "The answer is: " + "1" * 5000, "0." + "1" * 5000, "1," * 5000])
 def test_endless_digits_are_data(text: str) -> None:
-    """A number of thousands of digits, as a looping student writes it, is an answer or none but never an error."""
+    """A number of thousands of digits, as a looping student writes it, never raises an error."""
     extracted = extract("number", text)
     assert extracted is None or set(extracted) <= set("0123456789./")
 
@@ -164,14 +164,14 @@ def test_endless_digits_are_data(text: str) -> None:
     ],
 )
 def test_number_is_stored_in_one_form(cell: str, canonical: str) -> None:
-    """A number is stored as a whole number or finite decimal where it is one, else as a reduced fraction."""
+    """A number is stored as a whole number or finite decimal if it is one, else as a reduced fraction."""
     assert read("number", cell) == canonical
 
 
 @given(st.fractions(max_denominator=10_000))
 @settings(max_examples=150, deadline=None)
 def test_number_canonical_form_is_exact(value: Fraction) -> None:
-    """The stored form of a number reads back as exactly the same value and as the same text."""
+    """The stored form of a number reads back as exactly the same value and text."""
     stored = read("number", str(value))
     assert stored is not None
     assert parse_number(stored) == value
@@ -207,7 +207,7 @@ def test_thousands_commas_change_nothing(value: int) -> None:
     ],
 )
 def test_number_after_the_marker(text: str, answer: str) -> None:
-    """The number on the line of the last marker is the answer, whatever was written before it or on later lines."""
+    """The number on the line of the last marker is the answer, whatever comes before it or on later lines."""
     assert extract("number", text) == answer
 
 
@@ -227,7 +227,7 @@ def test_number_after_the_marker(text: str, answer: str) -> None:
     ],
 )
 def test_number_without_marker(text: str, answer: str) -> None:
-    """Without a marker the last number counts, a hyphen being its sign only where it does not subtract or join."""
+    """Without a marker the last number counts, and a hyphen is its sign only if it does not subtract or join words."""
     assert extract("number", text) == answer
 
 
@@ -241,7 +241,7 @@ def test_sign_before_currency(text: str) -> None:
     "text", ["", "no number here", "The answer is: none", "The answer is:", "3 is wrong. The answer is: unknown"]
 )
 def test_no_number_in_text(text: str) -> None:
-    """Without a number after the marker, or anywhere where there is no marker, there is no answer."""
+    """There is no answer without a number after the marker, or without any number if there is no marker."""
     assert extract("number", text) is None
 
 
@@ -257,12 +257,12 @@ def test_no_number_in_text(text: str) -> None:
     ],
 )
 def test_answer_that_begins_the_line(answer_type: str, text: str, answer: str) -> None:
-    """An answer that directly follows the marker counts before anything the same line goes on to mention."""
+    """An answer right after the marker takes precedence over anything else on the same line."""
     assert extract(answer_type, text) == answer
 
 
 def test_numbers_are_equal_by_value() -> None:
-    """Two numbers are equal exactly if their values are, in whatever form they are written."""
+    """Two numbers are equal exactly if their values are, however they are written."""
     equal = ANSWERS["number"].equal
     assert equal("1/2", "0.5")
     assert equal("1,000", "1000.0")
@@ -292,13 +292,13 @@ def test_numbers_are_equal_by_value() -> None:
     ],
 )
 def test_choice_cell(cell: str, letter: str) -> None:
-    """A choice is the capital letter of its option, also where the option's text stands behind it."""
+    """A choice is the capital letter of its option, even if the option's text follows."""
     assert read("choice", cell) == letter
 
 
 @pytest.mark.parametrize("cell", ["", " ", "A dog", "Evaporation", "a.m.", "AB", "1", "(1)", "é"])
 def test_no_choice_in_cell(cell: str) -> None:
-    """A word, an article with its noun, a number or an abbreviation is no choice."""
+    """A word, an article with its noun, a number or an abbreviation is not a choice."""
     assert read("choice", cell) is None
 
 
@@ -320,13 +320,13 @@ def test_no_choice_in_cell(cell: str) -> None:
     ],
 )
 def test_choice_in_text(text: str, letter: str) -> None:
-    """The marked option wins, then one in brackets, then a single capital letter."""
+    """An option after the marker wins, then one in brackets, then a single capital letter."""
     assert extract("choice", text) == letter
 
 
 @pytest.mark.parametrize("text", ["", "Evaporation", "The answer is: the second", "The answer is: a dog", "The answer is: AB"])
 def test_no_choice_in_text(text: str) -> None:
-    """A text without a single letter of its own names no option."""
+    """A text without a stand-alone letter names no option."""
     assert extract("choice", text) is None
 
 
@@ -337,7 +337,7 @@ def test_article_and_pronoun_are_no_choices(text: str) -> None:
 
 
 def test_article_does_not_outvote_an_option() -> None:
-    """An option that is named counts although a later sentence begins with the article."""
+    """A named option counts even if a later sentence begins with the article."""
     assert extract("choice", "The correct option is C. A dog is not a cat.") == "C"
 
 
@@ -369,7 +369,7 @@ def test_choices_are_equal_by_letter() -> None:
     ],
 )
 def test_label_in_text(text: str, label: str) -> None:
-    """A label is found in any case and decoration; of labels inside one another the longest counts, else the last."""
+    """A label is found in any case and decoration; the longest of nested labels counts, otherwise the last."""
     assert extract("label", text) == label
 
 
@@ -377,25 +377,25 @@ def test_label_in_text(text: str, label: str) -> None:
     "text", ["", "earnings", "learn", "earn-out", "The answer is: nothing of these", "earn. The answer is: unknown"]
 )
 def test_no_label_in_text(text: str) -> None:
-    """Part of a longer word is no label, nor is a label before the last marker."""
+    """Neither part of a longer word nor a label before the last marker counts as a label."""
     assert extract("label", text) is None
 
 
 def test_label_cell() -> None:
-    """A cell holds a label only as a whole, and the label is stored as the task writes it."""
+    """A cell must be a label as a whole, and the label is stored as the task writes it."""
     assert ANSWERS["label"].read(" Money-FX. ", TOPICS) == "money-fx"
     assert ANSWERS["label"].read("money-fx and more", TOPICS) is None
     assert ANSWERS["label"].read("EARN", ("Earn",)) == "Earn"
 
 
 def test_label_without_known_labels() -> None:
-    """Where a task has no labels yet, any text that is not blank is a label as it is written."""
+    """If a task has no labels yet, any text that is not blank is a label as written."""
     assert ANSWERS["label"].read(" New Topic ", ()) == "New Topic"
     assert ANSWERS["label"].read("  ", ()) is None
 
 
 def test_labels_with_special_characters() -> None:
-    """Labels are literal text, never patterns."""
+    """Labels are matched as literal text, never as patterns."""
     labels = ("C++", "c.t", "a|b")
     assert ANSWERS["label"].extract("I use C++", labels, MARKER) == "C++"
     assert ANSWERS["label"].extract("I have a cat", labels, MARKER) is None
@@ -449,7 +449,7 @@ def test_token_f1_bounds(first: str, second: str) -> None:
 
 
 def test_texts_are_equal_in_normal_form() -> None:
-    """Two texts are equal if their normal forms are, and texts of punctuation only if they are written alike."""
+    """Two texts are equal if their normal forms are; texts of mere punctuation must match as written."""
     equal = ANSWERS["text"].equal
     assert equal("The Eiffel Tower.", "eiffel tower")
     assert not equal("Eiffel", "Eiffel Tower")
@@ -470,13 +470,13 @@ def test_texts_are_equal_in_normal_form() -> None:
     ],
 )
 def test_text_answer(text: str, answer: str) -> None:
-    """A text answer is the line after the last marker, else the last line that is not blank, spaces folded."""
+    """A text answer is the line after the last marker, else the last line that is not blank, with spaces collapsed."""
     assert extract("text", text) == answer
 
 
 @pytest.mark.parametrize("text", ["", " \n ", "Something. The answer is:", "The answer is: **"])
 def test_no_text_answer(text: str) -> None:
-    """Nothing after the marker, or nothing at all, is no answer."""
+    """An empty text, or nothing after the marker, is not an answer."""
     assert extract("text", text) is None
 
 
@@ -496,12 +496,12 @@ def test_no_text_answer(text: str) -> None:
     ],
 )
 def test_boxed(text: str, content: str | None) -> None:
-    """The content of the last box is found with braces of any depth in it."""
+    """The content of the last box is found even if it has nested braces."""
     assert find_last_boxed(text) == content
 
 
 def test_box_that_never_closes_is_passed_over() -> None:
-    """A box cut off by the token limit does not hide an earlier one that is closed."""
+    """A box cut off by the token limit does not hide an earlier, closed one."""
     assert find_last_boxed(r"\boxed{5}, or checked again \boxed{6") == "5"
 
 
@@ -526,7 +526,7 @@ def test_math_answer(text: str, answer: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "no number", "The answer is:", "The answer is: .", r"The answer is: \boxed{}", "$$"])
 def test_no_math_answer(text: str) -> None:
-    """An empty box, bare punctuation or prose without a number is no mathematical answer."""
+    """An empty box, bare punctuation or prose without a number is not a mathematical answer."""
     assert extract("math", text) is None
 
 
@@ -573,7 +573,7 @@ def test_huge_text_does_not_hang(text: str) -> None:
     ],
 )
 def test_equation_in_text(text: str, answer: str | None) -> None:
-    """An equation gives the expression as written, without its name and result; without one the last number counts."""
+    """The answer is an equation's expression as written, without name and result, or else the last number."""
     assert extract("equation", text) == answer
 
 
@@ -581,7 +581,7 @@ def test_equation_in_text(text: str, answer: str | None) -> None:
     ("cell", "answer"), [("x = 3 * 4", "3 * 4"), (" 3 + 4 = 7 ", "3 + 4"), ("7", "7"), ("3 + 4 = 8", None), ("3 apples", None)]
 )
 def test_equation_cell(cell: str, answer: str | None) -> None:
-    """A cell holds an equation only as a whole, and only one whose sides agree."""
+    """A cell must be an equation as a whole, and its sides must agree."""
     assert read("equation", cell) == answer
 
 
@@ -613,7 +613,7 @@ PROGRAM = "Maximize 5 * tables\nSubject to:\n2 * tables <= 9\n\ntables >= 1"
     ],
 )
 def test_formulation_in_text(text: str, answer: str | None) -> None:
-    """A formulation is all of its lines after the marker, else the last one in the text, and never a part of one."""
+    """A formulation is everything after the marker, or else the last one in the text, and never part of one."""
     assert extract("formulation", text) == answer
 
 
@@ -625,7 +625,7 @@ def test_formulations_are_equal_as_programs() -> None:
 
 
 def test_only_some_answers_take_several_lines() -> None:
-    """Of what follows a marker one line states the answer, but all of it for a type whose answers take several."""
+    """The answer is one line after the marker, or everything after it if the type's answers span several lines."""
     after = " \n Paris \n and more \n"
     assert {name: answers.cut_answer(after) for name, answers in ANSWERS.items() if answers.is_multiline} == {
         "formulation": "Paris \n and more"
@@ -640,7 +640,7 @@ def test_only_some_answers_take_several_lines() -> None:
     ("name", "resolved"), [("letter", "choice"), ("latex", "math"), ("number", "number"), ("text", "text")]
 )
 def test_answer_type_names(name: str, resolved: str) -> None:
-    """The data sets' words "letter" and "latex" name the types choice and math."""
+    """The names "letter" and "latex" of published data sets mean the types choice and math."""
     assert ANSWERS.resolve(name) == resolved
 
 
@@ -687,7 +687,7 @@ def test_two_options_are_no_choice(line: str, answer: str | None) -> None:
 
 @pytest.mark.parametrize(("text", "is_equal"), [(") } ]", True), (") } ].", True), (") } }", False)])
 def test_answers_of_nothing_but_signs(text: str, *, is_equal: bool) -> None:
-    """Brackets are compared as they stand, a final full stop apart."""
+    """Brackets are compared as written, ignoring a final full stop."""
     assert ANSWERS["text"].equal(text, ") } ]") is is_equal
 
 
@@ -695,7 +695,7 @@ def test_answers_of_nothing_but_signs(text: str, *, is_equal: bool) -> None:
 @given(text=messy_texts)
 @settings(max_examples=120, deadline=None)
 def test_any_text_is_data(answer_type: str, text: str) -> None:
-    """Whatever a model writes gives an answer that is not blank, or none, and never an error."""
+    """Any text gives a non-blank answer or none, and raises no error."""
     for answer in (extract(answer_type, text), read(answer_type, text)):
         assert answer is None or answer.strip()
 
@@ -704,7 +704,7 @@ def test_any_text_is_data(answer_type: str, text: str) -> None:
 @given(text=messy_texts)
 @settings(max_examples=120, deadline=None)
 def test_extracted_answers_are_canonical(answer_type: str, text: str) -> None:
-    """What is extracted from a text is already in the form in which a cell of its own would be stored."""
+    """An extracted answer is already in the form in which it would be stored if read from a cell."""
     answer = extract(answer_type, text)
     if answer is not None:
         assert read(answer_type, answer) == answer

@@ -1,4 +1,4 @@
-"""The command line as a user meets it: exit codes, one clear line for bad input, JSON for scripts."""
+"""The command line as users see it: exit codes, one clear line for bad input, JSON for scripts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def limbeck(zygote: Zygote) -> Run:
 
 
 def assert_one_line(done: subprocess.CompletedProcess[str], code: int, *parts: str) -> None:
-    """The command ended with this code and one line of error that holds all parts, and no traceback."""
+    """The command ended with this code and one error line that contains all parts, without a traceback."""
     lines = [line for line in done.stderr.splitlines() if line.startswith("limbeck: error:")]
     assert done.returncode == code, done.stderr
     assert len(lines) == 1, done.stderr
@@ -152,12 +152,12 @@ def break_teacher(path: Path) -> list[str]:
         (break_budget, 2, ("max_examples = 2 is less than the number of domains, 3",)),
         (break_student, 2, ("student '/nowhere/at/all' can't be loaded",)),
         (break_teacher, 4, ("requests failed", "no row of")),
-        (break_quote, 3, ("train.csv:3: the row that begins here is no CSV", "broken quote")),
+        (break_quote, 3, ("train.csv:3: the row starting here is not valid CSV", "broken quote")),
         (break_parquet, 3, ("train.parquet: row 1: no column 'answer'", "'domain', 'question'")),
         (break_hub, 3, ("org/nothing: no such file or folder here", "save_to_disk")),
-        (break_template, 2, ("the template names unknown field(s) ['quesion']; known are ['question']",)),
+        (break_template, 2, ("the template names unknown field(s) ['quesion']; known: ['question']",)),
         (break_address, 4, ("http://127.0.0.1:9/v1: can't be reached; is it running?",)),
-        (break_prices, 2, ("budget.max_cost_usd = 1 can't be held", "prompt_usd_per_mtok")),
+        (break_prices, 2, ("budget.max_cost_usd = 1 can't be enforced", "prompt_usd_per_mtok")),
     ],
     ids=lambda value: value.__name__ if callable(value) else None,
 )
@@ -181,7 +181,7 @@ def test_bad_input_is_one_line_and_its_code(
 def test_a_teacher_that_refuses_is_four_before_anything_is_done(
     limbeck: Run, project: Project, listing: Reaction, part: str
 ) -> None:
-    """A refused key and a base URL that is no API end the run at once with exit 4: nothing is asked or measured."""
+    """A refused key or a base URL that is not an API ends the run with exit code 4 before anything is asked or measured."""
     path = project(teacher={"backend": "openai_compatible", "model": "served-model"})
     with Loopback(lambda number, body: chat(), models=listing) as server:
         done = limbeck("run", path, "--out", path.parent / "run", "--set", f"teacher.base_url={server.url}")
@@ -191,28 +191,28 @@ def test_a_teacher_that_refuses_is_four_before_anything_is_done(
 
 
 def test_missing_config_is_two(limbeck: Run, tmp_path: Path) -> None:
-    """A config that is not there is a config error."""
+    """A missing config file is a config error."""
     assert_one_line(limbeck("run", tmp_path / "none.yaml"), 2, "none.yaml: No such file")
 
 
 def test_unreadable_run_folders_are_three(limbeck: Run, tmp_path: Path) -> None:
-    """`status` and `ledger` of a folder without a run are data errors that name it."""
+    """`status` and `ledger` on a folder without a run are data errors that name the folder."""
     assert_one_line(limbeck("status", tmp_path), 3, "no run here")
     assert_one_line(limbeck("ledger", tmp_path), 3, "no ledger here")
 
 
 def test_a_foreign_folder_is_left_alone(limbeck: Run, project: Project) -> None:
-    """A non-empty folder that holds no run is refused, and nothing is written into it but the lock."""
+    """A non-empty folder without a run is refused, and nothing but the lock is written into it."""
     path = project()
     other = path.parent / "precious"
     other.mkdir()
     (other / "thesis.txt").write_text("years of work")
-    assert_one_line(limbeck("run", path, "--out", other), 2, "holds files but no run")
+    assert_one_line(limbeck("run", path, "--out", other), 2, "contains files but no run")
     assert sorted(p.name for p in other.iterdir()) == ["lock", "thesis.txt"]
 
 
 def test_from_longtail_to_predict(limbeck: Run, tmp_path: Path, tiny_folder: Path) -> None:
-    """The whole walk by commands: data, run, status, ledger, eval and predict, each with JSON where it reads."""
+    """The commands work in sequence: longtail, run, status, ledger, eval and predict, with JSON output."""
     pytest.importorskip("reasoning_gym", reason="the tutor extra is not installed")
     made = limbeck(
         "longtail", "tutor:quickstart", "--out", tmp_path / "data", "--test-per-domain", 2, "--dev-per-domain", 1, "--json"
@@ -267,21 +267,21 @@ def test_from_longtail_to_predict(limbeck: Run, tmp_path: Path, tiny_folder: Pat
 
 
 def test_a_spent_cap_exits_with_five_and_keeps_its_results(limbeck: Run, project: Project) -> None:
-    """A run that a cap ends prints its metrics, says in one line what was bought, what is missing and what to do: code 5."""
+    """A run ended by a cap prints metrics and one line on what it bought, what is missing and what to do, and exits with 5."""
     path = project()
     done = limbeck("run", path, "--out", path.parent / "run", "--set", "budget.max_requests=4", "--json")
-    bought = "bought 4 of 9 examples, which the student is trained on; missing by domain: "
+    bought = "bought 4 of 9 examples (the student is trained on these); missing by domain: "
     assert_one_line(done, 5, "budget.max_requests = 4 is spent", bought, "Raise budget.max_requests")
     assert json.loads(done.stdout)["metrics"]["examples"] == 9
     assert (path.parent / "run" / "student" / "model.safetensors").exists()
 
 
 def test_a_full_disk_is_three_and_loses_nothing(limbeck: Run, project: Project, small_disk: Path) -> None:
-    """A run whose disk fills up ends with one line and code 3, and goes on from there once there is space."""
+    """A run on a full disk ends with one line and exit code 3, and resumes once there is space."""
     path = project()
     (small_disk / "ballast").write_bytes(b"x" * 850_000)
     done = limbeck("run", path, "--out", small_disk / "run")
-    assert_one_line(done, 3, "make space", "run the same command again")
+    assert_one_line(done, 3, "free disk space", "run the same command again")
     (small_disk / "ballast").unlink()
     subprocess.run(["mount", "-o", "remount,size=50m", str(small_disk)], check=True)
     done = limbeck("run", path, "--out", small_disk / "run")
@@ -291,7 +291,7 @@ def test_a_full_disk_is_three_and_loses_nothing(limbeck: Run, project: Project, 
 
 
 def test_doctor_checks_the_teacher(limbeck: Run, project: Project) -> None:
-    """`doctor` reports versions and device, asks the teacher of a config, and exits with 4 where it fails."""
+    """`doctor` reports versions and device, asks a config's teacher, and exits with 4 if the teacher fails."""
     path = project()
     broken = limbeck("doctor", path, "--json")
     report = json.loads(broken.stdout)
@@ -302,7 +302,7 @@ def test_doctor_checks_the_teacher(limbeck: Run, project: Project) -> None:
 
 
 def test_two_processes_on_one_folder(limbeck: Run, project: Project) -> None:
-    """While one process runs in a folder a second is refused with the holder's pid."""
+    """While one process runs in a folder, a second one is refused with the pid of the first."""
     path = project(training__epochs=500)
     run = path.parent / "run"
     first = subprocess.Popen([sys.executable, "-m", "limbeck", "run", str(path), "--out", str(run)], stderr=subprocess.PIPE)
@@ -315,7 +315,7 @@ def test_two_processes_on_one_folder(limbeck: Run, project: Project) -> None:
 
 
 def test_ignored_signals_stay_ignored() -> None:
-    """What `nohup` ignores interrupts nothing; what it doesn't does what Ctrl-C does, and afterwards what it did before."""
+    """Signals ignored by `nohup` interrupt nothing; the others act like Ctrl-C inside the block and as before after it."""
     heard: list[int] = []
     before = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)}
     try:
@@ -343,14 +343,14 @@ def wait_for(path: Path, seconds: float = 60) -> None:
         time.sleep(0.01)
 
 
-def start(path: Path, run: Path, *, is_foreground: bool = True) -> subprocess.Popen[bytes]:
+def start(python: Path, path: Path, run: Path, *, is_foreground: bool = True) -> subprocess.Popen[bytes]:
     def choose_signals() -> None:
-        # A shell starts background jobs with SIGINT ignored, `nohup` with SIGHUP: perhaps these tests.
+        # These tests may run as a shell's background job (SIGINT ignored) or under `nohup` (SIGHUP ignored).
         signal.signal(signal.SIGINT, signal.SIG_DFL if is_foreground else signal.SIG_IGN)
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
     return subprocess.Popen(
-        [sys.executable, "-m", "limbeck", "run", str(path), "--out", str(run)],
+        [python, "-P", "-m", "limbeck", "run", str(path), "--out", str(run)],
         stderr=subprocess.PIPE,
         preexec_fn=choose_signals,
     )
@@ -360,12 +360,12 @@ def start(path: Path, run: Path, *, is_foreground: bool = True) -> subprocess.Po
     ("number", "is_foreground"), [(signal.SIGINT, True), (signal.SIGTERM, True), (signal.SIGTERM, False), (signal.SIGHUP, True)]
 )
 def test_interruption_exits_with_130_and_goes_on(
-    limbeck: Run, project: Project, number: signal.Signals, is_foreground: bool
+    zygote: Zygote, limbeck: Run, project: Project, number: signal.Signals, is_foreground: bool
 ) -> None:
-    """Ctrl-C, `kill` and a closed terminal end a run with 130, which says so in its state, and the same command finishes it."""
+    """Ctrl-C, `kill` and a closed terminal end a run with 130 and state interrupted, and the same command finishes it."""
     path = project(training__epochs=20)
     run = path.parent / "run"
-    process = start(path, run, is_foreground=is_foreground)
+    process = start(zygote.python, path, run, is_foreground=is_foreground)
     wait_for(run / "stage_0" / "examples.jsonl")
     process.send_signal(number)
     process.communicate(timeout=60)

@@ -1,4 +1,4 @@
-"""`limbeck compare` from presets and seeds to tables: runs of their own, replies shared, each arm charged as if alone."""
+"""`limbeck compare` from presets and seeds to tables: separate runs, shared replies, each arm charged as if it ran alone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from tests.cli.test_cli import assert_one_line
-from tests.support import Heard, make_sums, script_rows, write_rows
+from tests.support import Heard, Zygote, make_sums, script_rows, write_rows
 
 from limbeck.cli.student import parse_list, parse_seeds
 from limbeck.comparison import arms as arms_module
@@ -39,24 +39,36 @@ from limbeck.teacher.backends.shared import count_shared
 from limbeck.teacher.client.ledger import Ledger
 
 Project = Callable[..., Path]
+Run = Callable[..., subprocess.CompletedProcess[str]]
 ARMS = ("random-cot", "balance-cot")
 
 
-def limbeck(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """A command in a process of its own, since it starts others."""
-    command = [sys.executable, "-m", "limbeck", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+@pytest.fixture
+def limbeck(zygote: Zygote) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs a command; it and the runs that it starts are forks."""
+
+    def complete(*arguments: object) -> subprocess.CompletedProcess[str]:
+        done = zygote.complete(*arguments, cwd=Path.cwd(), env={"PYTHON_OF_FORKS": str(zygote.python)})
+        return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    return complete
+
+
+@pytest.fixture
+def forked_runs(zygote: Zygote, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The runs that a comparison in this process starts are forks."""
+    monkeypatch.setattr(sys, "executable", str(zygote.python))
 
 
 def make_project(project: Project, **changes: Any) -> Path:  # noqa: ANN401
-    """The project with a teacher that also answers test questions, the same to each."""
+    """Make a project whose teacher also answers test questions, with the same answer to each."""
     path = project(method__stages=2, **changes)
     write_rows(path.parent / "script.jsonl", [*script_rows(), {"match": "", "text": "The answer is: 5000"}])
     return path
 
 
 def count_keys(folders: list[Path]) -> tuple[int, int]:
-    """Replies in all ledgers together, and how many different requests they answer."""
+    """Count the replies in all ledgers, and the different requests that they answer."""
     keys = []
     for folder in folders:
         ledger = Ledger(folder / "ledger.sqlite", is_read_only=True)
@@ -66,8 +78,8 @@ def count_keys(folders: list[Path]) -> tuple[int, int]:
 
 
 @pytest.mark.slow
-def test_two_presets_and_two_seeds(project: Project, tmp_path: Path) -> None:
-    """Four runs, two with all labels and the teacher: files, figures, shared replies, full charges, and nothing done twice."""
+def test_two_presets_and_two_seeds(project: Project, tmp_path: Path, limbeck: Run) -> None:
+    """Four runs plus references write all files and figures, share replies, are charged in full, and are not repeated."""
     path, out = make_project(project), tmp_path / "out"
     done = limbeck("compare", path, "--presets", ",".join(ARMS), "--seeds", "1,2", "--jobs", 2, "--out", out, "--json")
     assert done.returncode == 0, done.stderr
@@ -93,7 +105,7 @@ def test_two_presets_and_two_seeds(project: Project, tmp_path: Path) -> None:
     charged, different = count_keys([*(out / arm / f"seed_{s}" for arm in ARMS for s in (1, 2)), out / "teacher" / "seed_1"])
     assert charged == facts["charged"]["requests"] == 4 * 9 + 9
     assert different == facts["really_asked"]["requests"] == facts["really_asked"]["replies"] < charged
-    # One for the prompts that ask for rationales, one for those of all-labels; seeds share them, since all test rows are taken.
+    # One for prompts that ask for rationales, one for those of all-labels; seeds share them because all test rows are used.
     assert len(list(out.glob("baselines/*/predictions.jsonl"))) == 2
 
     assert "| random-cot | 2 |" in (out / "compare.md").read_text()
@@ -105,10 +117,10 @@ def test_two_presets_and_two_seeds(project: Project, tmp_path: Path) -> None:
     assert {pair.metric for pair in result.pairs} == {pair["metric"] for pair in facts["pairs"]}
     assert {file: file.stat().st_mtime_ns for file in before} == before
     assert again["arms"] == facts["arms"]
-    assert again["jobs"] == facts["jobs"] == 2  # those of the runs, not of a call that runs nothing
+    assert again["jobs"] == facts["jobs"] == 2  # as the runs had, not the call that ran nothing
     assert count_shared(out / "replies.sqlite")["requests"] == different
 
-    with pytest.raises(ConfigError, match=r"seed_1 was made by another config: training.epochs differ"):
+    with pytest.raises(ConfigError, match=r"seed_1 was made with another config: training.epochs differ"):
         compare(path, ARMS, (1, 2), sets=("training.epochs=0.3",), out=out)
     write_rows(path.parent / "test.jsonl", [{"domain": "big", "question": "Calculate 7 + 8.", "answer": "15"}])
     with pytest.raises(ConfigError, match=r"seed_1 was made with other data: data.test changed"):
@@ -116,13 +128,13 @@ def test_two_presets_and_two_seeds(project: Project, tmp_path: Path) -> None:
 
 
 def test_a_setting_that_would_make_another_arm_is_refused(project: Project) -> None:
-    """A `--set` against a preset's own value is refused with the remedy; with `keeps`, or if none says otherwise, it holds."""
+    """A `--set` that contradicts a preset is refused with the remedy; it is accepted with `keeps` or without a conflict."""
     path = make_project(project)
 
     def choose(preset: str, *sets: str) -> list[str]:
         return choose_sets(Request(path, (preset,), (1,), sets), preset)
 
-    with pytest.raises(ConfigError, match=r"preset active-cot is selection: ifd, .* --set 'method.keeps=\[selection\]'"):
+    with pytest.raises(ConfigError, match=r"preset active-cot sets selection: ifd, .* --set 'method.keeps=\[selection\]'"):
         choose("active-cot", "method.selection=loss")
     kept = ("method.selection=loss", "method.keeps=[selection]")
     assert choose("active-cot", *kept) == [*kept]
@@ -131,7 +143,7 @@ def test_a_setting_that_would_make_another_arm_is_refused(project: Project) -> N
 
 
 def test_the_untouched_student_is_measured_once(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs that share it have the predictions of a run alone without measuring; with another limit they measure again."""
+    """Runs that share the baseline get a lone run's predictions without measuring again, except with another token limit."""
     path, loads = make_project(project), list[object]()
     load = local.load_student
     monkeypatch.setattr(local, "load_student", lambda *args, **kwargs: (loads.append(args), load(*args, **kwargs))[1])
@@ -154,7 +166,7 @@ def test_the_untouched_student_is_measured_once(project: Project, tmp_path: Path
 
 
 def test_what_stands_beside_is_no_variant_of_an_arm(project: Project, tmp_path: Path) -> None:
-    """Settings that the config keeps from presets hold for the arms; all-labels learns bare labels and asks nobody."""
+    """Settings in `keeps` apply to the arms but not to all-labels, which learns bare labels and asks no teacher."""
     path = make_project(project, method__keeps=["annotation", "quota"], method__annotation="blind")
     wanted, folder = Request(path, ARMS, (1,)), ComparisonFolder(tmp_path / "\N{GRINNING FACE}")
     arm = make_run(wanted, folder, "random-cot", "random-cot", 1, []).config
@@ -164,7 +176,7 @@ def test_what_stands_beside_is_no_variant_of_an_arm(project: Project, tmp_path: 
 
 
 def test_each_arm_gains_over_its_own_prompts(project: Project, tmp_path: Path) -> None:
-    """The student before training is a reference for prompts with and without rationales, whatever the order of the arms."""
+    """The untouched student is a reference for prompts with and for prompts without rationales, in any order of the arms."""
     path = make_project(project)
     wanted, folder = Request(path, ARMS, (1,)), ComparisonFolder(tmp_path)
     runs = [make_run(wanted, folder, arm, arm, 1, []) for arm in ("random-label", "random-cot")]
@@ -177,7 +189,7 @@ def test_each_arm_gains_over_its_own_prompts(project: Project, tmp_path: Path) -
 
 
 def test_a_gold_arm_may_come_first(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A comparison goes on in its folder: what stands beside the arms has their pool, not the first arm's human examples."""
+    """A comparison resumes in its folder: references use the pool of the arms, not the first arm's human examples."""
     path = make_project(project, data__human="human.jsonl", data__domain="column")
     path.write_text(json.dumps({**json.loads(path.read_text()), "method": {}}))
     write_rows(path.parent / "human.jsonl", make_sums({"big": 2, "mid": 2}, start=7000))
@@ -195,7 +207,7 @@ def test_a_gold_arm_may_come_first(project: Project, tmp_path: Path, monkeypatch
 
 
 def test_each_gold_arm_is_checked(project: Project) -> None:
-    """A later GOLD arm that contradicts the config is refused before anything is read, as the first one is."""
+    """A GOLD arm that contradicts the config is refused before anything is read, whether it comes first or later."""
     path = make_project(project, data__human="human.jsonl", data__domain="column", training__loss="cross_entropy")
     path.write_text(json.dumps({**json.loads(path.read_text()), "method": {}}))
     (path.parent / "train.jsonl").unlink()
@@ -206,7 +218,7 @@ def test_each_gold_arm_is_checked(project: Project) -> None:
 
 
 def test_arms_share_what_they_read(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pool, and GOLD's human examples, are each read once however many arms begin with them."""
+    """The pool and GOLD's human examples are each read once, however many arms use them."""
     path = make_project(project, data__human="human.jsonl", data__domain="column")
     path.write_text(json.dumps({**json.loads(path.read_text()), "method": {}}))
     write_rows(path.parent / "human.jsonl", make_sums({"big": 2, "mid": 2}, start=7000))
@@ -219,8 +231,9 @@ def test_arms_share_what_they_read(project: Project, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_runs")
 def test_the_teacher_is_measured_on_dev(project: Project, tmp_path: Path) -> None:
-    """Where there are dev rows the teacher answers those, the students the test rows; the same call again runs nothing."""
+    """If there are dev rows, the teacher answers those and the students the test rows; repeating the call runs nothing."""
     path, out = make_project(project, data__dev="dev.jsonl"), tmp_path / "out"
     rows = [*make_sums({"big": 2}, start=3000), {"domain": "big", "question": "What is 4999 plus 1?", "answer": "5000"}]
     write_rows(path.parent / "dev.jsonl", rows)
@@ -238,8 +251,9 @@ def test_the_teacher_is_measured_on_dev(project: Project, tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_runs")
 def test_a_run_that_fails_stops_no_other(project: Project, tmp_path: Path) -> None:
-    """The failed run is named with its last line and left out, the others are compared, and its exit code is the command's."""
+    """A failed run is reported with its last line and left out, the others are compared, and its exit code is returned."""
     path, out = make_project(project), tmp_path / "out"
     (out / "zero-shot" / "seed_2").mkdir(parents=True)
     (out / "zero-shot" / "seed_2" / "thesis.txt").write_text("years of work")
@@ -250,7 +264,7 @@ def test_a_run_that_fails_stops_no_other(project: Project, tmp_path: Path) -> No
     assert facts["arms"]["zero-shot"]["seeds"] == [1]
     assert facts["arms"]["zero-shot"]["accuracy_macro"]["ci95"] is None
     assert any(
-        "missing: zero-shot, seed 2 failed with exit code 2" in text and "holds files but no run" in text
+        "missing: zero-shot, seed 2 failed with exit code 2" in text and "contains files but no run" in text
         for text in facts["warnings"]
     )
     assert any("zero-shot, seed 2: failed with exit code 2" in text for text in said.notes)
@@ -258,30 +272,17 @@ def test_a_run_that_fails_stops_no_other(project: Project, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_an_interruption_reaches_the_runs(project: Project, tmp_path: Path) -> None:
-    """SIGTERM stops the runs too, in the background as well; each says so in its folder, and the command exits with 130."""
+def test_an_interruption_reaches_the_runs(project: Project, tmp_path: Path, zygote: Zygote) -> None:
+    """SIGTERM also stops the runs, even in the background; each records it in its folder, and the command exits with 130."""
     path, out = make_project(project), tmp_path / "out"
+    code = f"import sys; sys.executable = {str(zygote.python)!r}; from limbeck.cli.main import main; main()"
+    options = ("--set", "training.epochs=2000", "--no-teacher", "--no-all-labels")
+    command = ("compare", str(path), "--presets", "baldistill-n", "--seeds", "1", "--out", str(out), *options)
     process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "limbeck",
-            "compare",
-            str(path),
-            "--presets",
-            "baldistill-n",
-            "--seeds",
-            "1",
-            "--out",
-            str(out),
-            "--set",
-            "training.epochs=2000",
-            "--no-teacher",
-            "--no-all-labels",
-        ],
+        [sys.executable, "-c", code, *command],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # as a shell starts what is to be in the background
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # as a shell does for background jobs
     )
     state = out / "baldistill-n" / "seed_1" / "run.json"
     deadline = time.monotonic() + 120
@@ -295,7 +296,7 @@ def test_an_interruption_reaches_the_runs(project: Project, tmp_path: Path) -> N
 
 
 def test_a_swallowed_interruption_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run in which the first interruption is lost is interrupted again; one that never listens is killed."""
+    """A run that loses the first interruption is interrupted again; one that ignores all of them is killed."""
     monkeypatch.setattr(compare_runs, "ASK_AGAIN_S", 0.3)
     monkeypatch.setattr(compare_runs, "STOP_S", 1.5)
     once = "import signal, time, sys\nsignal.signal(15, lambda *a: signal.signal(15, lambda *a: sys.exit(130)))\n"
@@ -330,15 +331,15 @@ def test_a_swallowed_interruption_is_repeated(monkeypatch: pytest.MonkeyPatch) -
         ),
     ],
 )
-def test_bad_comparisons_are_one_line(project: Project, arguments: tuple[str, ...], part: str) -> None:
-    """What can't be compared is said in one line with exit code 2, before anything is run."""
+def test_bad_comparisons_are_one_line(project: Project, limbeck: Run, arguments: tuple[str, ...], part: str) -> None:
+    """An impossible comparison is refused in one line with exit code 2, before anything runs."""
     path = project(method__stages=2)
     assert_one_line(limbeck("compare", path, "--out", path.parent / "out", *arguments), 2, part)
     assert not list((path.parent / "out").glob("*/*"))
 
 
 def test_lists_are_read() -> None:
-    """Presets and seeds come with commas; spaces around them do not matter."""
+    """Presets and seeds are separated by commas, and spaces around them are ignored."""
     assert parse_list(" a, b ,c", "--presets") == ("a", "b", "c")
     assert parse_seeds("3, 1,2") == (3, 1, 2)
     with pytest.raises(ConfigError, match="--presets ','"):
@@ -346,7 +347,7 @@ def test_lists_are_read() -> None:
 
 
 def test_equal_tokens_fit_the_plan(project: Project) -> None:
-    """An arm gets the most examples whose plan likely stays within the tokens; one that asks nothing keeps its own."""
+    """An arm gets the most examples whose plan likely stays within the tokens; one that asks nothing keeps its number."""
     path = make_project(project)
     configs = {name: load_config(path, preset=name) for name in ("random-cot", "balance-cot", "random-label")}
     arms = {name: (config, read_data(config)) for name, config in configs.items()}
@@ -355,7 +356,7 @@ def test_equal_tokens_fit_the_plan(project: Project) -> None:
     assert tokens is not None
     assert examples["random-label"] == 9
     assert max(examples["random-cot"], examples["balance-cot"]) >= 9
-    assert any("random-label: no tokens are asked for" in note for note in notes)
+    assert any("random-label: no requests to the teacher" in note for note in notes)
     both, _, _ = equalise(arms, ("tokens", "examples"))
     assert set(both.values()) == {min(examples["random-cot"], examples["balance-cot"])}
     config, data = arms["balance-cot"]
@@ -366,14 +367,14 @@ def test_equal_tokens_fit_the_plan(project: Project) -> None:
 
 
 def test_unequal_examples_are_said() -> None:
-    """Arms that were to have equally many examples and have not are named; a preset that trains nothing is not meant."""
+    """Arms trained on different numbers of examples are reported, except presets that train on none."""
     assert _list_unequal({"a": {1: {"examples": 9}}, "b": {1: {"examples": 9}}, "zero-shot": {1: {"examples": 0}}}) == []
     (text,) = _list_unequal({"a": {1: {"examples": 9}, 2: {"examples": 8}}, "b": {1: {"examples": 9}}})
-    assert text.endswith("equally many examples: a 8/9, b 9")
+    assert text.endswith("different numbers of examples: a 8/9, b 9")
 
 
 def test_sharing_by_seed_keeps_seeds_apart(project: Project, tmp_path: Path) -> None:
-    """With `--share seed` runs of one seed have one file of replies, and runs of another seed another."""
+    """With `--share seed`, runs of the same seed share one file of replies, and each seed has its own."""
     path = make_project(project)
     everyone, by_seed = Request(path, ARMS, (1, 2)), Request(path, ARMS, (1, 2), share="seed")
     folder = ComparisonFolder(tmp_path)
@@ -387,7 +388,7 @@ def test_sharing_by_seed_keeps_seeds_apart(project: Project, tmp_path: Path) -> 
 
 
 def test_head_and_tail_are_those_of_the_comparison() -> None:
-    """Head and tail are regrouped by the same domains for all arms, whatever tail a run's own budget gives."""
+    """Head and tail are regrouped by the same domains for all arms, whatever the tail under a run's own budget."""
     domains = {name: {"accuracy": value, "count": 2} for name, value in (("a", 0.9), ("b", 0.6), ("c", 0.3))}
     metrics = {
         "accuracy_macro": 0.6,
@@ -405,7 +406,7 @@ def test_head_and_tail_are_those_of_the_comparison() -> None:
 
 
 def test_markdown_shows_hostile_text_as_it_is() -> None:
-    """What a failed run last said can't break out of the Markdown."""
+    """The last line of a failed run can't break out of the Markdown."""
     facts = {
         "name": "n",
         "presets": ["p"],
@@ -427,7 +428,7 @@ def test_markdown_shows_hostile_text_as_it_is() -> None:
 
 
 def test_a_run_ended_by_a_raised_cap_goes_on(project: Project, tmp_path: Path) -> None:
-    """A run that a cap ended is finished under the same cap, and to be gone on with under another."""
+    """A run that a cap ended counts as finished under the same cap, and continues under another."""
     path = make_project(project)
     wanted, folder = Request(path, ("random-cot",), (1,), ("budget.max_requests=3",)), ComparisonFolder(tmp_path / "out")
     run = make_run(wanted, folder, "random-cot", "random-cot", 1, [])
@@ -444,7 +445,7 @@ def test_a_run_ended_by_a_raised_cap_goes_on(project: Project, tmp_path: Path) -
 
 
 def test_a_preset_that_does_not_fit_is_refused(project: Project, tmp_path: Path) -> None:
-    """An arm that the student can't carry out ends the command before anything is read, in the words of `limbeck run`."""
+    """An arm that does not fit the student ends the command before anything is read, with the message of `limbeck run`."""
     path = make_project(project, student__kind="classifier")
     (path.parent / "train.jsonl").unlink()
     with pytest.raises(ConfigError, match=r"^preset active-cot: method\.selection: ifd needs .* fits: zero-shot, random-label"):

@@ -1,4 +1,4 @@
-"""The config: one clear line for every mistake, and the contract's example as it stands."""
+"""The config: one clear line for every mistake, and a full example that loads."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def write(tmp_path: Path, text: str) -> Path:
 
 
 def test_the_contracts_example_loads(tmp_path: Path) -> None:
-    """The example config of the design loads with its values, paths relative to its own folder."""
+    """A full example config loads with its values, and its paths are relative to its own folder."""
     config = load_config(write(tmp_path, CONTRACT))
     assert config.budget.max_examples == 2100
     assert config.teacher.prices is not None
@@ -63,14 +63,14 @@ def test_the_contracts_example_loads(tmp_path: Path) -> None:
         ("budget: {max_examples: 0}", "budget.max_examples: Input should be greater than 0"),
         ("task: {answer: numbr}", "unknown answer type 'numbr'; did you mean 'number'? Known: number, choice"),
         ("task: {fields: [a, b]}", "need a task.template"),
-        ("task: {fields: [a], template: '{a} {b}'}", "the template names unknown field(s) ['b']; known are ['a']"),
+        ("task: {fields: [a], template: '{a} {b}'}", "the template names unknown field(s) ['b']; known: ['a']"),
         (
             "method: {quota: adaptiv}",
             "method.quota: unknown quota 'adaptiv'; did you mean 'adaptive'? Known: none, natural, uniform, adaptive, error",
         ),
         ("method: {preset: baldistil-a}", "no preset 'baldistil-a'; did you mean 'baldistill-a'?"),
-        ("profile: gpu", "profile: 'gpu' is none of paper, cpu"),
-        ("[1, 2]", "a mapping of keys is wanted, list found"),
+        ("profile: gpu", "profile: 'gpu' is not one of paper, cpu"),
+        ("[1, 2]", "expected a mapping of keys, found list"),
         ("a: [", "not YAML"),
         ("name: ${NOT_SET_ANYWHERE}", "the environment variable NOT_SET_ANYWHERE is not set"),
     ],
@@ -84,13 +84,13 @@ def test_mistakes_are_one_clear_line(tmp_path: Path, text: str, message: str) ->
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
-    """A config that is not there is a config error with its path."""
+    """A missing config file is a config error with its path."""
     with pytest.raises(ConfigError, match=r"nowhere\.yaml: No such file"):
         load_config(tmp_path / "nowhere.yaml")
 
 
 def test_set_overrides_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`--set` values are YAML, create groups that are missing, and take paths relative to the working folder."""
+    """`--set` values are YAML, create missing groups, and have paths relative to the working directory."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
@@ -102,13 +102,13 @@ def test_set_overrides_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("override", ["budget", "=3", "name.x=3", "budget.max_examples=[", "budgt.max_examples=3"])
 def test_bad_overrides_are_refused(tmp_path: Path, override: str) -> None:
-    """A `--set` that is no KEY=VALUE of a known key is a config error."""
+    """A `--set` that is not KEY=VALUE with a known key is a config error."""
     with pytest.raises(ConfigError):
         load_config(write(tmp_path, "name: x"), [override])
 
 
 def test_the_template_may_stand_beside_the_columns(tmp_path: Path) -> None:
-    """`data.template` and `data.fields` are the task's; giving one in both places is an error."""
+    """`data.template` and `data.fields` move to the task, and giving one of them in both places is an error."""
     text = 'data: {template: "P: {premise}\\nH: {hypothesis}", fields: [premise, hypothesis]}'
     config = load_config(write(tmp_path, text))
     assert config.task.fields == ("premise", "hypothesis")
@@ -118,7 +118,7 @@ def test_the_template_may_stand_beside_the_columns(tmp_path: Path) -> None:
 
 
 def test_environment_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`${NAME}` takes the environment's value and `${NAME:-other}` falls back where it is not set."""
+    """`${NAME}` takes the environment's value, and `${NAME:-other}` falls back if it is not set."""
     monkeypatch.setenv("LIMBECK_TEST_NAME", "from-outside")
     config = load_config(write(tmp_path, "name: ${LIMBECK_TEST_NAME}-${LIMBECK_TEST_NONE:-x}"))
     assert config.name == "from-outside-x"
@@ -138,7 +138,7 @@ def test_layers_of_defaults(tmp_path: Path) -> None:
 
 
 def test_a_set_value_wins_over_a_preset(tmp_path: Path) -> None:
-    """`--set` is on top of all: of the file, and of a preset from outside."""
+    """`--set` wins over the file and over a preset from outside."""
     path = write(tmp_path, "method: {selection: random}")
     method = load_config(path, ["method.selection=loss"], preset="baldistill-a").method
     assert (method.selection, method.quota) == ("loss", "adaptive")
@@ -146,7 +146,7 @@ def test_a_set_value_wins_over_a_preset(tmp_path: Path) -> None:
 
 
 def test_what_a_config_keeps_from_presets(tmp_path: Path) -> None:
-    """`method.keeps` names what the file says and a preset from outside does not change; what the file leaves open it sets."""
+    """A preset from outside does not change settings in `method.keeps` that the file gives, but sets those it leaves open."""
     path = write(tmp_path, "method: {preset: baldistill-a, stages: 2, annotation: none, keeps: [annotation, tail, selection]}")
     for preset in ("random-label", "duplicate-cot", "active-cot", "baldistill-n"):
         method = load_config(path, preset=preset).method
@@ -157,7 +157,7 @@ def test_what_a_config_keeps_from_presets(tmp_path: Path) -> None:
     assert load_config(path, preset="balance-cot").method.stages == 1
     assert load_config(write(tmp_path, "method: {keeps: null}"), preset="random-label").method.annotation == "none"
     for wrong, message in (
-        ("[anotation]", r"\['anotation'\] can't be kept from presets; known are .*quota,"),
+        ("[anotation]", r"\['anotation'\] can't be kept from presets; expected names from .*quota,"),
         ("tail", "keeps"),
     ):
         with pytest.raises(ConfigError, match=message):
@@ -165,7 +165,7 @@ def test_what_a_config_keeps_from_presets(tmp_path: Path) -> None:
 
 
 def test_paper_profile_is_the_released_codes() -> None:
-    """The `paper` profile holds the values of the released code that the notes list."""
+    """The `paper` profile has the values of the papers' released code."""
     config = make_config({"profile": "paper"})
     lora = config.training.lora
     assert lora is not None
@@ -185,14 +185,14 @@ def test_paper_profile_is_the_released_codes() -> None:
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_profiles_are_valid_on_their_own(profile: str) -> None:
-    """Every profile is a complete config, and survives being written and read back."""
+    """Every profile is a complete config and survives a round trip through JSON."""
     config = make_config({"profile": profile})
     again = Config.model_validate(json.loads(json.dumps(config.model_dump(mode="json"))))
     assert again == config
 
 
 def test_a_folder_older_than_a_key_has_its_default(tmp_path: Path) -> None:
-    """A run folder from before a setting existed goes on where that has its default, and is refused where it has not."""
+    """A run folder from before a setting existed resumes if the setting has its default, and is refused otherwise."""
     config = make_config({})
     before = config.model_dump(mode="json")
     del before["student"]["lists_labels"], before["evaluation"]
@@ -207,7 +207,7 @@ def test_a_folder_older_than_a_key_has_its_default(tmp_path: Path) -> None:
 
 
 def test_differences_name_keys_but_not_changeable_ones() -> None:
-    """Two configs differ in the dotted keys whose values differ; caps and places may change between resumes."""
+    """The differences of two configs are dotted keys; caps and file locations may change between resumes."""
     first = make_config({"seed": 1}).model_dump(mode="json")
     second = make_config(
         {
@@ -232,19 +232,19 @@ values = st.recursive(
 
 @given(st.dictionaries(st.sampled_from([*Config.model_fields, "y"]), values, max_size=5))
 def test_any_values_give_a_config_or_a_config_error(given_values: dict[str, object]) -> None:
-    """Whatever the file holds, the outcome is a config or a `ConfigError`, never another exception."""
+    """Any file content gives a config or a `ConfigError`, never another exception."""
     with contextlib.suppress(ConfigError):
         make_config(given_values)
 
 
 def test_the_schema_for_editors_is_current() -> None:
-    """`docs/config.schema.json` is what the settings classes say; `python docs/make_schema.py` renews it."""
+    """`docs/config.schema.json` matches the settings classes; `python docs/make_schema.py` renews it."""
     written = json.loads((ROOT / "docs" / "config.schema.json").read_text("utf-8"))
     assert written == json.loads(json.dumps(Config.model_json_schema()))
 
 
 def test_data_root_is_where_relative_data_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Data and recorded replies of a config begin in data.root; what --set gives begins in the working folder."""
+    """Relative paths of data and recorded replies start at data.root, or at the working directory if --set gives them."""
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     path = tmp_path / "config.yaml"
@@ -260,7 +260,7 @@ def test_data_root_is_where_relative_data_begins(tmp_path: Path, monkeypatch: py
 
 
 def test_hub_ids_stay_as_they_are(tmp_path: Path) -> None:
-    """A text that is no path here may be a Hub id, but only of data, and not below a folder that is here."""
+    """A data source that is not a local path may be a Hub id, unless its first part is a local folder."""
     (tmp_path / "data").mkdir()
     path = tmp_path / "config.yaml"
     path.write_text("data: {train: org/name, test: data/missing}\nteacher: {tokenizer: models/tok}", "utf-8")
@@ -270,7 +270,7 @@ def test_hub_ids_stay_as_they_are(tmp_path: Path) -> None:
 
 
 def test_gguf_models_are_paths(tmp_path: Path) -> None:
-    """A model that ends in .gguf is a file beside the config; any other name is left alone."""
+    """A model that ends in .gguf is a path relative to the config; any other name is left alone."""
     path = tmp_path / "config.yaml"
     path.write_text("teacher: {backend: embedded, model: weights/m.gguf}", "utf-8")
     assert load_config(path).teacher.model == str(tmp_path / "weights/m.gguf")

@@ -1,4 +1,4 @@
-"""The checks of a generated example: every reason once, each bound on both sides."""
+"""The checks of a generated example: every reason, and both sides of each bound."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def find_reason(task: Task, context: str = CONTEXT, question: str = "Which city 
     ],
 )
 def test_every_reason(checks: dict[str, object], changes: dict[str, str], reason: str, facts: str) -> None:
-    """Each check has its reason and says what it found, and the same example passes without that check's fault."""
+    """Each failed check returns its reason and what it found; the same example without the fault passes."""
     fields = {"context": CONTEXT, "question": "Which city is it?", **changes}
     answer = fields.pop("answer", "Paris")
     assert find_check_fault(make_task(**checks), fields, answer) == (reason, facts)
@@ -49,29 +49,29 @@ def test_every_reason(checks: dict[str, object], changes: dict[str, str], reason
 
 @pytest.mark.parametrize(("length", "reason"), [(9, "too_short"), (10, None), (30, None), (31, "too_long_text")])
 def test_bounds_of_length_belong_to_it(length: int, reason: str | None) -> None:
-    """A field of exactly `min_chars` or `max_chars` characters passes, one character less or more does not."""
+    """A field of exactly `min_chars` or `max_chars` characters passes; one character less or more fails."""
     assert find_reason(make_task(max_chars=30), context="x" * length) == reason
     assert find_reason(make_task(max_chars=30), context="y" * 15, question="ü" * length) == reason
 
 
 def test_every_field_is_checked() -> None:
-    """The first field at fault is named, and a fault of the last one is found as well."""
+    """The first faulty field is named, and a fault in the last field is found too."""
     task = make_task()
     assert (find_check_fault(task, {"context": "short", "question": "tiny"}, "x") or ("", ""))[1].startswith("context has 5")
     assert (find_check_fault(task, {"context": CONTEXT, "question": "tiny"}, "x") or ("", ""))[1].startswith("question has 4")
 
 
 def test_no_checks_of_the_answer_unless_declared() -> None:
-    """Where a task declares neither span nor numbers, any answer passes."""
+    """If a task sets neither `span_of` nor `numbers_in`, any answer passes."""
     assert find_reason(make_task(), answer="London") is None
     assert find_reason(make_task(), answer="999") is None
 
 
 @pytest.mark.parametrize("name", ["span_of", "numbers_in"])
 def test_checks_name_fields_of_the_task(name: str) -> None:
-    """A check of a field that the task has not is refused with the fields that it has."""
+    """A check of an unknown field is refused; the error lists the task's fields."""
     with pytest.raises(
-        ValidationError, match=rf"task\.checks\.{name}: 'passage' is none of the fields \['context', 'question'\]"
+        ValidationError, match=rf"task\.checks\.{name}: 'passage' is not one of the fields \['context', 'question'\]"
     ):
         make_task(**{name: "passage"})
 
@@ -104,7 +104,7 @@ def test_checks_name_fields_of_the_task(name: str) -> None:
     ],
 )
 def test_a_span_by_hand(answer: str, context: str, is_one: bool) -> None:
-    """A span is whole words of the context, case, articles and punctuation apart; what is left empty is none."""
+    """A span is a run of whole words of the context, ignoring case, articles and punctuation; it must not be empty."""
     assert is_span(answer, context) is is_one
 
 
@@ -112,13 +112,13 @@ def test_a_span_by_hand(answer: str, context: str, is_one: bool) -> None:
     "context", ["“Paris” is its name.", "It is Paris—the capital.", "In Paris… it rained.", "«Paris» dort."]
 )
 def test_a_span_beside_typographic_punctuation(context: str) -> None:
-    """Curly quotes, dashes and ellipses beside a word are punctuation as the plain ones are."""
+    """Curly quotes, dashes and ellipses next to a word count as punctuation."""
     assert is_span("Paris", context)
 
 
 @given(st.lists(st.text("bcdfg", min_size=1, max_size=4), min_size=1, max_size=12), st.data())
 def test_any_run_of_words_is_a_span(words: list[str], data: st.DataObject) -> None:
-    """Any run of a context's words is a span of it, in capitals and with punctuation too."""
+    """Any run of a context's words is a span, even in capitals and with punctuation."""
     start = data.draw(st.integers(0, len(words) - 1))
     stop = data.draw(st.integers(start + 1, len(words)))
     assert is_span(" ".join(words[start:stop]).upper() + "!", " ".join(words) + ".")
@@ -146,7 +146,7 @@ def test_any_run_of_words_is_a_span(words: list[str], data: st.DataObject) -> No
     ],
 )
 def test_numbers_by_hand(text: str, numbers: set[str]) -> None:
-    """Digits with or without separators and zeros, and whole words up to twenty, are numbers in one form each."""
+    """Numbers in digits, with or without separators and zeros, and in words up to twenty have one canonical form."""
     assert read_numbers(text) == numbers
 
 
@@ -155,17 +155,17 @@ def test_numbers_by_hand(text: str, numbers: set[str]) -> None:
     [("thirty apples", "30"), ("fifty", "50"), ("ninety", "90"), ("twenty-one days", "21"), ("two hundred", "200")],
 )
 def test_larger_numbers_in_words(text: str, number: str) -> None:
-    """Tens and numbers of several words are known as well, since word problems write them out."""
+    """Tens and numbers of several words are recognised, because word problems spell them out."""
     assert number in read_numbers(text)
 
 
 def test_numbers_listed_without_spaces() -> None:
-    """Numbers of a list that are parted by bare commas are found each by itself."""
+    """Numbers separated by commas without spaces are found individually."""
     assert read_numbers("the values 1,2,3") == {"1", "2", "3"}
 
 
 def test_numbers_of_the_answer_must_be_in_the_text() -> None:
-    """An equation passes when each of its numbers is in the text, as digits or words, and the text may hold more."""
+    """An equation passes if each of its numbers is in the text, in digits or words; the text may contain more."""
     task = make_task(numbers_in="context")
     assert find_reason(task, answer="7 * 1200.5") is None
     assert find_reason(task, answer="x") is None
@@ -174,7 +174,7 @@ def test_numbers_of_the_answer_must_be_in_the_text() -> None:
 
 @given(st.text(max_size=60))
 def test_any_text_has_numbers_and_a_share(text: str) -> None:
-    """No text is too strange: its numbers are its own, and its share of distinct pairs is between 0 and 1."""
+    """For any text, its numbers stay the same next to another number, and its share of distinct pairs is in (0, 1]."""
     assert read_numbers(text) <= read_numbers(f"{text} 17") | {"17"}
     assert 0 < measure_distinct(text) <= 1
     assert is_span(text, text) or not is_span(text, "anything else")
@@ -185,7 +185,7 @@ def test_any_text_has_numbers_and_a_share(text: str) -> None:
     [
         ("", 1),
         ("word", 1),
-        ("no no", 1),  # a single pair says nothing
+        ("no no", 1),  # a single pair tells nothing
         ("no no no", 1 / 2),
         ("a b a b a", 2 / 4),
         ("a b c d", 1),
@@ -194,12 +194,12 @@ def test_any_text_has_numbers_and_a_share(text: str) -> None:
     ],
 )
 def test_distinct_pairs_by_hand(text: str, share: float) -> None:
-    """The share is that of different word pairs among all pairs, case and punctuation apart."""
+    """The share is distinct word pairs over all pairs, ignoring case and punctuation."""
     assert measure_distinct(text) == pytest.approx(share)
 
 
 def test_the_bound_of_repetition_belongs_to_it() -> None:
-    """Three different pairs of five are just enough at 0.6, two of four are not, and at 0 anything passes."""
+    """At 0.6, three distinct pairs of five pass and two of four fail; at 0 anything passes."""
     assert find_reason(make_task(), question="one two one two one four") is None  # 12 21 12 21 14: 3 of 5
     assert find_reason(make_task(), question="one two one two one") == "repetitive"
     assert find_reason(make_task(min_distinct=0), question="one " * 50) is None
@@ -208,5 +208,5 @@ def test_the_bound_of_repetition_belongs_to_it() -> None:
 
 @given(st.integers(6, 80))
 def test_a_loop_is_repetitive_in_the_end(times: int) -> None:
-    """A text that says the same three words over and over fails once it is long enough, whatever the words."""
+    """A text that repeats the same three words fails once it is long enough."""
     assert find_reason(make_task(max_chars=4000), question="it is good " * times) == "repetitive"

@@ -1,4 +1,4 @@
-"""Specification of `limbeck.data.conversation`: conversational rows as questions, rationales and answers."""
+"""Specification of `limbeck.data.conversation`: conversational rows become questions, rationales and answers."""
 
 from __future__ import annotations
 
@@ -40,24 +40,24 @@ def read(tmp_path: Path, row: dict[str, Any], task: Task = NUMBER) -> Example:
     ],
 )
 def test_one_turn_is_a_question_with_rationale_and_answer(tmp_path: Path, row: dict[str, Any]) -> None:
-    """The user's words are the question; what the assistant says before the answer prefix is the rationale."""
+    """The user's message is the question; the assistant's text before the answer prefix is the rationale."""
     example = read(tmp_path, row)
     assert (example.question, example.rationale, example.answer) == ("1 + 1?", "One more.", "2")
 
 
 def test_the_assistant_may_say_the_answer_alone(tmp_path: Path) -> None:
-    """An assistant's turn without the answer prefix is the answer as a whole."""
+    """If the assistant's message has no answer prefix, the whole message is the answer."""
     example = read(tmp_path, {"messages": [user("1 + 1?"), assistant(" 2 ")]})
     assert (example.rationale, example.answer) == (None, "2")
 
 
 def test_columns_beside_the_conversation_win(tmp_path: Path) -> None:
-    """A row that has an answer column beside its messages is answered by the column."""
+    """If a row has an answer column in addition to its messages, the column is the answer."""
     assert read(tmp_path, {"messages": [user("1 + 1?"), assistant("three")], "answer": "2"}).answer == "2"
 
 
 def test_labels_are_collected_from_conversations(tmp_path: Path) -> None:
-    """The labels of conversational rows are what stands after the answer prefix."""
+    """The labels of conversational rows are the texts after the answer prefix."""
     rows = [
         {"domain": "a", "messages": [user(f"q{n}"), assistant(f"So.\nThe answer is: {label}")]}
         for n, label in enumerate(("yes", "no", "yes"))
@@ -67,7 +67,7 @@ def test_labels_are_collected_from_conversations(tmp_path: Path) -> None:
 
 
 def test_unlabelled_conversations(tmp_path: Path) -> None:
-    """A conversation that ends with the user is a question without an answer, for `predict`; for training it is an error."""
+    """A conversation that ends with the user is an unlabelled question for `predict`, and an error for training."""
     row = {"domain": "a", "messages": [user("1 + 1?")]}
     path = write_rows(tmp_path / "rows.jsonl", [row])
     assert read_questions(path, NUMBER, DataSettings()) == [(row, "1 + 1?", "number")]
@@ -78,24 +78,27 @@ def test_unlabelled_conversations(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"messages": [user("a"), assistant("b"), user("c")]}, r"turns are user, assistant, user; one of the user"),
+        (
+            {"messages": [user("a"), assistant("b"), user("c")]},
+            r"turns are user, assistant, user; expected one turn of the user",
+        ),
         ({"messages": []}, r"turns are none"),
         ({"messages": [assistant("b")]}, r"turns are assistant"),
-        ({"messages": 3}, r"column 'messages': a text or a list of messages is wanted, int found"),
-        ({"messages": [{"from": "human", "value": "x"}]}, r"column 'messages': a message is an object"),
-        ({"prompt": [user("a")], "completion": {"x": 1}}, r"column 'completion': a text or a list"),
-        ({"messages": [user(" "), assistant("2")]}, r"of the user's words is empty"),
+        ({"messages": 3}, r"column 'messages': expected a text or a list of messages, found int"),
+        ({"messages": [{"from": "human", "value": "x"}]}, r"column 'messages': a message must be an object"),
+        ({"prompt": [user("a")], "completion": {"x": 1}}, r"column 'completion': expected a text or a list"),
+        ({"messages": [user(" "), assistant("2")]}, r"the user's message is empty"),
         ({"messages": [user("a"), assistant("no number")]}, r"answer 'no number' is not a number"),
     ],
 )
 def test_other_conversations_are_errors(tmp_path: Path, row: dict[str, Any], message: str) -> None:
-    """More than one turn, or no turn, is an error that names the line."""
+    """Several turns, no turn, or malformed messages are errors that name the line."""
     with pytest.raises(DataError, match=r"rows\.jsonl:1: .*" + message):
         read(tmp_path, row)
 
 
 def test_solutions_that_end_in_the_answer(tmp_path: Path) -> None:
-    """An answer cell that holds a whole solution, as GSM8K's do, gives rationale and answer by the task's answer prefix."""
+    """An answer cell with a whole solution, as in GSM8K, is split into rationale and answer at the task's answer prefix."""
     example = read(
         tmp_path, {"question": "q", "answer": "2 and 3 are 5.\n#### 5"}, Task(answer="number", answer_prefix="#### ")
     )
@@ -103,13 +106,13 @@ def test_solutions_that_end_in_the_answer(tmp_path: Path) -> None:
 
 
 def test_answers_are_left_whole(tmp_path: Path) -> None:
-    """A cell that can be read as an answer is one, whatever words it holds."""
+    """A cell that can be read as an answer is not split, even if it contains the answer prefix."""
     example = read(tmp_path, {"question": "q", "answer": "I think the answer is: no"}, Task(answer="text"))
     assert (example.rationale, example.answer) == (None, "I think the answer is: no")
 
 
 def test_columns_may_have_alternatives(tmp_path: Path) -> None:
-    """Of several columns listed for a name the first that a row has is read, so that files may differ."""
+    """If several columns are listed for a name, the first one that a row has is read, so files may differ."""
     path = write_rows(
         tmp_path / "rows.jsonl",
         [{"domain": "a", "text": "q1", "answer": "1"}, {"domain": "a", "question": "q2", "text": "x", "answer": "2"}],

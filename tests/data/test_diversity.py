@@ -1,4 +1,4 @@
-"""Specification of `limbeck.data.diversity`: measures by hand, and an alarm that knows paraphrases from varied examples."""
+"""Specification of `limbeck.data.diversity`: measures by hand, and an alarm that tells paraphrases from varied examples."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def make_examples(texts: Sequence[str], domain: str = "d") -> list[Example]:
 
 
 def test_distinct_by_hand() -> None:
-    """Of "a b a b" and "A, b c!" 3 of 5 pairs of words differ; pairs do not cross texts, and single words have none."""
+    """Of "a b a b" and "A, b c!" 3 of 5 word pairs are distinct; pairs do not cross texts, and single words have no pairs."""
     assert measure_distinct_2(["a b a b", "A, b c!"]) == 3 / 5  # ab, ba, bc of ab, ba, ab, ab, bc
     assert measure_distinct_2(["a", "b"]) is None
     assert measure_distinct_2([]) is None
@@ -58,14 +58,14 @@ def test_distinct_by_hand() -> None:
 
 @given(st.lists(st.text(alphabet="abc ", max_size=20), max_size=6))
 def test_distinct_is_a_share_that_repeats_lower(texts: list[str]) -> None:
-    """Distinct-2 is above 0 and at most 1, and the same texts twice give half of it."""
+    """Distinct-2 is above 0 and at most 1, and repeating all texts halves it."""
     share = measure_distinct_2(texts)
     assert share is None or 0 < share <= 1
     assert share is None or measure_distinct_2(texts * 2) == pytest.approx(share / 2)
 
 
 def test_a_choice_of_texts() -> None:
-    """At most so many texts are chosen, in their order, and the same ones whatever order they come in."""
+    """At most the given number of texts is chosen, in their order, and the choice does not depend on that order."""
     texts = [f"text {number}" for number in range(20)]
     chosen = choose_texts(texts, 5)
     assert len(chosen) == 5
@@ -76,7 +76,7 @@ def test_a_choice_of_texts() -> None:
 
 
 def test_a_domain_by_hand() -> None:
-    """Two real questions and three inventions of which the first repeats a real one but for a word, and the last the second.
+    """Two real questions and three inventions: the first invention is a real one but for a word, the last repeats the second.
 
     Shingles: r1 = {abc, bcd}, r2 = {xyz}, s1 = {abc, bce}, s2 = {mno, nop, opq, pqr}, s3 = s2. Similarities: r1-s1 1/3,
     s2-s3 1, all others 0.
@@ -96,7 +96,7 @@ def test_a_domain_by_hand() -> None:
 
 
 def test_templates_with_other_numbers_count() -> None:
-    """A long question that changes one number is a near-duplicate here, though it is another problem to the guard."""
+    """A long question with one number changed is a near-duplicate here, although the guard sees a different problem."""
     story = [f"word{number}" for number in range(40)]
     real, other = " ".join([*story, "17"]), " ".join([*story, "18"])  # 38 of 40 shingles
     found = measure_domain([real, "Another one."], [other])
@@ -104,7 +104,7 @@ def test_templates_with_other_numbers_count() -> None:
 
 
 def test_distinct_is_compared_at_equal_numbers() -> None:
-    """With one real question and many inventions, one of the inventions is measured, since distinct-2 falls with the number."""
+    """With one real question and many inventions, only one invention is measured, because distinct-2 falls with the number."""
     inventions = [f"Calculate {number} plus one and two." for number in range(30)]
     found = measure_domain(["Calculate ten plus one and two."], inventions)
     assert found["synthesized"]["distinct_2"] == found["real"]["distinct_2"] == 1.0
@@ -112,12 +112,12 @@ def test_distinct_is_compared_at_equal_numbers() -> None:
 
 
 def test_domains_without_either_kind() -> None:
-    """A domain without real questions, or without inventions, has None for what can't be measured."""
+    """A domain without real questions or without inventions has None for values that can't be measured."""
     domains = measure_domains(make_examples(["a b c"], "real"), make_examples(["d e f", "g h i"], "new"))
     assert list(domains) == ["new", "real"]
     assert domains["new"]["real"]["nearest_similarity"] is None
     assert domains["new"]["synthesized"]["near_duplicates_of_real"] is None
-    assert domains["new"]["synthesized"]["nearest_similarity"] == 0.0, "of the one that has an earlier one"
+    assert domains["new"]["synthesized"]["nearest_similarity"] == 0.0, "only one invention has an earlier one"
     assert domains["real"]["synthesized"] == {
         "count": 0,
         "measured": 0,
@@ -128,7 +128,7 @@ def test_domains_without_either_kind() -> None:
 
 
 def test_large_domains_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of more questions than `MOST_TEXTS` so many are measured, and all are counted."""
+    """At most `MOST_TEXTS` questions of each kind are measured, but all are counted."""
     monkeypatch.setattr(diversity, "MOST_TEXTS", 3)
     found = measure_domain(VARIED, PARAPHRASES)
     assert (found["real"]["count"], found["real"]["measured"]) == (10, 3)
@@ -137,7 +137,7 @@ def test_large_domains_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("real_count", [0, 1, 3, 10])
 def test_the_alarm_knows_paraphrases_from_varied_examples(real_count: int) -> None:
-    """However few real questions a domain has, eight paraphrases of one question alarm and ten varied ones do not."""
+    """Eight paraphrases of one question raise the alarm and ten varied ones do not, for any number of real questions."""
     other = make_examples(VARIED, "head")
     for texts, is_paraphrased in ((PARAPHRASES, True), (VARIED[::-1], False)):
         real = make_examples([f"{text} Say it in verse, {number}." for number, text in enumerate(THEMES)][:real_count])
@@ -147,13 +147,13 @@ def test_the_alarm_knows_paraphrases_from_varied_examples(real_count: int) -> No
 
 
 def test_three_paraphrases_are_no_alarm() -> None:
-    """Fewer than four inventions say nothing, whatever they are."""
+    """Fewer than four inventions never raise the alarm."""
     assert not measure_domains([], make_examples(PARAPHRASES[:3]))["d"]["is_paraphrased"]
     assert measure_domains([], make_examples(PARAPHRASES[:4]))["d"]["is_paraphrased"]
 
 
 def test_a_form_that_real_questions_share_is_no_alarm() -> None:
-    """Where the real questions are of one form themselves, inventions of that form are none the worse."""
+    """If the real questions share one form, inventions of the same form raise no alarm."""
     form = "A farmer brings {} baskets of red apples to the market; how many are in all of them?"
     real, inventions = ([form.format(number) for number in numbers] for numbers in (range(5), range(20, 30)))
     domains = measure_domains(make_examples(real), make_examples(inventions))
@@ -162,8 +162,8 @@ def test_a_form_that_real_questions_share_is_no_alarm() -> None:
 
 
 def test_how_alike_real_questions_are() -> None:
-    """Four real questions speak for their domain; fewer are taken to be as alike as those of such domains, or as they are if
-    that is more; where no domain has four, a constant stands for them."""
+    """A domain with four real questions uses its own similarity; one with fewer uses the larger of its own and the mean of the
+    domains with four, or of a constant if there are none."""
 
     def entry(measured: int, value: float | None) -> dict[str, dict[str, float | int | None]]:
         return {"real": {"measured": measured, "nearest_similarity": value}}
@@ -175,7 +175,7 @@ def test_how_alike_real_questions_are() -> None:
 
 
 def test_vectors_tell_paraphrases_in_other_words() -> None:
-    """Inventions that share no words alarm where their vectors are alike and those of the real questions are not."""
+    """Inventions without common words raise the alarm if their vectors are alike and those of the real questions are not."""
     degrees = {text: 0.0 if text in VARIED[:5] else 40.0 * place for place, text in enumerate(VARIED)}
 
     def embed(texts: Sequence[str]) -> np.ndarray:
@@ -191,12 +191,12 @@ def test_vectors_tell_paraphrases_in_other_words() -> None:
 
 
 def test_the_warning_names_domains_figures_and_remedies() -> None:
-    """The warning has each domain with the number of its inventions, how alike they are, and remedies."""
+    """The warning lists each domain with its number of inventions and their similarity, and remedies."""
     domains = measure_domains(make_examples(VARIED), make_examples(PARAPHRASES))
     text = describe_paraphrased(domains)
     assert text is not None
     nearest, real = (domains["d"][kind]["nearest_similarity"] for kind in ("synthesized", "real"))
-    assert f"d (8 examples: 3-shingle Jaccard {nearest:.2f}, of real ones {real:.2f})" in text
+    assert f"d (8 examples: 3-shingle Jaccard {nearest:.2f}, real examples {real:.2f})" in text
     assert "teacher.temperature" in text
     assert describe_paraphrased(measure_domains(make_examples(VARIED[:5]), make_examples(VARIED[5:]))) is None
     many = [example for place in range(7) for example in make_examples(PARAPHRASES, f"d{place}")]
@@ -204,7 +204,7 @@ def test_the_warning_names_domains_figures_and_remedies() -> None:
 
 
 def test_the_summary_is_the_mean_of_domains_with_inventions() -> None:
-    """A summary counts the domains that have inventions, averages over them, and is one line."""
+    """A summary counts the domains with inventions, averages over them, and fits on one line."""
     real = [*make_examples(VARIED[:2], "a"), *make_examples(VARIED[2:5], "b"), *make_examples(VARIED, "head")]
     domains = measure_domains(real, [*make_examples(PARAPHRASES, "a"), *make_examples(VARIED[5:], "b")])
     summary = summarize(domains)

@@ -50,7 +50,7 @@ def test_json_round_trip(example: Example) -> None:
 
 
 def test_json_form() -> None:
-    """The JSON form of an example has its attributes by name and in their order."""
+    """The JSON form of an example has its attributes by name, in order."""
     row = make_example("q").to_json()
     assert list(row) == [
         "id",
@@ -76,7 +76,7 @@ def test_id_is_a_hash_of_domain_and_fields() -> None:
 
 
 def test_id_depends_on_nothing_else() -> None:
-    """The id does not change with the order of the fields, but with the domain, a field's name or its text."""
+    """The id depends on the domain and on field names and texts, but not on the order of the fields."""
     known = make_example_id("d", {"a": "1", "b": "2"})
     assert make_example_id("d", {"b": "2", "a": "1"}) == known
     others = {
@@ -96,12 +96,12 @@ def test_id_depends_on_nothing_else() -> None:
     ],
 )
 def test_hash(text: str, digest: str) -> None:
-    """The hash of a text is SHA-256, as the published test vectors say."""
+    """The hash of a text is SHA-256, checked against published test vectors."""
     assert hash_text(text) == digest
 
 
 def test_hash_of_a_lone_surrogate() -> None:
-    """A text that is no valid Unicode has an id as well."""
+    """A text that is not valid Unicode has an id too."""
     assert len(make_example_id("a", {"question": "\ud800"})) == 16
 
 
@@ -110,7 +110,7 @@ def test_hash_of_a_lone_surrogate() -> None:
     [({"b": 1, "a": [1, None]}, '{"a":[1,null],"b":1}'), ("é", '"é"'), ({}, "{}")],
 )
 def test_canonical_json(value: object, text: str) -> None:
-    """Canonical JSON has sorted keys, no spaces, and letters as they are."""
+    """Canonical JSON has sorted keys, no spaces, and unescaped letters."""
     assert canonical_json(value) == text
 
 
@@ -123,7 +123,7 @@ def test_canonical_json_ignores_order(value: dict[str, Any]) -> None:
 
 
 def test_changed_example() -> None:
-    """Changing an attribute makes a new example and leaves the old one and its id as they were."""
+    """Changing an attribute makes a new example with the same id and leaves the old one unchanged."""
     example = make_example("q")
     kept = example.but(stage=2, rationale="because")
     assert (kept.stage, kept.rationale, kept.id) == (2, "because", example.id)

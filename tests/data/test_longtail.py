@@ -15,7 +15,7 @@ from limbeck.errors import DataError
 
 
 def make_rows(counts: dict[str, int]) -> list[Row]:
-    """Short rows that are all different, the domains one after the other."""
+    """Short, different rows, one domain after the other."""
     return [{"domain": domain, "question": f"{domain} {number}"} for domain, count in counts.items() for number in range(count)]
 
 
@@ -66,11 +66,11 @@ def test_zipf_sizes_fall(available: list[int], exponent: float) -> None:
 
 
 def test_sizes_of_the_splits() -> None:
-    """Dev and test have the same number of rows from each domain, and the training set falls as Zipf's law says."""
+    """Dev and test have the same number of rows from each domain, and training sizes follow Zipf's law."""
     made = split(make_rows({"small": 10, "large": 45, "middle": 45}), exponent=1.0)
     assert count_domains(made.test) == {"large": 3, "middle": 3, "small": 3}
     assert count_domains(made.dev) == {"large": 2, "middle": 2, "small": 2}
-    # 40, 40 and 5 rows are left for training: 40, 40/2, and the 5 that there are of 40/3
+    # 40, 40 and 5 rows are left for training: 40, 40/2, and 5 because 40/3 is more than there are
     assert list(made.counts.items()) == [("large", 40), ("middle", 20), ("small", 5)]
     assert count_domains(made.train) == dict(made.counts)
 
@@ -78,7 +78,7 @@ def test_sizes_of_the_splits() -> None:
 @given(st.lists(st.integers(6, 40), min_size=1, max_size=5), st.integers(0, 10**6), st.floats(0, 2))
 @settings(max_examples=40, deadline=None)
 def test_splits_share_nothing(counts: list[int], seed: int, exponent: float) -> None:
-    """No row is in two splits or twice in one, every row comes from the data, and the counts are those of the rows."""
+    """No row is in two splits or twice in one, every row comes from the data, and the counts match the rows."""
     rows = make_rows({f"d{number}": count for number, count in enumerate(counts)})
     made = split(rows, seed=seed, exponent=exponent)
     everything = questions(made.train) + questions(made.dev) + questions(made.test)
@@ -90,26 +90,26 @@ def test_splits_share_nothing(counts: list[int], seed: int, exponent: float) -> 
 
 
 def test_seed() -> None:
-    """The same seed gives the same splits, and another seed others."""
+    """The same seed gives the same splits, and another seed gives different ones."""
     rows = make_rows({"a": 40, "b": 30})
     assert split(rows, seed=1) == split(rows, seed=1)
     assert questions(split(rows, seed=1).test) != questions(split(rows, seed=2).test)
 
 
 def test_domains_are_shuffled() -> None:
-    """The test rows are a random choice and not the first rows of the data."""
+    """The test rows are a random choice, not the first rows of the data."""
     assert questions(split(make_rows({"a": 60})).test) != ["a 0", "a 1", "a 2"]
 
 
 def test_domains_are_independent() -> None:
-    """Which rows of a domain are for dev and test does not depend on the other domains."""
+    """The dev and test rows of a domain do not depend on the other domains."""
     alone, together = split(make_rows({"a": 30})), split(make_rows({"b": 50, "a": 30, "c": 10}))
     assert set(questions(alone.test)) <= set(questions(together.test))
     assert set(questions(alone.dev)) <= set(questions(together.dev))
 
 
 def test_repeats_are_collapsed_before_the_split() -> None:
-    """Rows that differ in case, spaces or punctuation only are one row, also across domains."""
+    """Rows that differ only in case, spaces or punctuation are one row, even across domains."""
     rows = make_rows({"a": 6}) + [{"domain": "b", "question": f"  A   {number}! "} for number in range(6)]
     made = split([*rows, *make_rows({"c": 6})])
     assert dict(made.counts) == {"a": 1, "c": 1}
@@ -118,7 +118,7 @@ def test_repeats_are_collapsed_before_the_split() -> None:
 
 
 def test_rows_are_kept_whole() -> None:
-    """A row keeps all of its columns, whatever they are called."""
+    """A row keeps all of its columns, whatever their names."""
     rows = [{"topic": "a", "p": f"p{number}", "h": "h", "answer": number, "meta": {"x": 1}} for number in range(6)]
     made = split(rows, domain_column="topic", question_columns=["p", "h"])
     kept = sorted([*made.train, *made.dev, *made.test], key=lambda row: row["answer"])
@@ -126,7 +126,7 @@ def test_rows_are_kept_whole() -> None:
 
 
 def twin_rows(pair_count: int) -> list[Row]:
-    """Pairs of rows that share 12 of 20 8-grams, each with the number of its pair."""
+    """Pairs of rows that share 12 of 20 8-grams; each row has the number of its pair."""
     rows: list[Row] = []
     for pair in range(pair_count):
         shared = " ".join(f"p{pair}w{number}" for number in range(19))
@@ -138,18 +138,18 @@ def twin_rows(pair_count: int) -> list[Row]:
 
 
 def test_leaking_rows_never_become_training_rows() -> None:
-    """Of two rows that share 60% of their 8-grams, none is for training if the other is for dev or test."""
+    """If two rows share 60% of their 8-grams and one is in dev or test, the other is not in the training set."""
     made = split(twin_rows(80), exponent=0.0, dev_per_domain=10, test_per_domain=20)
     held_out = Counter(row["pair"] for row in made.dev + made.test)
     assert not held_out.keys() & {row["pair"] for row in made.train}
-    # 160 rows less 30 held-out ones less the twins of those whose twin is not held out as well
+    # 160 rows, minus 30 held-out ones, minus the twins of held-out rows that are not held out themselves
     lonely = sum(count == 1 for count in held_out.values())
     assert lonely > 0
     assert made.counts["a"] == 130 - lonely
 
 
 def test_leaking_rows_are_replaced() -> None:
-    """A row that leaks gives its place to the domain's next row."""
+    """A leaking row is replaced by the domain's next row."""
     text = " ".join(f"w{number}" for number in range(20))
     rest = [{"question": f"{text} copied"}, *({"question": f"other {number}"} for number in range(300))]
     chosen = choose_without_leaks({"a": rest}, {"a": 200}, [{"question": text}], ["question"])
@@ -157,7 +157,7 @@ def test_leaking_rows_are_replaced() -> None:
 
 
 def test_domain_that_leaks_whole() -> None:
-    """A domain without a training row that does not leak is an error that names it."""
+    """A domain whose training rows all leak is an error that names it."""
     text = " ".join(f"w{number}" for number in range(40))
     rows = make_rows({"a": 205}) + [{"domain": "b", "question": f"{text} version {number}"} for number in range(6)]
     with pytest.raises(DataError, match="every training row of domain 'b' leaks into dev or test"):
@@ -165,20 +165,20 @@ def test_domain_that_leaks_whole() -> None:
 
 
 def test_small_domains_are_an_error() -> None:
-    """A domain too small for dev, test and one training row is an error that names it, its size and the way out."""
+    """A domain too small for dev, test and one training row is an error with its name, size and a remedy."""
     with pytest.raises(DataError, match=r"1 domain\(s\) have fewer than 6 different rows .*\{'b': 5\}.*--drop-small"):
         split(make_rows({"a": 6, "b": 5}))
 
 
 def test_small_domains_can_be_dropped() -> None:
-    """Small domains are left out of all splits if they may be dropped."""
+    """With `is_small_dropped`, small domains are left out of all splits."""
     made = split(make_rows({"a": 6, "b": 5}), is_small_dropped=True)
     assert dict(made.counts) == {"a": 1}
     assert {row["domain"] for row in made.train + made.dev + made.test} == {"a"}
 
 
 def test_only_small_domains() -> None:
-    """Data in which no domain is large enough is an error that names the largest size, also where it is empty."""
+    """If no domain is large enough, or there is no data, the error gives the size of the largest domain."""
     with pytest.raises(DataError, match="no domain has 6 different rows; the largest has 5"):
         split(make_rows({"a": 4, "b": 5}), is_small_dropped=True)
     with pytest.raises(DataError, match="no domain has 6 different rows; the largest has 0"):
@@ -191,18 +191,18 @@ def test_only_small_domains() -> None:
 )
 def test_incomplete_rows(row: Row, column: str) -> None:
     """A row without domain or question is an error that names the row and the column."""
-    with pytest.raises(DataError, match=f"data.jsonl:7: no column '{column}', or it is empty"):
+    with pytest.raises(DataError, match=f"data.jsonl:7: column '{column}' is missing or empty"):
         split([*make_rows({"a": 6}), row])
 
 
 def test_domains_may_be_numbers() -> None:
-    """The domain 0 is a domain like any other."""
+    """A domain may be the number 0."""
     rows = [{"domain": number % 2, "question": f"question {number}"} for number in range(12)]
     assert dict(split(rows).counts) == {"0": 1, "1": 1}
 
 
 def test_no_training_row_leaks_by_the_guard() -> None:
-    """No training row leaks into dev or test by the rule that training itself applies."""
+    """No training row leaks into dev or test by the rule that training applies."""
     made = split(twin_rows(60), exponent=0.0)
     guard = LeakGuard(((text, text) for text in questions(made.dev + made.test)), questions(made.train))
     assert [text for text in questions(made.train) if guard.find_leak(text) is not None] == []

@@ -20,7 +20,7 @@ def words(name: str, count: int) -> list[str]:
     return [f"{name}{chr(97 + number // 26)}{chr(97 + number % 26)}" for number in range(count)]
 
 
-# 200 training rows of 10 unrelated words: an 8-gram in three of them or more is template text, in two it is not.
+# 200 training rows of 10 unrelated words: an 8-gram in three or more of them is template text, in two it is not.
 FILLER = [" ".join(words(f"filler{chr(97 + row // 26)}{chr(97 + row % 26)}x", 10)) for row in range(200)]
 TEST_WORDS = words("test", 27)  # 20 8-grams
 
@@ -47,7 +47,7 @@ def test_normal_form(text: str, normal: str) -> None:
 
 
 def test_ngrams() -> None:
-    """The n-grams of a text are its runs of n words, each once, and none where it is shorter."""
+    """The n-grams of a text are its distinct runs of n words; a shorter text has none."""
     assert make_ngrams("a b c d", 3) == {"a b c", "b c d"}
     assert make_ngrams("a a a a", 2) == {"a a"}
     assert make_ngrams("a b", 3) == set()
@@ -57,24 +57,24 @@ def test_ngrams() -> None:
 
 
 def test_leak_by_equality() -> None:
-    """A row that equals a test row apart from case, spaces and punctuation leaks, however short it is."""
+    """A row that equals a test row except for case, spaces and punctuation leaks, however short it is."""
     assert find_leak("what is   the CAPITAL of France", "Unrelated.", "What is the capital of France?") == "row1"
     assert find_leak("What is the capital of Spain?", "What is the capital of France?") is None
 
 
 def test_numbers_are_part_of_the_text() -> None:
-    """The same short problem with another number is no leak."""
+    """The same short problem with another number is not a leak."""
     assert find_leak("Tom has 3 apples.", "Tom has 4 apples.") is None
 
 
 @pytest.mark.parametrize("held_out", ["Solve x + 3 = 5.", "Solve x - 3 = -5.", "Solve x * 3 = 5.", "Solve x / 3 = 5."])
 def test_signs_and_operators_are_part_of_the_problem(held_out: str) -> None:
-    """A problem that differs in a sign or an operator is another problem and no leak."""
+    """A problem that differs in a sign or an operator is a different problem, so it is not a leak."""
     assert find_leak("Solve x - 3 = 5.", held_out) is None
 
 
 def test_leak_by_60_percent() -> None:
-    """A row leaks if exactly 60% of its 8-grams are in one test row, and not if only 59% are."""
+    """A row leaks if 60% of its 8-grams are in one test row, but not if only 59% are."""
     held_out = words("held", 107)  # 100 8-grams, as has each row below
     leaking = " ".join([*held_out[:67], *words("own", 40)])  # 60 of 100
     clean = " ".join([*held_out[:66], *words("own", 41)])  # 59 of 100
@@ -83,21 +83,21 @@ def test_leak_by_60_percent() -> None:
 
 
 def test_share_is_of_the_row_not_of_the_test_row() -> None:
-    """A short row that is copied whole out of a long test row leaks, while a long row that quotes a short one does not."""
+    """A short row copied from a long test row leaks; a long row that quotes a short test row does not."""
     short, long = " ".join(TEST_WORDS[5:14]), " ".join(TEST_WORDS)
     assert find_leak(short, long) == "row0"
     assert find_leak(long, short) is None
 
 
 def test_leak_is_into_one_row() -> None:
-    """A row whose 8-grams are spread over two test rows, less than 60% in each, is no leak."""
+    """A row whose 8-grams are spread over two test rows, less than 60% in each, does not leak."""
     first, second = words("first", 13), words("second", 13)
     question = " ".join([*first, *second])  # 6 + 6 of 19 8-grams, 63% together
     assert find_leak(question, " ".join(first), " ".join(second)) is None
 
 
 def test_most_similar_row_is_named() -> None:
-    """Where a row leaks into several test rows, the one with most in common is named, ties by id."""
+    """If a row leaks into several test rows, the one with most in common is named, ties by id."""
     question = " ".join(TEST_WORDS)
     assert find_leak(question, " ".join(TEST_WORDS[:25]), " ".join([*TEST_WORDS[:26], "else"])) == "row1"
     assert find_leak(question, " ".join([*TEST_WORDS[:25], "x"]), " ".join([*TEST_WORDS[:25], "y"])) == "row0"
@@ -120,7 +120,7 @@ def test_text_of_1_percent_of_the_rows_is_no_template() -> None:
 
 
 def test_template_row_leaks_by_equality() -> None:
-    """A row that is nothing but template text leaks only if it equals a test row."""
+    """A row of only template text leaks only if it equals a test row."""
     template = " ".join(words("template", 20))
     train = [*FILLER[:190], *[template] * 9]
     assert find_leak(template, f"{template} and more", train=train) is None
@@ -128,7 +128,7 @@ def test_template_row_leaks_by_equality() -> None:
 
 
 def test_leak_into_a_small_data_set() -> None:
-    """A row that copies a test row leaks in a training set of fewer than 100 rows as well."""
+    """A row that copies a test row also leaks in a training set of fewer than 100 rows."""
     question = " ".join([*TEST_WORDS, "indeed"])  # 20 of 21 8-grams
     assert find_leak(question, " ".join(TEST_WORDS), train=FILLER[:30]) == "row0"
 
@@ -141,7 +141,7 @@ def test_a_copy_always_leaks(question: str) -> None:
 
 
 def test_nothing_held_out() -> None:
-    """Nothing leaks where nothing is held out."""
+    """Nothing leaks if nothing is held out."""
     assert LeakGuard([], FILLER).find_leak(FILLER[0]) is None
 
 
@@ -154,12 +154,12 @@ def find_duplicate(question: str, known: str, answer_type: str = "text") -> tupl
 
 @pytest.mark.parametrize("answer_type", ["number", "choice", "label", "text", "math"])
 def test_repeat(answer_type: str) -> None:
-    """A question that is known apart from case, spaces and punctuation is a duplicate for every answer type."""
+    """A question that equals a known one except for case, spaces and punctuation is a duplicate for every answer type."""
     assert find_duplicate("what IS 2 plus 3", "What is 2 plus 3?", answer_type) == ("duplicate", "known")
 
 
 def test_new_question() -> None:
-    """A question unlike all known ones is no duplicate, nor is any question where none is known."""
+    """A question unlike all known ones is not a duplicate, nor is any question if none is known."""
     assert find_duplicate("What is the capital of France?", "How many legs does a spider have?") is None
     assert DuplicateGuard().find_duplicate("What is the capital of France?", "text") is None
 
@@ -176,20 +176,20 @@ def test_operator_of_a_problem(known: str) -> None:
 
 
 def test_near_duplicate_from_80_percent() -> None:
-    """Questions that share exactly 80% of their word 3-shingles are near-duplicates, every time."""
+    """Questions that share exactly 80% of their word 3-shingles are always near-duplicates."""
     rng = random.Random(0)
     missed = 0
     for _ in range(30):
-        known = [f"w{rng.randrange(10**9)}" for _ in range(22)]  # 20 3-shingles, of which the shorter one has 16
+        known = [f"w{rng.randrange(10**9)}" for _ in range(22)]  # 20 3-shingles; the shorter text has 16 of them
         missed += find_duplicate(" ".join(known[:18]), " ".join(known)) != ("near_duplicate", "known")
     assert missed == 0
 
 
 def test_no_near_duplicate_below_80_percent() -> None:
-    """Questions that share 75% of their word 3-shingles are no near-duplicates."""
+    """Questions that share 75% of their word 3-shingles are not near-duplicates."""
     rng = random.Random(0)
     for _ in range(30):
-        known = [f"w{rng.randrange(10**9)}" for _ in range(22)]  # 20 3-shingles, of which the shorter one has 15
+        known = [f"w{rng.randrange(10**9)}" for _ in range(22)]  # 20 3-shingles; the shorter text has 15 of them
         assert find_duplicate(" ".join(known[:17]), " ".join(known)) is None
 
 
@@ -198,7 +198,7 @@ def test_no_near_duplicate_below_80_percent() -> None:
     [("text", "near_duplicate"), ("label", "near_duplicate"), ("choice", "near_duplicate"), ("number", None), ("math", None)],
 )
 def test_other_numbers_make_another_problem(answer_type: str, reason: str | None) -> None:
-    """In number and math tasks, and only there, a near-duplicate with other numbers is another problem."""
+    """Only in number and math tasks does a near-duplicate with other numbers count as a different problem."""
     story = words("story", 200)
     known, question = " ".join([*story[:100], "17", *story[100:]]), " ".join([*story[:100], "18", *story[100:]])
     found = find_duplicate(question, known, answer_type)  # 196 of 202 3-shingles shared
@@ -206,14 +206,14 @@ def test_other_numbers_make_another_problem(answer_type: str, reason: str | None
 
 
 def test_same_numbers_are_a_near_duplicate() -> None:
-    """In number tasks a near-duplicate with the same numbers is one."""
+    """In number tasks a near-duplicate with the same numbers is still a near-duplicate."""
     story = words("story", 200)
     known = " ".join([*story[:100], "17", *story[100:]])
     assert find_duplicate(f"{known} indeed", known, "number") == ("near_duplicate", "known")
 
 
 def test_first_of_two_repeats_is_named() -> None:
-    """A question that was added twice is known under the id that came first."""
+    """A question that was added twice is known by the first id."""
     guard = DuplicateGuard()
     guard.add(make_example("What is it?", id="first"))
     guard.add(make_example("what is it", id="second"))
@@ -224,7 +224,7 @@ def test_first_of_two_repeats_is_named() -> None:
 
 
 class FakeEncoder:
-    """Vectors in the plane by a table of degrees; remembers the lists of texts that it was given."""
+    """Gives texts vectors in the plane from a table of degrees, and records its calls."""
 
     def __init__(self, degrees: dict[str, float]) -> None:
         self.degrees, self.calls = degrees, list[list[str]]()
@@ -241,7 +241,7 @@ def guard_meaning(encoder: FakeEncoder, known: Sequence[str], min_cosine: float 
 
 
 def test_near_duplicate_by_cosine_by_hand() -> None:
-    """Of known questions at 0, 60 and 90 degrees the nearest one is named where its cosine is at least the bound."""
+    """Of known questions at 0, 60 and 90 degrees, the nearest one is reported if its cosine reaches the bound."""
     encoder = FakeEncoder({"Zero.": 0, "Sixty.": 60, "Ninety.": 90, "At 59.": 59, "At 30.": 30, "At 29.": 29})
     guard = guard_meaning(encoder, ["Zero.", "Sixty.", "Ninety."], min_cosine=0.87)
     assert guard.find_duplicate("At 59.", "text", "d") == ("near_duplicate", "Sixty.")
@@ -251,7 +251,7 @@ def test_near_duplicate_by_cosine_by_hand() -> None:
 
 
 def test_meaning_is_compared_within_a_domain() -> None:
-    """A review that blames in the words of one that praises is no duplicate of it, and without a domain nothing is compared."""
+    """A question is compared by vectors only within its domain; without a domain nothing is compared."""
     guard = guard_meaning(FakeEncoder({"It is good.": 0, "It is bad.": 1}), ["It is good."])
     assert guard.find_duplicate("It is bad.", "label", "other") is None
     assert guard.find_duplicate("It is bad.", "label") is None
@@ -260,7 +260,7 @@ def test_meaning_is_compared_within_a_domain() -> None:
 
 @pytest.mark.parametrize(("answer_type", "is_found"), [("number", False), ("math", False), ("text", True), ("label", True)])
 def test_other_numbers_make_another_problem_by_meaning_too(answer_type: str, is_found: bool) -> None:
-    """In number and math tasks a question with other numbers is another problem, however near its vector."""
+    """In number and math tasks a question with other numbers is a different problem, however close its vector."""
     encoder = FakeEncoder({"Add 2 and 3.": 0, "What is the sum of 2 and 4?": 1, "What is the sum of 2 and 3?": 2})
     guard = guard_meaning(encoder, ["Add 2 and 3."])
     assert (guard.find_duplicate("What is the sum of 2 and 4?", answer_type, "d") is not None) == is_found
@@ -268,7 +268,7 @@ def test_other_numbers_make_another_problem_by_meaning_too(answer_type: str, is_
 
 
 def test_what_is_forgotten_is_no_duplicate_by_meaning() -> None:
-    """An example that was added and forgotten again is compared with nothing."""
+    """An example that was added and forgotten is no longer compared."""
     encoder = FakeEncoder({"Zero.": 0, "Fifty.": 50, "At 49.": 49})
     guard, later = guard_meaning(encoder, ["Zero."]), make_example("Fifty.", id="later")
     guard.add(later)
@@ -278,7 +278,7 @@ def test_what_is_forgotten_is_no_duplicate_by_meaning() -> None:
 
 
 def test_each_text_is_embedded_once_and_rows_of_the_data_together() -> None:
-    """The rows of a domain are embedded in one call when the domain is first looked up, and every other text alone."""
+    """The rows of a domain are embedded in one call at its first lookup; every other text is embedded alone."""
     encoder = FakeEncoder({"a": 0, "b": 90, "c": 40, "d": 45, "e": 100})
     examples = [make_example("a"), make_example("b"), make_example("e", domain="head")]
     guard = DuplicateGuard(examples, vectors=Vectors(encoder, examples), min_cosine=0.99)
@@ -287,7 +287,7 @@ def test_each_text_is_embedded_once_and_rows_of_the_data_together() -> None:
     guard.add(make_example("c"))
     guard.find_duplicate("d", "text", "d")
     guard.find_duplicate("d", "text", "d")
-    assert encoder.calls == [["a", "b"], ["c"], ["d"]], "the head domain, for which nothing is invented, is never embedded"
+    assert encoder.calls == [["a", "b"], ["c"], ["d"]], "the head domain, which has no inventions, is never embedded"
 
 
 @given(st.lists(st.text(max_size=25), max_size=5), st.text(max_size=25), st.sampled_from(["number", "text", "math"]))

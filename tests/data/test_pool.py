@@ -1,4 +1,4 @@
-"""Specification of `limbeck.data.pool`: what is left of the real candidates."""
+"""Specification of `limbeck.data.pool`: the remaining real candidates."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ C = [make_example(f"c{number}", domain="c") for number in range(3)]
 
 
 def test_domains_by_size() -> None:
-    """Domains are named with the largest first and ties by name."""
+    """Domains are listed largest first, ties by name."""
     pool = Pool([*C, *B, *A])
     assert pool.domains == ["b", "a", "c"]
     assert dict(pool.counts) == {"a": 3, "b": 5, "c": 3}
 
 
 def test_candidates_keep_the_order_of_the_data() -> None:
-    """The candidates of a domain stand in the order of the data, also where the domains are mixed in it."""
+    """The candidates of a domain keep the order of the data, even if the data mixes domains."""
     pool = Pool([B[4], A[2], B[0], A[0], B[3]])
     assert pool.candidates("a") == [A[2], A[0]]
     assert pool.candidates("b") == [B[4], B[0], B[3]]
 
 
 def test_removed_candidates_do_not_come_back() -> None:
-    """Removed examples are no candidates any more, and unknown ids are passed over."""
+    """Removed examples are no longer candidates, and unknown ids are ignored."""
     pool = Pool([*A, *B])
     pool.remove([A[1].id, B[0].id, "no such id"])
     assert pool.candidates("a") == [A[0], A[2]]
@@ -48,7 +48,7 @@ def test_emptied_domain_keeps_its_originals() -> None:
 
 
 def test_added_candidates_do_not_count_as_originals() -> None:
-    """Synthesized candidates can be chosen, but change neither the counts of the original pool nor its examples."""
+    """Synthesized candidates can be chosen, but they do not change the counts or examples of the original pool."""
     pool = Pool(A)
     extra = make_example("new", domain="a")
     pool.add([extra])
@@ -67,7 +67,7 @@ def test_candidates_are_a_copy() -> None:
 @given(st.sets(st.sampled_from([*A, *B, *C]).map(lambda example: example.id)))
 @settings(max_examples=60, deadline=None)
 def test_removal_takes_exactly_what_is_named(ids: set[str]) -> None:
-    """After any removal the candidates are the original examples that were not named, in their order."""
+    """After any removal the candidates are the remaining original examples, in order."""
     everything: list[Example] = [*A, *B, *C]
     pool = Pool(everything)
     pool.remove(ids)

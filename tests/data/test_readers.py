@@ -55,7 +55,7 @@ def test_all_formats_give_the_same_rows(tmp_path: Path) -> None:
 
 
 def test_places_name_line_and_row(tmp_path: Path) -> None:
-    """A place is the line where a row begins in a text file, and the number of the row elsewhere."""
+    """The place of a row is its first line in a text file, and its row number elsewhere."""
     write_csv(tmp_path / "rows.csv", ROWS)  # the first row's question spans lines 2 and 3
     assert [place for place, _ in read_rows(tmp_path / "rows.csv")] == [f"{tmp_path}/rows.csv:{line}" for line in (2, 4)]
     pq.write_table(pa.Table.from_pylist(ROWS), tmp_path / "rows.parquet")
@@ -67,25 +67,25 @@ def test_places_name_line_and_row(tmp_path: Path) -> None:
     [
         (
             'domain,question\na,fine\nb,"never closed\nc,more\n',
-            r"rows\.csv:3: the row that begins here is no CSV.*broken quote",
+            r"rows\.csv:3: the row starting here is not valid CSV.*broken quote",
         ),
         ('domain,question\na,"closed" late\n', r"rows\.csv:2: .*broken quote"),
         ("domain,question\na,1 + 1, and\n", r"rows\.csv:2: 3 cells, but the header names 2 columns"),
         ("domain,question\na\n", r"rows\.csv:2: 1 cells, but the header names 2 columns"),
-        ("domain,domain\na,b\n", r"rows\.csv:1: the header must name each column once; \['domain'\]"),
-        ("domain,,\na,b,c\n", r"rows\.csv:1: the header must name each column once; \[''\]"),
+        ("domain,domain\na,b\n", r"rows\.csv:1: the header must name each column once; duplicates: \['domain'\]"),
+        ("domain,,\na,b,c\n", r"rows\.csv:1: the header must name each column once; duplicates: \[''\]"),
         ("", r"rows\.csv:1: the header must name each column once; it is empty"),
     ],
 )
 def test_broken_csv(tmp_path: Path, content: str, message: str) -> None:
-    """A broken quote, a wrong number of cells and a bad header are errors that name the line where the row begins."""
+    """A broken quote, a wrong number of cells and a bad header are errors that name the row's first line."""
     (tmp_path / "rows.csv").write_text(content, "utf-8")
     with pytest.raises(DataError, match=message):
         rows_of(tmp_path / "rows.csv")
 
 
 def test_csv_that_is_not_utf8(tmp_path: Path) -> None:
-    """A CSV in another encoding is an error that names the file, and a byte-order mark is no part of the header."""
+    """A CSV in another encoding is an error that names the file, and a byte-order mark is not part of the header."""
     (tmp_path / "rows.csv").write_bytes("domain\nSão\n".encode("latin-1"))
     with pytest.raises(DataError, match=r"rows\.csv:\d: not UTF-8"):
         rows_of(tmp_path / "rows.csv")
@@ -94,7 +94,7 @@ def test_csv_that_is_not_utf8(tmp_path: Path) -> None:
 
 
 def test_long_cells_and_empty_cells(tmp_path: Path) -> None:
-    """A cell of 200,000 characters is read, and an empty cell is no text."""
+    """A cell of 200,000 characters is read, and an empty cell is None."""
     long = "x" * 200_000
     write_csv(tmp_path / "rows.csv", [{"question": long, "answer": ""}])
     assert rows_of(tmp_path / "rows.csv") == [{"question": long, "answer": None}]
@@ -103,7 +103,7 @@ def test_long_cells_and_empty_cells(tmp_path: Path) -> None:
 @given(st.binary(max_size=60) | st.text(alphabet='a,"\n\r\x00', max_size=20).map(lambda text: ("a,b\n" + text).encode()))
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bytes_are_rows_or_a_data_error(tmp_path: Path, content: bytes) -> None:
-    """Whatever a CSV or Parquet file holds, it gives rows or an error of the data."""
+    """Any content of a CSV or Parquet file gives rows or a data error."""
     for name in ("rows.csv", "rows.parquet"):
         (tmp_path / name).write_bytes(content)
         with contextlib.suppress(DataError):
@@ -111,30 +111,30 @@ def test_any_bytes_are_rows_or_a_data_error(tmp_path: Path, content: bytes) -> N
 
 
 def test_parquet_with_a_missing_column(tmp_path: Path) -> None:
-    """A Parquet file without the answer's column is an error that names the row and the columns it has."""
+    """A Parquet file without an answer column is an error that names the row and its columns."""
     pq.write_table(pa.Table.from_pylist([{"domain": "a", "question": "q"}]), tmp_path / "rows.parquet")
     with pytest.raises(DataError, match=r"rows\.parquet: row 1: no column 'answer'; the row has 'domain', 'question'"):
         read_examples(tmp_path / "rows.parquet", Task(), DataSettings())
 
 
 def test_parquet_that_is_cut(tmp_path: Path) -> None:
-    """A Parquet file without its end is an error that names it."""
+    """A truncated Parquet file is an error that names it."""
     pq.write_table(pa.Table.from_pylist(ROWS), tmp_path / "rows.parquet")
     whole = (tmp_path / "rows.parquet").read_bytes()
     (tmp_path / "rows.parquet").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match=r"rows\.parquet: no readable Parquet after row 0"):
+    with pytest.raises(DataError, match=r"rows\.parquet: not readable as Parquet after row 0"):
         rows_of(tmp_path / "rows.parquet")
 
 
 def test_values_that_json_does_not_know(tmp_path: Path) -> None:
-    """Dates and decimals are read as text; bytes are no text and count as empty."""
+    """Dates and decimals are read as text, bytes as None."""
     table = pa.Table.from_pylist([{"day": date(2026, 1, 2), "price": Decimal("1.50"), "image": b"\x89", "tags": ["x"], "n": 3}])
     pq.write_table(table, tmp_path / "rows.parquet")
     assert rows_of(tmp_path / "rows.parquet") == [{"day": "2026-01-02", "price": "1.50", "image": None, "tags": ["x"], "n": 3}]
 
 
 def test_class_labels_are_read_as_names(tmp_path: Path) -> None:
-    """Labels that `datasets` stores as numbers come back as names, from a saved folder and from its Parquet file."""
+    """Labels that `datasets` stores as numbers are read as names, from a saved folder and from a Parquet file."""
     made = Dataset.from_list([{"domain": "a", "question": "q", "answer": 1}], features=LABELLED)
     made.save_to_disk(tmp_path / "saved")
     made.to_parquet(tmp_path / "rows.parquet")
@@ -145,7 +145,7 @@ def test_class_labels_are_read_as_names(tmp_path: Path) -> None:
 
 
 def test_splits_of_a_saved_data_set(tmp_path: Path) -> None:
-    """A folder with splits gives the split it is wanted for (dev is also called validation), or the one after the colon."""
+    """A folder with splits gives the requested split (dev may be called validation), or the one after the colon."""
     splits = {name: Dataset.from_list([{"domain": name}]) for name in ("train", "validation", "test", "extra")}
     DatasetDict(splits).save_to_disk(tmp_path / "saved")
     assert [rows_of(tmp_path / "saved", wanted)[0]["domain"] for wanted in ("train", "dev", "test")] == [
@@ -160,7 +160,7 @@ def test_splits_of_a_saved_data_set(tmp_path: Path) -> None:
 
 
 def test_a_source_with_its_split_written_out(tmp_path: Path) -> None:
-    """A folder with splits gets the name of the one that is wanted; files, single data sets and given splits stay."""
+    """A folder with splits gets the name of the chosen split; files, single data sets and explicit splits stay unchanged."""
     splits = {name: Dataset.from_list([{"domain": name}]) for name in ("train", "validation")}
     DatasetDict(splits).save_to_disk(tmp_path / "saved")
     splits["train"].save_to_disk(tmp_path / "single")
@@ -172,7 +172,7 @@ def test_a_source_with_its_split_written_out(tmp_path: Path) -> None:
 
 
 def test_hub_data_set_while_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Hub id that can't be had is an error that says so, and what to do without a network."""
+    """A Hub id that can't be loaded is an error that explains what to do without a network."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
@@ -181,7 +181,7 @@ def test_hub_data_set_while_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_hub_data_sets_are_asked_for_by_name_config_and_split(monkeypatch: pytest.MonkeyPatch) -> None:
-    """ORG/NAME/CONFIG:SPLIT asks the Hub for that split of that configuration, and without a split for the one wanted."""
+    """ORG/NAME/CONFIG:SPLIT loads that split of that configuration from the Hub; without :SPLIT, the requested split."""
     asked = []
 
     def load(name: str, config: str | None, *, split: str) -> Dataset:
@@ -209,31 +209,31 @@ def test_hub_data_sets_are_asked_for_by_name_config_and_split(monkeypatch: pytes
     ],
 )
 def test_what_can_be_a_hub_id(source: str, *, is_hub: bool) -> None:
-    """A Hub id is ORG/NAME with an optional config and split; names of files and paths are none."""
+    """A Hub id is ORG/NAME with an optional config and split; file names and paths are not Hub ids."""
     assert (find_hub_id(source) is not None) == is_hub
 
 
 def test_existing_folders_are_no_hub_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A text that could be a Hub id and names a folder here means the folder."""
+    """A text that could be a Hub id means a folder if the folder exists."""
     (tmp_path / "org" / "name").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     assert find_hub_id("org/name") is None
 
 
 def test_a_split_of_a_data_set_without_splits(tmp_path: Path) -> None:
-    """A split named of a saved data set that has none is an error, and never all of its rows."""
+    """Naming a split of a saved data set without splits is an error; it never reads all rows."""
     Dataset.from_list(ROWS).save_to_disk(tmp_path / "saved")
-    with pytest.raises(DataError, match="no split test; the data set saved here has none"):
+    with pytest.raises(DataError, match="no split test; this folder contains a single data set without splits"):
         rows_of(f"{tmp_path}/saved:test")
 
 
 def test_json_arrays(tmp_path: Path) -> None:
-    """A .json file may be one array of objects; an array of other things is an error that names the row."""
+    """A .json file may be one array of objects; an array of anything else is an error that names the row."""
     path = tmp_path / "rows.json"
     path.write_text(" \n[" + ", ".join(map(json.dumps, ROWS)) + "]", "utf-8")
     assert rows_of(path) == ROWS
     path.write_text("[1]", "utf-8")
-    with pytest.raises(DataError, match=r"rows\.json: row 1: a JSON object is wanted, int found"):
+    with pytest.raises(DataError, match=r"rows\.json: row 1: expected a JSON object, found int"):
         rows_of(path)
     path.write_text('[{"a": 1}', "utf-8")
     with pytest.raises(DataError, match=r"rows\.json: neither JSON Lines nor one JSON array"):
@@ -241,20 +241,20 @@ def test_json_arrays(tmp_path: Path) -> None:
 
 
 def test_the_row_numbers_of_pandas(tmp_path: Path) -> None:
-    """A CSV's one nameless column, in which pandas writes row numbers, is passed over."""
+    """A single unnamed column of a CSV, which contains pandas' row numbers, is ignored."""
     (tmp_path / "rows.csv").write_text(",domain\n0,a\n1,b\n", "utf-8")
     assert rows_of(tmp_path / "rows.csv") == [{"domain": "a"}, {"domain": "b"}]
 
 
 def test_names_too_long_for_a_file() -> None:
-    """A name that no file can have is an error of the data like any other."""
+    """A name too long for a file is an ordinary data error."""
     with pytest.raises(DataError, match="no such file or folder"):
         rows_of("x" * 5000)
 
 
 def test_unknown_formats(tmp_path: Path) -> None:
-    """A file of another kind, and a name that is nothing, are errors that list what is read."""
+    """An unknown file format and a missing file are errors that list the supported sources."""
     (tmp_path / "rows.xlsx").write_bytes(b"")
-    for name, what in (("rows.xlsx", "a file of no known format"), ("rows", "no such file or folder")):
-        with pytest.raises(DataError, match=rf"{re.escape(str(tmp_path / name))}: {what}; read are \.jsonl, .*\.parquet"):
+    for name, what in (("rows.xlsx", "unknown file format"), ("rows", "no such file or folder")):
+        with pytest.raises(DataError, match=rf"{re.escape(str(tmp_path / name))}: {what}; expected a \.jsonl, .*\.parquet"):
             rows_of(tmp_path / name)

@@ -1,4 +1,4 @@
-"""Specification of `limbeck.data.splits`: what leaks is kept out, and all that splits share is counted."""
+"""Specification of `limbeck.data.splits`: leaking rows are left out, and all overlaps are counted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def read(name: str, examples: list, repeats: int = 0) -> Reading:  # type: ignor
 
 
 def test_what_leaks_is_kept_out_with_the_row_that_it_repeats() -> None:
-    """Rows that are in dev or test are left out with a reason and that row, and counted by the split that they leak into."""
+    """Rows that are in dev or test are left out with a reason and the row they repeat, and counted for the split."""
     leaks = LeakGuard(((e.id, e.question) for e in [*DEV, *TEST]), [e.question for e in TRAIN])
     clean, left_out = split_leaking(TRAIN, leaks)
     assert clean == [TRAIN[0], TRAIN[1], TRAIN[3]]
@@ -32,7 +32,7 @@ def test_what_leaks_is_kept_out_with_the_row_that_it_repeats() -> None:
 
 
 def test_dev_rows_that_are_also_in_test_are_said() -> None:
-    """A dev row that is in test is counted and said, and nothing is shared where a split is missing."""
+    """A dev row that is also in test is counted and reported; if a split is missing, nothing is shared."""
     questions = [e.question for e in TRAIN]
     assert count_shared(DEV, TEST, questions) == 1
     assert count_shared(DEV, [], questions) == count_shared([], TEST, questions) == 0

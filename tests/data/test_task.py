@@ -1,4 +1,4 @@
-"""Specification of `limbeck.data.task`: what the user asks of a student."""
+"""Specification of `limbeck.data.task`: the user's task."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ ENTAILMENT = "Premise: {premise}\nHypothesis: {hypothesis}"
 
 
 def test_question_of_one_field() -> None:
-    """A task with a single field and no template asks the text of that field."""
+    """Without a template, the question is the text of the single field."""
     assert Task().render_question({"question": "  What? "}) == "What?"
     assert Task(fields=("text",)).render_question({"text": "A story."}) == "A story."
 
 
 def test_question_of_a_template() -> None:
-    """A template joins the fields at their names."""
+    """A template inserts the fields at their placeholders."""
     task = Task(fields=("premise", "hypothesis"), template=ENTAILMENT)
     assert task.render_question({"premise": "It rains.", "hypothesis": "It is wet."}) == (
         "Premise: It rains.\nHypothesis: It is wet."
@@ -39,7 +39,7 @@ def test_field_values_are_never_read_as_templates() -> None:
 @given(st.text(max_size=20), st.text(max_size=20))
 @settings(max_examples=80, deadline=None)
 def test_template_keeps_field_texts(first: str, second: str) -> None:
-    """Whatever the fields hold, backslashes and braces included, stands unchanged in the question."""
+    """The question contains the field texts unchanged, including backslashes and braces."""
     task = Task(fields=("a", "b"), template="<{a}|{b}>")
     assert task.render_question({"a": first, "b": second}) == f"<{first}|{second}>"
 
@@ -55,7 +55,7 @@ def test_other_braces_of_a_template() -> None:
     [
         ({"fields": ("a", "b")}, "need a task.template"),
         ({"fields": ()}, "need a task.template"),
-        ({"fields": ("a",), "template": "{a} {c}"}, r"unknown field\(s\) \['c'\]; known are \['a'\]"),
+        ({"fields": ("a",), "template": "{a} {c}"}, r"unknown field\(s\) \['c'\]; known: \['a'\]"),
         (
             {"answer": "numbers"},
             r"unknown answer type 'numbers'; did you mean 'number'\? Known: number, choice, label, text, math",
@@ -64,7 +64,7 @@ def test_other_braces_of_a_template() -> None:
     ],
 )
 def test_wrong_settings(values: dict[str, Any], message: str) -> None:
-    """A missing template, an unknown field, answer type or key is an error that names it."""
+    """A missing template and an unknown field, answer type or key are errors that name it."""
     with pytest.raises(ValidationError, match=message):
         Task(**values)
 
@@ -96,12 +96,12 @@ def test_labels_may_be_a_list() -> None:
     ],
 )
 def test_labels_in_a_prompt(labels: dict[str, str], text: str) -> None:
-    """Labels are listed on one line, or one a line where any of them has a meaning."""
+    """Labels are listed on one line, or one per line if any of them has a meaning."""
     assert Task(labels=labels).describe_labels("label") == text
 
 
 def test_gold_answer_is_stored_in_one_form() -> None:
-    """A gold answer is stored in the form in which it is compared."""
+    """A gold answer is stored in its canonical form."""
     task = Task(labels=["Earn"])
     assert task.read_gold("1,000.50", "number")[0] == "1000.5"
     assert task.read_gold("(b)", "choice")[0] == "B"
@@ -134,7 +134,7 @@ def test_wrong_gold_answer(text: str, answer_type: str, message: str) -> None:
     ],
 )
 def test_answer_is_read_after_the_prefix(prefix: str, text: str, answer: str) -> None:
-    """The answer follows the last answer prefix, in any case and with or without its colon; else it is the last one."""
+    """The answer follows the last answer prefix, in any case, with or without colon; without a prefix it is the last one."""
     assert Task(answer_prefix=prefix).read_answer(text, "number") == answer
 
 

@@ -1,4 +1,4 @@
-"""Predictions: every row is answered once, in order, and read and compared by the task's own parsers."""
+"""Predictions: every row is answered once, in order, and parsed and compared by the task."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TASK = Task(answer="number")
 
 
 def test_predictions_are_read_and_compared(tiny: Student, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the student wrote becomes an answer, its correctness, F1 and ROUGE-L for text rows only, and a flag when cut off."""
+    """Outputs become an answer with its correctness, F1 and ROUGE-L for text rows only, and a flag if truncated."""
     written = ["2 + 2 = 4.\nThe answer is: 4.0", "no idea", "The answer is: the red fox"]
 
     def write(student: Student, prompts: list[list[int]], **options: object) -> list[Generation]:
@@ -39,7 +39,7 @@ def test_predictions_are_read_and_compared(tiny: Student, monkeypatch: pytest.Mo
     # "red fox" of "red fox runs": precision 1, recall 2/3, F1 4/5.
     assert (text.prediction, text.is_correct) == ("the red fox", False)
     assert text.f1 == pytest.approx(0.8)
-    # "the red fox" and "red fox runs" share two words of three in order.
+    # "the red fox" and "red fox runs" share two of three words, in order.
     assert text.rouge_l == pytest.approx(2 / 3)
     assert right.rouge_l is None
 
@@ -54,7 +54,7 @@ def test_evaluation_is_independent_of_batching(tiny: Student) -> None:
 
 
 def test_a_measured_file_has_the_tail_of_the_run(project: Callable[..., Path]) -> None:
-    """Rows that leak count for nothing, and a domain that the pool lacks is in the tail, for `limbeck eval` as for the run."""
+    """`limbeck eval` drops leaked rows and puts domains missing from the pool in the tail, as the run does."""
     pool = {"big": 12, "mid": 3, "small": 2}
     path = project(pool)
     leak = next(row for row in make_sums(pool) if row["domain"] == "mid")
@@ -65,7 +65,7 @@ def test_a_measured_file_has_the_tail_of_the_run(project: Callable[..., Path]) -
 
 
 def test_a_file_measured_without_a_pool_has_no_tail(project: Callable[..., Path]) -> None:
-    """A training file that is not set, or gone, leaves the test rows, without head and tail; dev is not looked at."""
+    """Without a training file, or if it is gone, test rows have no head and tail; dev is not read."""
     path = project(data__dev="gone.jsonl")
     rows = make_sums({"big": 2, "new": 1}, start=5000)
     write_rows(path.parent / "test.jsonl", rows)
@@ -76,7 +76,7 @@ def test_a_file_measured_without_a_pool_has_no_tail(project: Callable[..., Path]
 
 
 def test_subsets_are_balanced_and_seeded() -> None:
-    """A bounded evaluation takes domains in turn, and depends on the seed and the ids, not on the file's order."""
+    """A limited evaluation takes domains in turn, and depends on the seed and the ids, not on the file's order."""
     examples = [make_example(f"{domain}{n}", domain=domain) for domain, count in (("a", 9), ("b", 2)) for n in range(count)]
     chosen = choose_examples(examples, 6, 1)
     assert sorted(example.domain for example in chosen) == ["a"] * 4 + ["b"] * 2

@@ -54,7 +54,7 @@ def make_predictions() -> list[Prediction]:
 
 
 def test_aggregates_by_hand() -> None:
-    """Micro weighs domains by their rows, macro, head and tail by nothing, and worst is the lowest domain."""
+    """Micro weights domains by their rows; macro, head and tail weight them equally; worst is the lowest domain."""
     summary = summarize_values(VALUES, DOMAINS, {"b"}, name="accuracy")
     assert summary["accuracy_micro"] == pytest.approx(0.4)  # 4 of 10
     assert summary["accuracy_macro"] == pytest.approx(17 / 30)  # (1/2 + 1 + 1/5) / 3
@@ -70,7 +70,7 @@ def test_aggregates_by_hand() -> None:
 
 @pytest.mark.parametrize(("tail", "empty", "full"), [(set(), "tail", "head"), ({"a", "b", "c"}, "head", "tail")])
 def test_empty_head_or_tail(tail: set[str], empty: str, full: str) -> None:
-    """Where no domain is head, or none is tail, that accuracy and its interval are null and the other is macro."""
+    """Without head (or tail) domains, that accuracy and its interval are None and the other equals macro."""
     summary = summarize_values(VALUES, DOMAINS, tail, name="accuracy")
     assert summary[f"accuracy_{empty}"] is None
     assert summary[f"accuracy_{empty}_ci95"] is None
@@ -78,7 +78,7 @@ def test_empty_head_or_tail(tail: set[str], empty: str, full: str) -> None:
 
 
 def test_tail_domains_without_test_rows() -> None:
-    """A tail domain that has no test row changes nothing."""
+    """A tail domain without test rows changes nothing."""
     assert summarize_values(VALUES, DOMAINS, {"b", "unseen"}, name="x") == summarize_values(VALUES, DOMAINS, {"b"}, name="x")
 
 
@@ -99,7 +99,7 @@ def test_aggregate_of_samples() -> None:
 @given(rows_of_values, st.sets(st.sampled_from("abc")))
 @settings(max_examples=40, deadline=None)
 def test_accuracy_bounds(rows: list[tuple[str, float]], tail: set[str]) -> None:
-    """Worst is at most macro, every interval is ordered and within 0 and 1, and equal-sized domains make micro equal macro."""
+    """Worst is at most macro, intervals are ordered and between 0 and 1, and with equal-sized domains micro equals macro."""
     domains, values = [domain for domain, _ in rows], np.array([value for _, value in rows])
     summary = summarize_values(values, domains, tail, name="x")
     assert summary["x_worst"] <= summary["x_macro"] + 1e-12
@@ -114,12 +114,12 @@ def test_accuracy_bounds(rows: list[tuple[str, float]], tail: set[str]) -> None:
 
 
 def test_quantiles() -> None:
-    """An interval goes from the 2.5% to the 97.5% quantile of the bootstrap samples."""
+    """An interval spans the 2.5% to the 97.5% quantile of the bootstrap samples."""
     assert compute_interval(np.arange(1001) / 1000) == pytest.approx([0.025, 0.975])
 
 
 def test_bootstrap_is_within_domains() -> None:
-    """Domains that are all right or all wrong leave nothing to chance, so their macro and micro intervals have no width."""
+    """Domains that are all right or all wrong have no variance, so their macro and micro intervals have no width."""
     values, domains = np.array([1.0] * 5 + [0.0] * 15), ["right"] * 5 + ["wrong"] * 15
     summary = summarize_values(values, domains, {"wrong"}, name="x")
     assert summary["x_macro_ci95"] == pytest.approx([0.5, 0.5], abs=1e-12)
@@ -135,7 +135,7 @@ def test_interval_of_one_domain() -> None:
 
 
 def test_interval_of_macro() -> None:
-    """The macro interval of two such domains is narrower by the square root of two."""
+    """The macro interval of two such domains is narrower by a factor of the square root of two."""
     summary = summarize_values(np.array([1.0, 0.0] * 100), ["a"] * 100 + ["b"] * 100, set(), name="x")
     assert summary["x_macro_ci95"] == pytest.approx([0.431, 0.569], abs=0.015)
 
@@ -155,25 +155,25 @@ def test_bootstrap_seed() -> None:
     ("gold", "predicted", "macro", "micro"),
     [
         (["a", "a", "b", "c"], ["a", "a", "b", "c"], 1.0, 1.0),
-        # a: 1 hit of 2 wanted and 1 given, 2/3; b: 1 hit of 1 and 2, 2/3; c: 0; in all 2 hits of 4 wanted and 3 given
+        # a: 1 hit of 2 gold and 1 predicted, 2/3; b: 1 hit of 1 and 2, 2/3; c: 0; in total 2 hits of 4 gold and 3 predicted
         (["a", "a", "b", "c"], ["a", "b", "b", None], 4 / 9, 4 / 7),
-        # z is never gold: a: 1, b: 0; in all 1 hit of 2 and 2
+        # z is never gold: a: 1, b: 0; in total 1 hit of 2 and 2
         (["a", "b"], ["a", "z"], 0.5, 0.5),
         (["a", "b"], [None, None], 0.0, 0.0),
-        # a: 3 hits of 3 wanted and 4 given, 6/7; b: 0
+        # a: 3 hits of 3 gold and 4 predicted, 6/7; b: 0
         (["a", "a", "a", "b"], ["a", "a", "a", "a"], 3 / 7, 0.75),
         (["a", "b"], ["b", "a"], 0.0, 0.0),
     ],
 )
 def test_label_f1(gold: list[str], predicted: list[str | None], macro: float, micro: float) -> None:
-    """Macro-F1 averages over the gold labels, micro-F1 counts all hits, and no prediction is a miss but no false alarm."""
+    """Macro-F1 averages over gold labels, micro-F1 counts all hits; no prediction is a false negative, not a false positive."""
     assert compute_label_f1(gold, predicted) == pytest.approx({"f1_macro": macro, "f1_micro": micro})
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc")), min_size=1, max_size=20))
 @settings(max_examples=60, deadline=None)
 def test_micro_f1_is_accuracy(pairs: list[tuple[str, str]]) -> None:
-    """Where every row is answered, micro-F1 is the accuracy."""
+    """If every row is answered, micro-F1 equals accuracy."""
     f1 = compute_label_f1([gold for gold, _ in pairs], [got for _, got in pairs])
     assert f1["f1_micro"] == pytest.approx(sum(gold == got for gold, got in pairs) / len(pairs))
 
@@ -182,7 +182,7 @@ def test_micro_f1_is_accuracy(pairs: list[tuple[str, str]]) -> None:
 
 
 def test_metrics_of_numbers() -> None:
-    """The metrics hold the accuracies, their intervals, the domains and the counts, and no F1 for numbers."""
+    """Metrics of number rows contain accuracies, intervals, domains and counts, but no F1."""
     rows = make_predictions()
     rows[3] = predict("row3", "a", False, prediction=None, is_truncated=True)
     rows[9] = predict("row9", "c", False, is_truncated=True)
@@ -202,7 +202,7 @@ def test_metrics_of_numbers() -> None:
 
 
 def test_metrics_of_texts() -> None:
-    """The token F1 of text answers is aggregated as accuracy is."""
+    """The token F1 of text answers is aggregated like accuracy."""
     rows = [
         predict("1", "a", True, answer_type="text", f1=1.0),
         predict("2", "a", False, answer_type="text", f1=0.5),
@@ -219,7 +219,7 @@ def test_metrics_of_texts() -> None:
 
 
 def test_metrics_of_formulations() -> None:
-    """The ROUGE-L of text and formulation answers is aggregated as F1 is, over the rows that have one."""
+    """The ROUGE-L of text and formulation answers is aggregated like F1, over the rows that have one."""
     rows = [
         predict("1", "a", True, answer_type="formulation", rouge_l=1.0),
         predict("2", "a", False, answer_type="formulation", rouge_l=0.5),
@@ -230,7 +230,7 @@ def test_metrics_of_formulations() -> None:
     assert metrics["rouge_l_micro"] == pytest.approx(1.7 / 3)
     assert metrics["rouge_l_macro"] == pytest.approx(0.475)
     assert (metrics["rouge_l_head"], metrics["rouge_l_tail"], metrics["rouge_l_worst"]) == pytest.approx((0.75, 0.2, 0.2))
-    low, high = metrics["rouge_l_micro_ci95"]  # by samples: a gives 1, 1.5 or 2 in all, b always 0.2
+    low, high = metrics["rouge_l_micro_ci95"]  # in the samples, a sums to 1, 1.5 or 2, and b is always 0.2
     assert (low, high) == pytest.approx((1.2 / 3, 2.2 / 3))
     assert metrics["domains"]["a"]["rouge_l"] == pytest.approx(0.75)
     assert metrics["domains"]["a"]["rouge_l_ci95"] == pytest.approx([0.5, 1.0])
@@ -242,10 +242,10 @@ def test_metrics_of_formulations() -> None:
 @pytest.mark.parametrize(
     ("prediction", "gold", "score"),
     [
-        ("the cat sat", "cat sat down", 2 / 3),  # in common, in order: cat sat
+        ("the cat sat", "cat sat down", 2 / 3),  # common subsequence: cat sat
         ("sat cat", "cat sat", 1 / 2),  # one word of two
         ("maximize 3 x", "Maximize 3 * x subject to x <= 5", 3 / 5),  # precision 3/3, recall 3/7
-        ("x <= 5", "x >= 5", 1.0),  # signs are no words
+        ("x <= 5", "x >= 5", 1.0),  # operators are not words
         ("cats", "cat", 0.0),  # no stemmer
         (None, "cat", 0.0),
         ("", "cat", 0.0),
@@ -273,33 +273,33 @@ def test_metrics_of_labels() -> None:
 
 
 def test_intervals_of_certain_labels() -> None:
-    """Where each domain's label is always or never found, the intervals of F1 have no width."""
+    """If each label is always or never predicted correctly, the F1 intervals have no width."""
     rows = [
         predict(f"{n}", want, want == got, answer_type="label", answer=want, prediction=got)
         for n, (want, got) in enumerate([("a", "a"), ("b", "z"), ("c", None)] * 4)
     ]
     metrics = compute_metrics(rows, set())
-    # a: 1, b: 0, c: 0; in all 4 hits of 12 wanted and 8 given
+    # a: 1, b: 0, c: 0; in total 4 hits of 12 gold and 8 predicted
     assert metrics["f1_macro_ci95"] == pytest.approx([1 / 3, 1 / 3])
     assert metrics["f1_micro_ci95"] == pytest.approx([0.4, 0.4])
     assert metrics["f1_micro"] == pytest.approx(0.4)
 
 
 def test_interval_without_a_rare_label() -> None:
-    """A bootstrap sample that happens to hold no row of a rare label averages over the labels that it has."""
+    """A bootstrap sample without any row of a rare label averages over the labels it contains."""
     rows = [predict(f"{n}", "d", True, answer_type="label", answer=label, prediction=label) for n, label in enumerate("aaab")]
     assert compute_metrics(rows, set())["f1_macro_ci95"] == [1.0, 1.0]
 
 
 def test_metrics_are_json() -> None:
-    """The metrics can be written as JSON and read back unchanged, nulls included."""
+    """Metrics can be written as JSON and read back unchanged, including nulls."""
     rows = [*make_predictions(), predict("t", "d", True, answer_type="text", f1=1.0)]
     metrics = compute_metrics(rows, set())
     assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
 
 
 def test_prediction_json_form() -> None:
-    """A prediction is written with everything that is needed to count it again."""
+    """A prediction is written with everything needed to recompute the metrics."""
     assert predict("7", "a", True, f1=0.5).to_json() == {
         "id": "7",
         "domain": "a",
@@ -315,7 +315,7 @@ def test_prediction_json_form() -> None:
 
 
 def test_predictions_of_older_files() -> None:
-    """A prediction that was written before ROUGE-L was counted is read as one without it."""
+    """A prediction written before ROUGE-L existed is read as one without it."""
     row = predict("7", "a", True, f1=0.5).to_json()
     del row["rouge_l"]
     assert Prediction(**row) == predict("7", "a", True, f1=0.5)
@@ -325,7 +325,7 @@ def test_predictions_of_older_files() -> None:
 
 
 def test_paired_gain_by_hand() -> None:
-    """The gain is the mean of after − before, paired by id whatever the order of the rows."""
+    """The gain is the mean of after − before, paired by id regardless of row order."""
     before = [predict("1", "a", True), predict("2", "a", False), predict("3", "b", False), predict("4", "b", True)]
     after = [predict("4", "b", False), predict("2", "a", True), predict("1", "a", True), predict("3", "b", False)]
     gain = compute_gain(before, after, {"b"})
@@ -336,7 +336,7 @@ def test_paired_gain_by_hand() -> None:
 
 
 def test_pairing_takes_out_what_both_share() -> None:
-    """Where both students are right on the same rows, the gain is 0 without any width."""
+    """If both students are right on the same rows, the gain is 0 and its interval has no width."""
     gain = compute_gain(make_predictions(), make_predictions()[::-1], set())
     assert gain["accuracy_micro"] == 0.0
     assert gain["accuracy_micro_ci95"] == [0.0, 0.0]
@@ -352,7 +352,7 @@ def test_pairing_takes_out_what_both_share() -> None:
     ids=["fewer", "others", "repeated"],
 )
 def test_gain_of_different_rows(after: list[Prediction]) -> None:
-    """A gain over other rows than those before is an error."""
+    """A gain between different sets of rows is an error."""
     before = [predict("1", "a", True), predict("2", "a", True)]
     with pytest.raises(ValueError, match="are not the same rows"):
         compute_gain(before, after, set())
@@ -362,7 +362,7 @@ def test_gain_of_different_rows(after: list[Prediction]) -> None:
 
 
 def test_domains_take_turns() -> None:
-    """Domains take turns, so that small ones are exhausted before large ones are cut."""
+    """Domains take turns, so small ones are used up completely before large ones get more."""
     domains = ["a"] * 5 + ["b"] * 2 + ["c"]
     for max_examples, counts in ((5, {"a": 2, "b": 2, "c": 1}), (6, {"a": 3, "b": 2, "c": 1}), (3, {"a": 1, "b": 1, "c": 1})):
         chosen = choose_rows(domains, max_examples, str)
@@ -372,7 +372,7 @@ def test_domains_take_turns() -> None:
 
 @pytest.mark.parametrize("max_examples", [None, 3, 100])
 def test_all_rows(max_examples: int | None) -> None:
-    """Without a bound, or with one that is not below the number of rows, all rows are chosen in their order."""
+    """Without a limit, or with one that is at least the number of rows, all rows are chosen in order."""
     assert choose_rows(["b", "a", "b"], max_examples, lambda index: str(-index)) == [0, 1, 2]
 
 
@@ -384,7 +384,7 @@ def test_order_decides() -> None:
 @given(st.lists(st.sampled_from("abcd"), max_size=30), st.integers(0, 30), st.randoms(use_true_random=False))
 @settings(max_examples=80, deadline=None)
 def test_choice_is_balanced(domains: list[str], max_examples: int, rng: random.Random) -> None:
-    """As many rows are chosen as the bound allows, and a domain has two fewer than another only if it has no more."""
+    """As many rows are chosen as the limit allows; a domain gets two fewer than another only if it has no more."""
     keys = [f"{rng.random():.6f}" for _ in domains]
     chosen = choose_rows(domains, max_examples, keys.__getitem__)
     assert len(chosen) == min(max_examples, len(domains))
@@ -397,7 +397,7 @@ def test_choice_is_balanced(domains: list[str], max_examples: int, rng: random.R
 @given(st.permutations(list(enumerate("aaabbcccc"))), st.integers(0, 9))
 @settings(max_examples=60, deadline=None)
 def test_choice_ignores_the_order_of_the_file(rows: list[tuple[int, str]], max_examples: int) -> None:
-    """The same rows are chosen in whatever order the file has them."""
+    """The same rows are chosen whatever their order in the file."""
     keys = [7, 3, 1, 8, 2, 6, 0, 5, 4]
     chosen = choose_rows([domain for _, domain in rows], max_examples, lambda index: str(keys[rows[index][0]]))
     straight = choose_rows(list("aaabbcccc"), max_examples, lambda index: str(keys[index]))

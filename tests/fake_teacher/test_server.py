@@ -1,4 +1,4 @@
-"""Specification of the fake teacher: what it does is drawn and counted, and the real client sees each fault as what it is."""
+"""Specification of the fake teacher: it draws and counts what it does, and the real client recognizes each fault."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def send(url: str, requests: list[TeacherRequest], **values: Any) -> list[Reply 
 
 
 def post(url: str, body: object, **headers: str) -> tuple[int, dict[str, str], str]:
-    """Status, headers and body of a chat request as any other client would send it."""
+    """Send a chat request as any other client would; returns status, headers and body."""
     sent = Request(f"{url}/chat/completions", json.dumps(body).encode(), headers)  # noqa: S310 (loopback)
     try:
         with urlopen(sent, timeout=20) as response:  # noqa: S310
@@ -85,7 +85,7 @@ def talk(prompt: str, **sampling: object) -> dict[str, Any]:
 
 
 def test_the_same_seed_fails_in_the_same_places() -> None:
-    """What becomes of a request depends on the seed, its body and how often it was seen, not on the order of arrival."""
+    """The fate of a request depends on the seed, its body and how often it was seen, not on the order of arrival."""
     requests = [ask_about(f"{number}. {HINTED}") for number in range(20)]
 
     def try_all(order: list[TeacherRequest], seed: int) -> dict[str, list[str]]:
@@ -103,7 +103,7 @@ def test_the_same_seed_fails_in_the_same_places() -> None:
 
 
 def test_every_request_gets_one_outcome_near_its_rate() -> None:
-    """Outcomes sum to the requests, and each kind comes about as often as it should."""
+    """Outcomes sum to the number of requests, and each kind occurs about as often as configured."""
     server = FakeTeacher(FakeSettings(faults=dict.fromkeys(FAULTS, 0.05)))
     counts = dict.fromkeys((*FAULTS, "answer"), 0)
 
@@ -129,7 +129,7 @@ EXCHANGE: list[tuple[Fault, dict[str, Any], dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("kind", "values", "facts"), EXCHANGE, ids=lambda value: value if isinstance(value, str) else "")
 def test_faults_of_the_exchange(kind: Fault, values: dict[str, Any], facts: dict[str, Any]) -> None:
-    """The client takes a 429, a 500, a dropped connection, a cut and a trickling reply for what they are."""
+    """The client recognizes a 429, a 500, a dropped connection, a cut reply and a trickling reply."""
     server = FakeTeacher(FakeSettings(faults={kind: 1.0}, **values))
     with serving(server) as url:
         (error,) = send(url, [ask_about(HINTED)], timeout_s=0.4 if kind == "stall" else 30.0)
@@ -152,7 +152,7 @@ def test_faults_of_the_exchange(kind: Fault, values: dict[str, Any], facts: dict
     ],
 )
 def test_faults_of_the_text(kind: Fault, fault: str | None) -> None:
-    """Truncated, refused, empty, filtered and formless texts, and those in another script, are whole replies and paid."""
+    """Texts that are truncated, refused, empty, filtered, malformed or in another script are whole replies and are paid."""
     server = FakeTeacher(FakeSettings(faults={kind: 1.0}))
     with serving(server) as url:
         (reply,) = send(url, [ask_about(HINTED)])
@@ -164,7 +164,7 @@ def test_faults_of_the_text(kind: Fault, fault: str | None) -> None:
 
 
 def test_a_patient_client_gets_a_trickling_reply() -> None:
-    """A reply that trickles is whole in the end, and then counts as served."""
+    """A trickling reply arrives whole in the end and counts as served."""
     server = FakeTeacher(FakeSettings(faults={"stall": 1.0}, stall_s=0.05))
     with serving(server) as url:
         (reply,) = send(url, [ask_about(HINTED)])
@@ -174,7 +174,7 @@ def test_a_patient_client_gets_a_trickling_reply() -> None:
 
 
 def test_counts() -> None:
-    """`GET /stats` has what was served, the tokens of it, and how often each body was answered."""
+    """`GET /stats` returns the number of replies served, their tokens, and how often each body was answered."""
     requests = [ask_about(HINTED), ask_about("Another question?"), ask_about(HINTED)]
     with serving(FakeTeacher(FakeSettings(cached_tokens=5, reasoning_tokens=9))) as url:
         found = [reply for reply in send(url, requests) if isinstance(reply, Reply)]
@@ -199,7 +199,7 @@ def test_counts() -> None:
 
 
 def test_max_tokens_cuts_the_text() -> None:
-    """No reply has more tokens than its request allows: the text is cut and the finish reason says so."""
+    """No reply has more tokens than its request allows: the text is cut and the finish reason is `length`."""
     requests = [ask_about("ä?", max_tokens=5), ask_about(HINTED, max_tokens=500)]
     with serving(FakeTeacher(FakeSettings(reasoning_tokens=3))) as url:
         short, whole = send(url, requests)
@@ -210,7 +210,7 @@ def test_max_tokens_cuts_the_text() -> None:
 
 
 def test_replay_by_idempotency_key() -> None:
-    """With --idempotent a reply that was made is replayed for its key and not paid again, even where it was lost."""
+    """With --idempotent a reply is replayed for its key and not paid again, even if it was lost."""
     server = FakeTeacher(FakeSettings(faults={"cut": 1.0}, is_idempotent=True))
     with serving(server) as url:
         lost = post(url, talk(HINTED), **{"Idempotency-Key": "k-0"})
@@ -228,7 +228,7 @@ def test_replay_by_idempotency_key() -> None:
 
 
 def test_without_idempotency_the_key_changes_nothing() -> None:
-    """By default a request that comes again is answered and paid again, as most servers do."""
+    """By default a repeated request is answered and paid again, as with most servers."""
     server = FakeTeacher()
     with serving(server) as url:
         for _ in range(2):
@@ -237,7 +237,7 @@ def test_without_idempotency_the_key_changes_nothing() -> None:
 
 
 def test_samples_of_one_body_differ_and_attempts_do_not() -> None:
-    """What stands before the key's last dash tells samples apart; another attempt of the same sample says the same."""
+    """The part before the key's last dash distinguishes samples; another attempt at the same sample gets the same reply."""
     prompt = make_synthesis_prompt()
     with serving(FakeTeacher()) as url:
         texts = [post(url, talk(prompt), **{"Idempotency-Key": key})[2] for key in ("a-0", "a-1", "b-0")]
@@ -245,7 +245,7 @@ def test_samples_of_one_body_differ_and_attempts_do_not() -> None:
 
 
 def test_capacity() -> None:
-    """More requests at once than the capacity are told to come back, and the others are answered."""
+    """Requests beyond the capacity get a 429, and the others are answered."""
     server = FakeTeacher(FakeSettings(capacity=3, latency_s=1.0))
     with serving(server) as url, ThreadPoolExecutor(8) as threads:
         statuses = sorted(threads.map(lambda number: post(url, talk(f"question {number}"))[0], range(8)))
@@ -258,7 +258,7 @@ def test_capacity() -> None:
 
 
 def test_outage() -> None:
-    """After so many requests the server is out of order for a time, and then answers again."""
+    """After the given number of requests the server is out of order for a time, and then answers again."""
     server = FakeTeacher(FakeSettings(outage=(2, 0.3)))
     with serving(server) as url:
         statuses = [post(url, talk("q"))[0] for _ in range(3)]
@@ -269,7 +269,7 @@ def test_outage() -> None:
 
 
 def test_the_model_changes() -> None:
-    """After so many replies the server answers under another name."""
+    """After the given number of replies the server answers under another model name."""
     with serving(FakeTeacher(FakeSettings(model_change_after=2))) as url:
         found = send(url, [ask_about(f"{number}") for number in range(3)])
     names = [reply.model for reply in found if isinstance(reply, Reply)]
@@ -296,7 +296,7 @@ def test_a_client_that_goes_away() -> None:
     ],
 )
 def test_bad_requests(body: object, part: str) -> None:
-    """What is no chat request is a 400 that says what is wanted."""
+    """A body that is not a valid chat request gets a 400 that names what is expected."""
     with serving(FakeTeacher()) as url:
         status, _, text = post(url, body)
     assert (status, part in text) == (400, True)
@@ -310,7 +310,7 @@ def make_synthesis_prompt(*, is_json: bool = False) -> str:
 
 @pytest.mark.parametrize("is_json", [False, True])
 def test_synthesis_prompts_get_a_new_example(is_json: bool) -> None:
-    """A synthesis prompt gets an example in the form asked for: one of those it shows with other numbers."""
+    """A synthesis prompt gets an example in the requested form: one of those it shows, with other numbers."""
     messages = [{"role": "user", "content": make_synthesis_prompt(is_json=is_json)}]
     texts = [draft_reply(messages, draw).write() for draw in ("a", "b", "a")]
     assert texts[0] == texts[2] != texts[1]
@@ -323,7 +323,7 @@ def test_synthesis_prompts_get_a_new_example(is_json: bool) -> None:
 
 
 def test_generation_prompts_get_a_new_example() -> None:
-    """A generation prompt gets one text, or the fields and the answer, as its conversation shows them; also without any."""
+    """A generation prompt gets one text, or fields and answer, in the form its conversation shows, even without examples."""
     review = make_example("x", "good", "good", fields={"text": "A warm film about 2 old friends."}, answer_type="label")
     task = Task(answer="label", labels={"good": "", "bad": ""}, fields=("text",))
     asked = Asked(task, ["good", "bad"], is_label_asked=True, draws_attributes=False)
@@ -343,7 +343,7 @@ def test_generation_prompts_get_a_new_example() -> None:
 
 
 def test_other_prompts() -> None:
-    """A prompt with labels gets one of them, any other a fixed sentence with an answer."""
+    """A prompt with labels gets one of them; any other prompt gets a fixed sentence with an answer."""
     labels = [{"role": "user", "content": "Which?\n\nAnswer with one of good, bad and nothing else."}]
     assert draft_reply(labels, "a").write() in ("good", "bad")
     assert draft_reply([{"role": "user", "content": "Hello?"}], "a").write().endswith("The answer is: 4")
@@ -352,7 +352,7 @@ def test_other_prompts() -> None:
 
 
 def test_replies_of_a_file(tmp_path: Path) -> None:
-    """Rows of {match, text} answer first, with their finish reason; a row without text is a data error with its place."""
+    """Rows of {match, text} take precedence, with their finish reason; a row without text is a data error with its place."""
     path = write_rows(
         tmp_path / "r.jsonl", [{"match": "3 + 4", "text": "Seven."}, {"match": "Hm", "text": "x", "finish_reason": "length"}]
     )
@@ -404,13 +404,13 @@ def test_a_port_in_use() -> None:
     """A port that is taken is a config error with the remedy."""
     with serving(FakeTeacher()) as url:
         port = int(url.split(":")[2].removesuffix("/v1"))
-        with pytest.raises(ConfigError, match=f"port {port} of 127.0.0.1 can't be used .* or 0 for any that is free"):
+        with pytest.raises(ConfigError, match=f"port {port} of 127.0.0.1 can't be used .* or 0 for any free one"):
             asyncio.run(FakeTeacher().start(port))
 
 
 @contextmanager
 def fake_teacher(*flags: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
-    """`limbeck fake-teacher` as a process, and its first line."""
+    """`limbeck fake-teacher` as a process, and its first line of output."""
     command = [sys.executable, "-m", "limbeck", "fake-teacher", "--json", *flags]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
@@ -424,7 +424,7 @@ def fake_teacher(*flags: str) -> Iterator[tuple[subprocess.Popen[str], dict[str,
 
 @pytest.mark.slow
 def test_a_run_against_the_command(project: Project) -> None:
-    """`limbeck run` against `limbeck fake-teacher` that fails often ends with all its examples; the counts of both agree."""
+    """`limbeck run` against an often failing `limbeck fake-teacher` gets all its examples, and the counts of both agree."""
     path = project(budget={"max_examples": 9, "max_requests": 200})
     flags = [
         "--retry-after-s=0.01",

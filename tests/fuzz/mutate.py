@@ -1,4 +1,4 @@
-"""Seeded damage: texts, values and bytes that begin as valid ones, and what hostile files are known to hold."""
+"""Seeded damage to valid texts, values and bytes, with content known from hostile files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 PUMPED = 20_000
-"""How often a short piece is repeated: enough for a quadratic step to be seen, and little for a linear one."""
+"""How often a short piece is repeated: enough to expose a quadratic step, but cheap for a linear one."""
 
 TOKENS = (
     "",
@@ -229,7 +229,7 @@ VALUES: tuple[Any, ...] = (
 
 
 def mutate_text(draw: random.Random, text: str, tokens: Sequence[str] = TOKENS) -> str:
-    """The text after one to four injuries."""
+    """Return the text with one to four random damages."""
     for _ in range(draw.choice((1, 1, 2, 3, 4))):
         start = draw.randint(0, len(text))
         end = min(len(text), start + draw.choice((0, 1, 1, 2, 5, 20, 200)))
@@ -258,7 +258,7 @@ def mutate_text(draw: random.Random, text: str, tokens: Sequence[str] = TOKENS) 
 
 
 def mutate_value(draw: random.Random, value: Any) -> Any:  # noqa: ANN401 (any JSON value)
-    """The value with one to three of its parts replaced, left out, renamed or repeated."""
+    """Return the value with one to three of its parts replaced, removed, renamed or repeated."""
     value = copy.deepcopy(value)
     for _ in range(draw.choice((1, 1, 2, 3))):
         holder = [value]
@@ -285,14 +285,14 @@ def mutate_value(draw: random.Random, value: Any) -> Any:  # noqa: ANN401 (any J
 
 
 def nest(draw: random.Random, value: Any) -> Any:  # noqa: ANN401 (any JSON value)
-    """The value inside many lists or objects."""
+    """Return the value nested in many lists or objects."""
     for _ in range(draw.choice((10, 100, 300))):
         value = [value] if draw.random() < 0.5 else {"a": value}
     return value
 
 
 def mutate_bytes(draw: random.Random, data: bytes) -> bytes:
-    """The bytes after one to four injuries, at places that know nothing of characters."""
+    """Return the bytes with one to four random damages, regardless of character boundaries."""
     for _ in range(draw.choice((1, 1, 2, 4))):
         start = draw.randint(0, len(data))
         kind = draw.random()
@@ -312,7 +312,7 @@ def mutate_bytes(draw: random.Random, data: bytes) -> bytes:
 
 
 def encode(draw: random.Random, text: str) -> bytes:
-    """The text as bytes: mostly UTF-8, at times damaged or of another encoding."""
+    """Encode the text: mostly as UTF-8, sometimes damaged or in another encoding."""
     kind = draw.random()
     if kind < 0.75:
         return text.encode("utf-8", "replace")

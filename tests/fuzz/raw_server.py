@@ -1,4 +1,4 @@
-"""A server that sends bytes as they are, whether or not they are HTTP."""
+"""A server that sends raw bytes, whether or not they are valid HTTP."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.fuzz.targets import REFUSAL, REPLY
 
 @asynccontextmanager
 async def serve_bytes(answers: list[bytes]) -> AsyncIterator[str]:
-    """While it holds, each connection's first request is answered with the next of the answers, and the connection ends."""
+    """Serve the answers in order: each connection gets the next one for its first request and is then closed."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             size = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
-            await reader.readexactly(int(size[1]) if size else 0)  # else the connection would be reset, not closed
+            await reader.readexactly(int(size[1]) if size else 0)  # otherwise the connection would be reset, not closed
             writer.write(answers.pop(0) if answers else b"")
             await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError):
@@ -36,7 +36,7 @@ async def serve_bytes(answers: list[bytes]) -> AsyncIterator[str]:
 
 
 def make_response(draw: random.Random) -> bytes:
-    """A response with damage in its first line, headers, framing, compression or body."""
+    """Make a response with a damaged first line, headers, framing, compression or body; a quarter are intact."""
     body = json.dumps(draw.choice((REPLY, REPLY, REFUSAL))).encode()
     if draw.random() < 0.25:
         return f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body

@@ -1,4 +1,4 @@
-"""Cases one after another, each reproducible by its number and under a watchdog: ``python -m tests.fuzz.runner --help``."""
+"""Runs fuzz cases under a watchdog, each reproducible by its number: ``python -m tests.fuzz.runner --help``."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from pathlib import Path
 
 SEED = 13
 CPU_LIMIT_S = 5.0
-"""Processor time of one case. Not wall time, so that a busy machine fails nothing."""
+"""CPU time of one case. Not wall time, so that a busy machine causes no failures."""
 HANG_LIMIT_S = 120.0
 MEMORY_BYTES = 3 * 2**30
 
 Case = Callable[[random.Random, Path], str]
-"""Runs one case in a folder of its own and says in a word how it ended; any exception is a failure."""
+"""Runs one case in a folder and returns in a word how it ended; any exception is a failure."""
 
 
 class TooSlow(BaseException):
-    """A case took more than `CPU_LIMIT_S`. No `Exception`, so that nothing takes it for an error of the case."""
+    """A case took more than `CPU_LIMIT_S`. Not an `Exception`, so that no handler mistakes it for an error of the case."""
 
 
 @contextmanager
 def watch() -> Iterator[None]:
-    """End what takes too much processor time, wherever it is."""
+    """Raise `TooSlow` in the block, wherever it is, if it takes too much CPU time."""
 
     def stop(number: int, frame: object) -> None:
-        raise TooSlow(f"more than {CPU_LIMIT_S:g} s of processor time")
+        raise TooSlow(f"more than {CPU_LIMIT_S:g} s of CPU time")
 
     before = signal.signal(signal.SIGPROF, stop)
     signal.setitimer(signal.ITIMER_PROF, CPU_LIMIT_S)
@@ -47,13 +47,13 @@ def watch() -> Iterator[None]:
 
 
 def run_case(name: str, case: Case, number: int, folder: Path) -> str:
-    """One case of a target by its number: the same case on every machine."""
+    """Run one case of a target; its number determines the case, on every machine."""
     with watch():
         return case(random.Random(f"{SEED}/{name}/{number}"), folder)
 
 
 def run_cases(name: str, case: Case, numbers: Iterable[int], folder: Path) -> tuple[Counter[str], dict[int, str]]:
-    """How the cases ended, and the traceback of each that failed."""
+    """Run cases; return how many ended in which way, and the traceback of each that failed."""
     ends: Counter[str] = Counter()
     failures: dict[int, str] = {}
     for number in numbers:
@@ -62,7 +62,7 @@ def run_cases(name: str, case: Case, numbers: Iterable[int], folder: Path) -> tu
             ends[run_case(name, case, number, folder)] += 1
         except KeyboardInterrupt:
             raise
-        except BaseException:  # noqa: BLE001 (this is what is looked for; it is told and counted)
+        except BaseException:  # noqa: BLE001 (failures are what we look for; they are counted and reported)
             failures[number] = traceback.format_exc()
         finally:
             faulthandler.cancel_dump_traceback_later()
@@ -70,16 +70,18 @@ def run_cases(name: str, case: Case, numbers: Iterable[int], folder: Path) -> tu
 
 
 def main() -> int:
-    """Run the cases of all targets, or of one, or one case; 1 if any failed."""
+    """Run the cases of all targets, of some, or a single case; return 1 if any failed."""
     from tests.fuzz.targets import TARGETS, hurry
 
-    parser = argparse.ArgumentParser(description="Feed damaged input to everything that reads input of others.")
-    parser.add_argument("--cases", type=int, default=10_000, help="cases of each target")
-    parser.add_argument("--target", choices=sorted(TARGETS), action="append", help="only this one")
-    parser.add_argument("--case", type=int, help="only the case of this number")
+    parser = argparse.ArgumentParser(description="Feed damaged input to everything that reads external input.")
+    parser.add_argument("--cases", type=int, default=10_000, help="number of cases per target")
+    parser.add_argument("--target", choices=sorted(TARGETS), action="append", help="only this target (repeatable)")
+    parser.add_argument("--case", type=int, help="only the case with this number")
     arguments = parser.parse_args()
     sys.stdout = open(sys.stdout.fileno(), "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
-    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))  # a memory bomb is a MemoryError, and so a failure
+    resource.setrlimit(
+        resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES)
+    )  # a memory bomb raises MemoryError and so counts as a failure
     is_good = True
     for name in arguments.target or sorted(TARGETS):
         numbers = range(arguments.cases) if arguments.case is None else [arguments.case]

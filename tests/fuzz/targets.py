@@ -1,4 +1,4 @@
-"""What reads input of others, each with damaged input and the errors that its documentation allows."""
+"""The fuzz targets: each reader of external input with damaged input and the errors it may raise."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ from limbeck.teacher.settings import TeacherSettings
 
 
 def _lose_worker(function: str, question: object, timeout_s: float) -> Any:  # noqa: ANN401
-    """Formulas are compared by a worker that may take seconds, by design; tests/answers/test_equivalence.py covers it."""
+    """Stand in for the worker that compares formulas: it may take seconds, and test_equivalence.py covers it."""
     raise WorkerLost("not asked")
 
 
 @contextmanager
 def hurry() -> Iterator[None]:
-    """While it holds, what is bounded by time only is bounded by less of it."""
+    """Shorten the limits of everything that is bounded only by time."""
     with patch.object(equivalence, "run_limited", _lose_worker), patch.object(prompts, "RENDER_TIMEOUT_S", 1.0):
         yield
 
@@ -93,7 +93,7 @@ SETS = (
 
 
 def read_config(draw: random.Random, folder: Path) -> str:
-    """A config file and `--set` values, damaged as text, as values or as bytes."""
+    """Load a config file and `--set` values, damaged as text, values or bytes."""
     text = draw.choice((CONFIG, GOLD))
     path = folder / "config.yaml"
     kind = draw.random()
@@ -105,7 +105,7 @@ def read_config(draw: random.Random, folder: Path) -> str:
             return _end_config(lambda: make_config(value if isinstance(value, dict) else {"name": value}))
         try:
             dumped = json.dumps(value) if draw.random() < 0.7 else yaml.safe_dump(value, allow_unicode=True)
-        except RecursionError:  # of the writer, not the reader
+        except RecursionError:  # raised by the writer, not the reader
             dumped = json.dumps(value)
         path.write_bytes(dumped.encode("utf-8", "surrogatepass"))
     elif kind < 0.95:
@@ -119,7 +119,7 @@ def read_config(draw: random.Random, folder: Path) -> str:
 
 
 def make_bomb(draw: random.Random) -> str:
-    """YAML that is small as a file and large, deep or endless as values."""
+    """Make YAML that is a small file but a large, deep or endless value."""
     size = draw.choice((5, 9, 30))
     kind = draw.randrange(6)
     if kind == 0:
@@ -138,14 +138,14 @@ def make_bomb(draw: random.Random) -> str:
     return "name: " + draw.choice(UNITS) * 200_000
 
 
-def _end_config(make: Any) -> str:  # noqa: ANN401 (gives a Config)
+def _end_config(make: Any) -> str:  # noqa: ANN401 (returns a Config)
     try:
         config = make()
     except ConfigError as error:
         _check_text(str(error))
         return "refused"
     assert isinstance(config, Config)
-    # What a run does with a config first: it is written down, and read again when the run goes on.
+    # A run first writes its config, and reads it again on resume.
     plain = config.model_dump(mode="json")
     written = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
     written.encode("utf-8")
@@ -209,7 +209,7 @@ SETTINGS = (
 
 
 def read_rows(draw: random.Random, folder: Path) -> str:
-    """A data file of a few rows, read up to examples, labels and questions, and written as a run writes them."""
+    """Read a data file of a few rows as examples, labels and questions, and write them as a run does."""
     rows = [draw.choice(ROWS) for _ in range(draw.choice((1, 2, 3)))]
     ending = draw.choice((".jsonl", ".jsonl", ".jsonl", ".json", ".csv", ".tsv"))
     if draw.random() < 0.6:
@@ -273,7 +273,7 @@ ANSWERED = (
 
 
 def judge_reply(draw: random.Random, folder: Path) -> str:
-    """What a teacher says, through every reader of answers and every judge: an example or a reason, never an error."""
+    """Pass a teacher's reply through every answer reader and judge: each gives an example or a reason, never an error."""
     text = draw.choice(TEXTS)
     if draw.random() < 0.95:
         text = mutate_text(draw, text)
@@ -399,7 +399,7 @@ KEY = "sk-fuzz-0123456789"
 
 
 class CannedBackend(OpenAIBackend):
-    """The client, with what a server would answer in place of the connection."""
+    """The client with canned server answers instead of a connection."""
 
     def __init__(self, settings: TeacherSettings, answers: list[tuple[int, Mapping[str, str], bytes]]) -> None:
         super().__init__(settings)
@@ -410,7 +410,7 @@ class CannedBackend(OpenAIBackend):
 
 
 def read_server(draw: random.Random, folder: Path) -> str:
-    """What a server sends, through the client's own `send` and `check`: a reply or a `BackendError`, fit to be stored."""
+    """Pass server answers through the client's `send` and `check`: each gives a storable reply or a `BackendError`."""
     settings = TeacherSettings(
         backend="openai_compatible", model="served-model", base_url="http://127.0.0.1:9/v1", max_tokens=50
     )
@@ -440,14 +440,14 @@ async def _exchange(backend: OpenAIBackend, request: TeacherRequest) -> str:
 
 
 def check_error(error: BackendError) -> None:
-    """An error's message is short and can be written, and holds no key; its wait is one."""
+    """Check that an error's message is short, encodable and without the key, and that its wait is a valid time."""
     _check_text(str(error), 3_000)
     assert KEY not in str(error)
     assert error.retry_after_s is None or 0 <= error.retry_after_s < float("inf")
 
 
 def check_stored(reply: Reply) -> None:
-    """A reply's parts are of their types, can be written, and hold no key."""
+    """Check that a reply's parts have the right types, can be written, and do not contain the key."""
     for name, value in asdict(reply).items():
         if name.endswith("_tokens"):
             assert isinstance(value, int), name
@@ -459,7 +459,7 @@ def check_stored(reply: Reply) -> None:
 
 
 def make_answer(draw: random.Random) -> tuple[int, Mapping[str, str], bytes]:
-    """Status, headers and body of one answer."""
+    """Make the status, headers and body of one answer."""
     value: Any = draw.choice((REPLY, REPLY, REPLY, REFUSAL, MODELS))
     if draw.random() < 0.8:
         value = mutate_value(draw, value)
@@ -571,7 +571,7 @@ BOMB_SHARE = 0.005
 
 
 def render_template(draw: random.Random, folder: Path) -> str:
-    """A user's template over the values that prompts give: a prompt or a `ConfigError`."""
+    """Render a user's template with the values that prompts get: the result is a prompt or a `ConfigError`."""
     if draw.random() < BOMB_SHARE:
         text = draw.choice(BOMBS)
     else:
@@ -625,4 +625,4 @@ TARGETS = {
     "server": read_server,
     "templates": render_template,
 }
-"""What is fuzzed, by name."""
+"""The fuzz targets by name."""

@@ -1,4 +1,4 @@
-"""A small part of ``make fuzz``, which runs 10,000 cases of each target."""
+"""A small part of ``make fuzz``, which runs 10,000 cases per target."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ RESPONSES = 300
 
 @pytest.mark.parametrize("name", sorted(TARGETS))
 def test_only_documented_errors_come_out(name: str, tmp_path: Path) -> None:
-    """Whatever a config, a data file, a server, a reply or a template holds, it is read or refused, and soon."""
+    """Any config, data file, server response, reply or template is either read or refused, and quickly."""
     with hurry():
         ends, failures = run_cases(name, TARGETS[name], range(CASES), tmp_path)
     assert not failures, "\n".join(failures.values())
     assert sum(ends.values()) == CASES
-    assert len(ends) > 1, f"all cases of {name} ended alike: {ends}"
+    assert len(ends) > 1, f"all cases of {name} ended the same way: {ends}"
 
 
 def test_any_bytes_of_a_server_are_a_reply_or_a_backend_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Over a real connection, broken HTTP, framing and compression are a `BackendError`, and the whole reply is a reply."""
+    """Over a real connection, broken HTTP, framing or compression raises `BackendError`, and an intact reply is read."""
     monkeypatch.setenv("FUZZ_KEY", KEY)
     ends = asyncio.run(_ask_all([make_response(random.Random(f"{SEED}/raw/{number}")) for number in range(RESPONSES)]))
     assert ends["replied"] > RESPONSES // 20

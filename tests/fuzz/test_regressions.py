@@ -1,4 +1,4 @@
-"""What the fuzzers found, each as the smallest case of it."""
+"""Bugs that the fuzzers found, each as a minimal case."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ BOMB = "a: &a [x, x]\n" + "".join(
         ("name: " + "[" * 3_000, "nested too deep"),
         ("task: " + "{a: " * 30 + "1" + "}" * 30, "nested too deep"),
         ("name: " + "x" * MAX_BYTES, "is it a config?"),
+        ("name: " + "é" * (MAX_BYTES // 2) + "\nseed: 5", "is it a config?"),
         ("budget: {max_cost_usd: 5}\nbudget: {max_examples: 10}", "key 'budget' is given twice"),
         ("seed: 0x" + "f" * 5_000, "a number of more than 20 digits"),
         ("seed: " + "9" * 5_000, "Exceeds the limit"),
@@ -54,7 +55,7 @@ BOMB = "a: &a [x, x]\n" + "".join(
     ],
 )
 def test_hostile_configs_are_one_short_line(tmp_path: Path, text: str, message: str) -> None:
-    """A config that is a bomb, has no end, or holds what no file or path can, is refused in a short line."""
+    """A config that is a bomb, endless, or contains what no file or path can contain is refused in one short line."""
     path = tmp_path / "config.yaml"
     path.write_text(text, "utf-8")
     with watch(), pytest.raises(ConfigError, match=message) as caught:
@@ -66,13 +67,13 @@ def test_hostile_configs_are_one_short_line(tmp_path: Path, text: str, message: 
     "override", ["name=" + "[" * 3_000, "name=&a [*a]", 'name="\\ud800"', "na\0me=x", "data.train=~nobody-is-called-so"]
 )
 def test_hostile_overrides_are_config_errors(override: str) -> None:
-    """A `--set` is read by the rules of the file."""
+    """A `--set` follows the rules of the config file."""
     with pytest.raises(ConfigError):
         load_config(None, [override])
 
 
 def test_dates_in_a_config_are_texts(tmp_path: Path) -> None:
-    """What looks like a date is the text that it is, and a config in a folder that is not there yet is read."""
+    """A value that looks like a date is read as text, and a data folder that does not exist yet is accepted."""
     path = tmp_path / "config.yaml"
     path.write_text("name: 2001-99-99\ndata: {root: nowhere, train: .}")
     config = load_config(path)
@@ -86,14 +87,14 @@ HALF = '"\\ud83d"'
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (json.dumps(ROW)[:-1] + f', "rationale": {HALF}}}', "column rationale holds half of a character"),
-        (json.dumps(ROW)[:-1] + f', "meta": {{"x": {HALF}}}}}', "column meta or source holds half"),
-        (json.dumps(ROW)[:-1] + f', "source": {HALF}}}', "column meta or source holds half"),
+        (json.dumps(ROW)[:-1] + f', "rationale": {HALF}}}', "the rationale contains half of a character"),
+        (json.dumps(ROW)[:-1] + f', "meta": {{"x": {HALF}}}}}', "column 'meta' or 'source' contains half"),
+        (json.dumps(ROW)[:-1] + f', "source": {HALF}}}', "column 'meta' or 'source' contains half"),
         (json.dumps(ROW)[:-1] + ', "meta": ' + '{"a": ' * 400 + "1" + "}" * 400 + "}", "rows.jsonl:1: nested too deep"),
     ],
 )
 def test_rows_that_can_not_be_written_are_refused(tmp_path: Path, text: str, message: str) -> None:
-    """What becomes part of an example can be written to a run folder, else its row is refused when it is read."""
+    """A row whose values can't be written to a run folder is refused when it is read."""
     path = tmp_path / "rows.jsonl"
     path.write_text(text + "\n", "utf-8")
     with pytest.raises(DataError, match=message):
@@ -101,7 +102,7 @@ def test_rows_that_can_not_be_written_are_refused(tmp_path: Path, text: str, mes
 
 
 def test_unlabelled_rows_that_can_not_be_written_are_refused(tmp_path: Path) -> None:
-    """`predict` writes each row with its answer, so half of a character is refused in any column."""
+    """`predict` refuses half of a character in any column, because it writes each whole row with its answer."""
     path = tmp_path / "rows.jsonl"
     path.write_text(f'{{"question": "2 + 2", "note": {HALF}}}\n')
     with pytest.raises(DataError, match="half of a character"):
@@ -110,13 +111,13 @@ def test_unlabelled_rows_that_can_not_be_written_are_refused(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("name", ["a\0b.jsonl", "a\0b", "x" * 5_000, "a\0/b:c"])
 def test_names_that_are_no_files_are_data_errors(name: str) -> None:
-    """A source with a null character or a name of any length is a source that is not there."""
+    """A source with a null character or an overlong name is a data error, like any missing source."""
     with pytest.raises(DataError):
         list(read_rows(name))
 
 
 def test_a_header_of_very_many_columns(tmp_path: Path) -> None:
-    """A header of 50,000 columns, some of them twice, is refused in a short line and at once."""
+    """A header of 50,000 columns, some of them duplicates, is refused quickly in one short line."""
     path = tmp_path / "rows.csv"
     path.write_text(",".join(f"c{number % 40_000}" for number in range(50_000)) + "\n")
     with watch(), pytest.raises(DataError, match="must name each column once") as caught:
@@ -140,7 +141,7 @@ SPACES = " " * 50_000
     ],
 )
 def test_long_runs_of_spaces_take_no_time(read: Callable[[str], object], text: str) -> None:
-    """The time to read a reply grows with its length, and not with the square of a run of spaces in it."""
+    """The time to read a reply is linear, not quadratic, in a run of spaces."""
     with watch():
         read(text)
 
@@ -165,7 +166,7 @@ def test_long_runs_of_spaces_take_no_time(read: Callable[[str], object], text: s
     ids=lambda text: text[:30],
 )
 def test_hostile_templates_end_as_config_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    """A template that runs for ever, fills the memory, or fails in any way is a config error, and the next one works."""
+    """A template that runs forever, exhausts memory or fails in any way is a config error, and the next one works."""
     monkeypatch.setattr(prompts, "RENDER_TIMEOUT_S", 1.5)
     bad, good = tmp_path / "bad.jinja", tmp_path / "good.jinja"
     bad.write_text(text)
@@ -177,7 +178,7 @@ def test_hostile_templates_end_as_config_errors(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_file_in_the_working_folder_is_no_library(tmp_path: Path) -> None:
-    """A worker imports nothing from the working folder, where a file may be called as a library is."""
+    """A worker imports nothing from the working folder, where a file may have the name of a library."""
     (tmp_path / "jinja2.py").write_text("open('was-here', 'w')")
     (tmp_path / "t.jinja").write_text("{{ question }}")
     code = (
@@ -190,7 +191,7 @@ def test_a_file_in_the_working_folder_is_no_library(tmp_path: Path) -> None:
 
 
 def test_a_lost_worker_is_replaced() -> None:
-    """A worker that dies while it is asked is lost for that question only."""
+    """A worker that hangs is lost for that question only, and a new one answers the next."""
     worker, same = Worker(), "limbeck.answers.symbolic:is_same_value"
     try:
         assert worker.ask(same, ["1", "1.0"], 60) is True

@@ -1,4 +1,4 @@
-"""What a run watches while the teacher invents: near-duplicates by meaning, diversity, and paraphrases, said and written."""
+"""What a run watches while the teacher invents: near-duplicates by meaning, diversity, and warnings about paraphrases."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ WORDS = [f"{first}{second}" for first in "bdfgklmnprstvz" for second in ("atu", 
 
 
 class Author(ScriptedBackend):
-    """Solves sums; invents stories that are all alike but for a word, or share nothing with each other."""
+    """Solves sums; invents stories that differ only in a word, or that share nothing."""
 
     def __init__(self, is_varied: bool) -> None:
         super().__init__(self.answer)
@@ -73,11 +73,11 @@ def make_project(project: Project, **changes: Any) -> Path:  # noqa: ANN401
 
 
 def test_a_tail_of_paraphrases_is_said_at_once_and_stays_said(project: Project, author: Callable[[bool], Author]) -> None:
-    """Ten stories that differ in a word are warned of once in each stage, with figures, and `limbeck status` repeats it."""
+    """Ten stories that differ in one word cause a warning with figures in each stage, which `limbeck status` repeats."""
     author(False)
     path = make_project(project)
     result, notes = run_config(path)
-    said = [note for note in notes if note.startswith("warning: what was synthesized for 1 domain(s)")]
+    said = [note for note in notes if note.startswith("warning: the synthesized examples of 1 domain(s)")]
     assert len(said) == 2, notes
     assert "small (4 examples: 3-shingle Jaccard" in said[0]
     assert "small (10 examples: 3-shingle Jaccard" in said[1]
@@ -94,7 +94,7 @@ def test_a_tail_of_paraphrases_is_said_at_once_and_stays_said(project: Project, 
 def test_varied_inventions_are_measured_and_not_warned_of(
     project: Project, author: Callable[[bool], Author], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Stories without a word in common are no paraphrases; each stage has its figures, those of the last are the run's."""
+    """Stories with no word in common are not paraphrases; each stage has figures, and the last stage's are the run's."""
     author(True)
     result, notes = run_config(make_project(project))
     assert not [note for note in notes if note.startswith("warning:")]
@@ -110,7 +110,7 @@ def test_varied_inventions_are_measured_and_not_warned_of(
 
 
 def test_nothing_is_measured_where_nothing_is_invented(project: Project, author: Callable[[bool], Author]) -> None:
-    """A run that completes its tails by repeating them has no diversity to speak of."""
+    """A run that completes its tail domains by repeating examples reports no diversity."""
     author(True)
     result, notes = run_config(make_project(project, method__tail="duplicate"))
     assert not list(result.folder.glob("**/diversity.json"))
@@ -120,7 +120,7 @@ def test_nothing_is_measured_where_nothing_is_invented(project: Project, author:
 
 
 def embed_by_first_word(texts: Sequence[str]) -> np.ndarray:
-    """Vectors by which sentences are alike where they begin with the same word."""
+    """Vectors that are equal for sentences with the same first word."""
     rows = np.zeros((len(texts), len(WORDS) + 2), dtype=np.float32)
     for row, text in zip(rows, texts, strict=True):
         word = text.split()[0]
@@ -131,7 +131,7 @@ def embed_by_first_word(texts: Sequence[str]) -> np.ndarray:
 def test_near_duplicates_by_meaning_are_rejected_in_a_run(
     project: Project, author: Callable[[bool], Author], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With `embedding` no two kept stories have the same vector; the others are rejected, and a resumed run keeps the same."""
+    """With `embedding` stories with a known vector are rejected, and a resumed run keeps the same stories."""
     author(True)
     monkeypatch.setattr(LocalEngine, "embed_texts", lambda engine, texts: embed_by_first_word(texts))
     path = make_project(project, method__near_duplicates="embedding")
@@ -156,7 +156,7 @@ def test_near_duplicates_by_meaning_are_rejected_in_a_run(
 def test_a_missing_encoder_is_said_before_anything_is_asked(
     project: Project, author: Callable[[bool], Author], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without its wheel `embedding` is refused with the install command; where nothing is invented it is not needed."""
+    """Without its wheel, `embedding` is rejected with the install command, unless nothing is invented."""
     made = author(True)
     wheel = packaged.Wheel("no-such-wheel", "1.0", 0.1, ".safetensors")
     monkeypatch.setattr(packaged, "PACKAGED", {"minilm-l6": wheel})
@@ -169,7 +169,7 @@ def test_a_missing_encoder_is_said_before_anything_is_asked(
 
 @needs_minilm
 def test_minilm_finds_a_paraphrase_and_leaves_another_problem() -> None:
-    """The real encoder puts a reworded question above the default cosine, which shares too few words to be seen otherwise."""
+    """The real encoder finds a reworded question at the default cosine that shares too few words to be found otherwise."""
     known = make_example("What is the capital city of France?")
     reworded, other = "Which city is the capital of France?", "What is the capital city of Norway?"
     bound = BalDistillSettings().near_duplicate_cosine
@@ -180,7 +180,7 @@ def test_minilm_finds_a_paraphrase_and_leaves_another_problem() -> None:
 
 
 def test_rows_that_leak_are_listed_and_counted(project: Project, author: Callable[[bool], Author]) -> None:
-    """Training rows that are in dev or test are in `left_out.jsonl` with their reason, and `run.json` counts them by split."""
+    """Training rows that are also in dev or test go to `left_out.jsonl` with a reason, and `run.json` counts them by split."""
     author(True)
     path = make_project(project, data__dev="dev.jsonl")
     rows = make_sums({"big": 20, "small": 2})
@@ -200,7 +200,7 @@ def test_rows_that_leak_are_listed_and_counted(project: Project, author: Callabl
 def test_inventions_leak_into_neither_dev_nor_test(
     project: Project, author: Callable[[bool], Author], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An invention that repeats a row of dev or of test is rejected with the row that it repeats."""
+    """An invention that repeats a dev or test row is rejected, naming the row that it repeats."""
     made = author(True)
     path = make_project(project, data__dev="dev.jsonl")
     dev, test = "Calculate 8001 + 1.", "Calculate 8002 + 2."

@@ -52,9 +52,9 @@ def asker(config: Config) -> tuple[TeacherSettings, dict[str, Any]]:
 
 
 def write_ledger(folder: Path, asked: list[tuple[str, str, int]], model: str = "m", failures: int = 0) -> list[str]:
-    """A ledger with one answered request of 40 bytes for each (purpose, domain, completion tokens); gives their keys.
+    """Write a ledger with one answered request of 40 bytes per (purpose, domain, completion tokens); return their keys.
 
-    The teacher counts 36 prompt tokens, and the first requests fail once each, as many as `failures` says.
+    The teacher counts 36 prompt tokens, and each of the first `failures` requests fails once.
     """
     folder.mkdir(exist_ok=True)
     tokens = iter([count for _, _, count in asked])
@@ -80,7 +80,7 @@ def write_ledger(folder: Path, asked: list[tuple[str, str, int]], model: str = "
 
 
 def test_quantiles_by_hand() -> None:
-    """10% and 95% lie between two values in proportion; of few values half and twice the mean stand for them."""
+    """The 10% and 95% quantiles are interpolated; with few values half and twice the mean replace them."""
     assert compute_quantile([0, 10, 20], 0.1) == pytest.approx(2)
     assert measure([10 * n for n in range(11)]) == Range(10, 50, 95)
     assert measure([10, 30]) == Range(10, 20, 40)
@@ -88,14 +88,14 @@ def test_quantiles_by_hand() -> None:
 
 
 def test_shares_by_hand() -> None:
-    """Wilson's interval of 8 of 10 is 0.490 to 0.943; of all or none it reaches its end."""
+    """Wilson's interval for 8 of 10 is 0.490 to 0.943; for all it reaches 1, and for none 0."""
     share = measure_share(8, 10)
     assert (share.low, share.likely, share.high) == (pytest.approx(0.490, abs=5e-4), 0.8, pytest.approx(0.943, abs=5e-4))
     assert (measure_share(10, 10).high, measure_share(0, 10).low) == (1, 0)
 
 
 def test_lengths_attempts_and_prompts(tmp_path: Path, config: Config) -> None:
-    """Lengths by purpose and by domain where it has eight, the teacher's prompt count over ours, attempts of a request."""
+    """A ledger teaches reply lengths by purpose (and by domain from eight on), prompt factors, and attempts per request."""
     asked = [("annotate", "a", 10 * n) for n in range(11)] + [("annotate", "b", 500)] + [("synthesize", "b", 60)]
     write_ledger(tmp_path / "old", asked, failures=3)
     learned = learn(tmp_path / "old", *asker(config), COUNT)
@@ -104,7 +104,7 @@ def test_lengths_attempts_and_prompts(tmp_path: Path, config: Config) -> None:
     assert learned.get_reply("annotate", "new").likely == pytest.approx((550 + 500) / 12)  # type: ignore[union-attr]
     assert learned.get_reply("probe", "b") == learned.get_reply("synthesize", "b") == Range(30, 60, 120)
     assert learned.get_reply("evaluate", "a") is None
-    # 40 bytes are 10 tokens and 8 of the template by our count, 36 by the teacher's.
+    # By our count 40 bytes are 10 tokens plus 8 for the template; the teacher counts 36.
     assert learned.get_prompt_factor("annotate") == Range(2, 2, 2)
     assert learned.get_attempts("annotate").likely == pytest.approx(15 / 12)
     assert learned.get_attempts("verify") == Range(1, 1, 1)
@@ -114,7 +114,7 @@ def test_lengths_attempts_and_prompts(tmp_path: Path, config: Config) -> None:
 
 
 def test_a_plan_by_what_was_learned(tmp_path: Path, config: Config) -> None:
-    """Prompt and completion tokens, attempts and kept shares of the ledger replace the guesses, by domain where they can."""
+    """The ledger's prompt and completion tokens, attempts and kept shares replace the guesses, by domain if possible."""
     keys = write_ledger(tmp_path / "old", [("annotate", "a", 10 * n) for n in range(11)])
     stage = tmp_path / "old" / "stage_0"
     stage.mkdir()
@@ -153,33 +153,33 @@ def make_rejected(key: str | None) -> dict[str, Any]:
 
 
 def test_kept_shares_come_by_the_purpose_of_the_request(tmp_path: Path, config: Config) -> None:
-    """Rejected replies count for the purpose of their request; those that were never asked about count for none."""
+    """Rejected replies count for the purpose of their request; rejects without a request in the ledger do not count."""
     keys = write_ledger(tmp_path / "old", [("annotate", "a", 9), ("synthesize", "a", 9), ("synthesize", "a", 9)])
     (tmp_path / "old" / "stage_0").mkdir()
     write_kept(tmp_path / "old" / "stage_0", real=4, synthesized=9, rejected=keys)
     learned = learn(tmp_path / "old", *asker(config), COUNT)
     assert learned.kept == {"annotate": (4, 1), "synthesize": (9, 2)}
-    assert learned.compute_kept_share("annotate") is None  # of five nothing can be said
+    assert learned.compute_kept_share("annotate") is None  # five are too few
     write_rows(tmp_path / "old" / "premixed.jsonl", [make_example(str(n)).to_json() for n in range(12)])
     write_rows(tmp_path / "old" / "premixed_rejected.jsonl", [make_rejected(keys[1])])
     assert learn(tmp_path / "old", *asker(config), COUNT).kept["synthesize"] == (12, 3)
 
 
 def test_what_another_config_taught(tmp_path: Path, config: Config) -> None:
-    """Another method's inventions and another annotation's kept share are left out; another model is warned of."""
+    """Another method's inventions and another annotation's kept share are ignored; another model causes a warning."""
     keys = write_ledger(tmp_path / "old", [("annotate", "a", 9), ("synthesize", "a", 9), ("evaluate", "a", 3)], model="other")
     (tmp_path / "old" / "stage_0").mkdir()
     write_kept(tmp_path / "old" / "stage_0", real=9, synthesized=9, rejected=keys[:2])
     (tmp_path / "old" / "config.yaml").write_text("method: {name: gold, annotation: blind}\n", "utf-8")
     learned = learn(tmp_path / "old", *asker(config), COUNT)
     assert (learned.replies, learned.kept) == ({"annotate": 1, "evaluate": 1}, {})
-    assert "the replies are of other, not of teacher.model 'm'" in learned.warnings[0]
+    assert "the replies are from other, not from teacher.model 'm'" in learned.warnings[0]
     assert make_plan(config, read_data(config), learned, COUNT).warnings == [learned.warnings[0]]
     assert learn_if_there(tmp_path / "old", *asker(config), COUNT) == Learned()
 
 
 def test_ledgers_that_teach_nothing(tmp_path: Path, config: Config) -> None:
-    """A ledger that is named must be there and hold a reply; one that is looked for by itself need not."""
+    """A ledger given by name must exist and contain a reply; one that is looked up automatically need not."""
     with pytest.raises(DataError, match="no ledger here"):
         learn(tmp_path / "nowhere", *asker(config), COUNT)
     assert learn_if_there(tmp_path / "nowhere", *asker(config), COUNT) == Learned()

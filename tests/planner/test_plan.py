@@ -19,7 +19,7 @@ from limbeck.reports.spend import compare_with_plan
 from limbeck.run_folder.plan import PlanTotals, Range
 from limbeck.runner.prepare import make_plan, read_data
 
-# Rows of each domain of BalDistill's Math pool (notes, §4).
+# Rows of each domain in BalDistill's Math pool.
 MATH = {
     "Algebra": 1744,
     "Intermediate Algebra": 763,
@@ -90,7 +90,7 @@ def test_r52_needs_what_the_quota_tests_say(tmp_path: Path, sets: list[str], bud
 
 
 def test_stages_and_roles_by_hand(tmp_path: Path) -> None:
-    """Eight examples in two stages over domains of 6 and 1: the small one gives its row, then is tail and synthesized."""
+    """With eight examples, two stages and domains of 6 and 1, the small one gives its row and then is only synthesized."""
     made = plan(write_pool(tmp_path, {"big": 6, "small": 1}), "budget.max_examples=8", "method.stages=2")
     first, second = (stage["domains"] for stage in made["stages"])
     share = {"duplicate": 0, "missing": 0}
@@ -107,7 +107,7 @@ def test_stages_and_roles_by_hand(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("tail", "field"), [("duplicate", "duplicate"), ("none", "missing")])
 def test_tails_that_are_not_synthesized(tmp_path: Path, tail: str, field: str) -> None:
-    """With other tails the lack is repeated or missing, and only real examples are asked about."""
+    """With other values of `tail`, lacking examples are repeated or missing, and only real ones are asked about."""
     path = write_pool(tmp_path, {"big": 6, "small": 1})
     totals = plan(path, "budget.max_examples=8", "method.stages=2", f"method.tail={tail}")["totals"]
     assert (totals["real"], totals["synthesize"], totals[field]) == (5, 0, 3)
@@ -116,7 +116,7 @@ def test_tails_that_are_not_synthesized(tmp_path: Path, tail: str, field: str) -
 
 
 def test_one_global_pool(tmp_path: Path) -> None:
-    """Without quotas by domain a stage has one entry, *, for the whole pool."""
+    """Without quotas by domain, a stage has one entry, *, for the whole pool."""
     path = write_pool(tmp_path, {"big": 6, "small": 1})
     made = plan(path, "budget.max_examples=4", "method.stages=2", "method.quota=none")
     assert [list(stage["domains"]) for stage in made["stages"]] == [["*"], ["*"]]
@@ -124,7 +124,7 @@ def test_one_global_pool(tmp_path: Path) -> None:
 
 
 def test_requests_tokens_and_money_by_hand(tmp_path: Path) -> None:
-    """Low keeps every reply, likely 85% of hinted ones, high uses three attempts each; money follows the prices."""
+    """Low keeps every reply, likely keeps 85% of hinted ones, high uses three attempts each; money follows the prices."""
     path = write_pool(
         tmp_path,
         {"a": 20},
@@ -136,7 +136,7 @@ def test_requests_tokens_and_money_by_hand(tmp_path: Path) -> None:
     )
     totals = plan(path, "budget.max_examples=10", "method.stages=1")["totals"]
     assert totals["requests"] == {"low": 10, "likely": pytest.approx(10 / 0.85), "high": 30}
-    # Without rationales in the data a reply is taken to use 3, 30 or 100% of its limit.
+    # Without rationales in the data a reply is assumed to use 3, 30 or 100% of its limit.
     assert totals["cost_usd"] == {
         "low": pytest.approx(10 * 3 * 1e-5),
         "likely": pytest.approx(10 / 0.85 * 30 * 1e-5),
@@ -146,7 +146,7 @@ def test_requests_tokens_and_money_by_hand(tmp_path: Path) -> None:
 
 
 def test_separate_objectives_train_two_rows_an_example(tmp_path: Path) -> None:
-    """The student's time is that of both rows, and of the bare answers alone where rationales weigh nothing."""
+    """Training time covers both rows of an example, but only the answer rows if rationales have weight 0."""
     path = write_pool(tmp_path, {"a": 20}, teacher={"backend": "tutor", "max_tokens": 100})
     sets = ["budget.max_examples=10", "method.stages=1"]
     joint, two, bare = (
@@ -161,10 +161,10 @@ def test_separate_objectives_train_two_rows_an_example(tmp_path: Path) -> None:
 
 
 def test_without_prices_money_is_unknown(tmp_path: Path) -> None:
-    """Where no prices are given the plan says that it does not know the money, and a money cap is an error."""
+    """Without prices the plan leaves the money unknown, and a money cap is an error."""
     path = write_pool(tmp_path, {"a": 20})
     assert plan(path, "budget.max_examples=10")["totals"]["cost_usd"] == {"low": None, "likely": None, "high": None}
-    with pytest.raises(ConfigError, match=r"budget\.max_cost_usd = 1 can't be held"):
+    with pytest.raises(ConfigError, match=r"budget\.max_cost_usd = 1 can't be enforced"):
         plan(path, "budget.max_examples=10", "budget.max_cost_usd=1")
 
 
@@ -176,28 +176,28 @@ def test_labels_alone_ask_nobody(tmp_path: Path) -> None:
 
 
 def test_a_local_tokenizer_counts_exactly(tmp_path: Path, tiny_folder: Path) -> None:
-    """With a tokenizer the prompt is known: a byte tokenizer counts more tokens than four bytes to a token do."""
+    """With a tokenizer prompts are counted exactly: a byte tokenizer counts more than one token per four bytes."""
     path = write_pool(tmp_path, {"a": 20})
     estimated = plan(path, "budget.max_examples=10")["totals"]["tokens"]
     counted = plan(path, "budget.max_examples=10", f"teacher.tokenizer={tiny_folder}")["totals"]["tokens"]
     assert counted["low"] > 2 * estimated["low"]
-    with pytest.raises(ConfigError, match=r"teacher\.tokenizer: .*train\.jsonl is no readable tokenizer"):
+    with pytest.raises(ConfigError, match=r"teacher\.tokenizer: .*train\.jsonl is not a readable tokenizer"):
         plan(path, f"teacher.tokenizer={tmp_path / 'train.jsonl'}")
 
 
 def test_warnings(tmp_path: Path) -> None:
-    """A stage with fewer examples than domains, a cap below the plan and rows that can't be had are each warned of."""
+    """The plan warns about stages with fewer examples than domains, caps below the plan, and missing examples."""
     path = write_pool(tmp_path, {"a": 3, "b": 2, "c": 1})
     (stage,) = plan(path, "budget.max_examples=6", "method.stages=3")["warnings"]
     assert "a stage has 2 examples for 3 domains, so 3 of 9 quotas are 0" in stage
     (cap,) = plan(path, "budget.max_examples=6", "method.stages=1", "budget.max_requests=3")["warnings"]
-    assert "budget.max_requests = 3 is below the 7" in cap
+    assert "budget.max_requests = 3 is below the likely 7" in cap
     (missing,) = plan(path, "budget.max_examples=6", "method.stages=1", "method.tail=none")["warnings"]
-    assert "1 examples can't be had: the pool runs short and method.tail is none" in missing
+    assert "1 examples will be missing: the pool is too small and method.tail is none" in missing
 
 
 def test_a_recorded_teacher_that_would_run_dry(tmp_path: Path) -> None:
-    """A domain for which the recorded teacher has too little to synthesize is warned of before the run."""
+    """The plan warns about domains for which the recorded teacher has too few synthetic examples."""
     path = write_pool(tmp_path, {"a": 8, "b": 2})
     write_rows(tmp_path / "new.jsonl", [{"domain": "b", "question": "q", "rationale": "r", "answer": "1"}])
     rows = [{"question": f"{d} number {n}", "rationale": "r", "teacher_answer": str(n)} for d in "ab" for n in range(8)]
@@ -219,7 +219,7 @@ def test_a_recorded_teacher_that_would_run_dry(tmp_path: Path) -> None:
     ("model", "billions"), [("org/Llama-3.2-1B-Instruct", 1.0), ("packaged:smollm2-135m-instruct", 0.135), ("gpt2", 1.0)]
 )
 def test_sizes_are_guessed_by_name(model: str, billions: float) -> None:
-    """The size of a model is read from its name, and taken as a billion where it has none."""
+    """A model's size is read from its name; without one it is taken as a billion."""
     assert guess_billions(model) == pytest.approx(billions)
 
 
@@ -253,7 +253,7 @@ PRICES = {"prompt_usd_per_mtok": 2.0, "completion_usd_per_mtok": 10.0}
     ],
 )
 def test_totals_are_the_sums_of_the_requests(tmp_path: Path, sets: list[str]) -> None:
-    """Requests, tokens and money come by stage, domain and purpose, low ≤ likely ≤ high, and the totals are their sums."""
+    """Requests, tokens and money are listed by stage, domain and purpose with low ≤ likely ≤ high, and add up to the totals."""
     path = write_pool(tmp_path, {"big": 9, "mid": 4, "small": 1}, teacher={"backend": "tutor", "prices": PRICES})
     write_rows(tmp_path / "test.jsonl", [{"domain": d, "question": f"{d} {n}?", "answer": "1"} for d in "xy" for n in range(3)])
     made = plan(path, "budget.max_examples=9", "method.stages=3", f"data.test={tmp_path / 'test.jsonl'}", *sets)
@@ -266,7 +266,7 @@ def test_totals_are_the_sums_of_the_requests(tmp_path: Path, sets: list[str]) ->
 
 
 def test_a_tail_domain_by_hand(tmp_path: Path) -> None:
-    """A tail domain asks once about each of its examples; those that are likely to be rejected are synthesized besides."""
+    """A tail domain asks once about each of its examples; likely rejects are synthesized in addition."""
     path = write_pool(tmp_path, {"big": 9, "small": 2}, teacher={"backend": "tutor", "prices": PRICES})
     made = plan(path, "budget.max_examples=8", "method.stages=1")
     rows = {(row["purpose"], row["domain"]): row["requests"] for row in made["requests"]}
@@ -276,7 +276,7 @@ def test_a_tail_domain_by_hand(tmp_path: Path) -> None:
 
 
 def test_quotas_by_error_are_foreseen_as_equal(tmp_path: Path) -> None:
-    """A plan takes errors as equal, which is the adaptive policy, and says so."""
+    """A plan assumes equal errors, which is the adaptive policy, and notes it."""
     path = write_pool(tmp_path, {"a": 9, "b": 2}, budget={"max_examples": 12})
     by_error, adaptive = (plan(path, "method.stages=3", f"method.quota={quota}") for quota in ("error", "adaptive"))
     assert by_error["stages"] == adaptive["stages"]
@@ -285,7 +285,7 @@ def test_quotas_by_error_are_foreseen_as_equal(tmp_path: Path) -> None:
 
 
 def test_votes_by_hand(tmp_path: Path) -> None:
-    """Three votes are planned for each new example that is kept at least, for each attempt at most, by stage and domain."""
+    """Votes are planned by stage and domain: at least three per new example that is kept, at most three per attempt."""
     path = write_pool(tmp_path, {"a": 9, "b": 2}, budget={"max_examples": 12})
     made = plan(path, "method.stages=3", "method.verify=vote", "method.tail=synthesize")
     rows = {(row["stage"], row["domain"], row["purpose"]): row["requests"] for row in made["requests"]}
@@ -299,7 +299,7 @@ def test_votes_by_hand(tmp_path: Path) -> None:
 
 
 def test_what_is_synthesized_in_advance_is_of_stage_0(tmp_path: Path) -> None:
-    """With pooling: premixed the ledger's synthesis is all of stage 0, and so is the plan's."""
+    """With pooling: premixed all synthesis belongs to stage 0, in the plan as in the ledger."""
     made = plan(
         write_pool(tmp_path, {"big": 9, "small": 1}), "budget.max_examples=8", "method.stages=2", "method.pooling=premixed"
     )
@@ -308,7 +308,7 @@ def test_what_is_synthesized_in_advance_is_of_stage_0(tmp_path: Path) -> None:
 
 
 def test_the_requests_of_gold(tmp_path: Path) -> None:
-    """GOLD's plan has syntheses, probes, votes and its own measurement by round and label, as its ledger says."""
+    """GOLD's plan lists synthesis, probes, votes and the teacher's own measurement by round and label, like its ledger."""
     write_rows(tmp_path / "human.jsonl", [{"text": f"a {label} one", "answer": label} for label in ("good", "bad", "good")])
     write_rows(
         tmp_path / "test.jsonl", [{"text": f"{n} is {label}", "answer": label} for label in ("good", "bad") for n in range(4)]
@@ -340,7 +340,7 @@ def test_the_requests_of_gold(tmp_path: Path) -> None:
 
 
 def test_the_comparison_by_hand() -> None:
-    """What was asked stands beside the low, high and likely figures; money only where it was planned."""
+    """What was asked is shown next to the low, high and likely figures; money only if it was planned."""
     nothing = Range(0, 0, 0)
     totals = PlanTotals(0, 0, 0, 0, 0, Range(10, 12, 30), Range(1000, 2000.4, 3000), None, nothing)
     said = compare_with_plan(totals, 11, 1234, 0.0)
@@ -348,7 +348,7 @@ def test_the_comparison_by_hand() -> None:
 
 
 def test_the_command(project: Callable[..., Path]) -> None:
-    """`limbeck plan` prints the quotas and totals, and with --json the plan; it loads no torch and sends nothing."""
+    """`limbeck plan` prints quotas and totals, or with --json the plan, without loading torch or sending anything."""
     path = project()
     code = "import sys; from limbeck.cli.main import main; sys.argv = ['limbeck', 'plan', *sys.argv[1:]]\ntry:\n    main()\nfinally:\n    print('torch' in sys.modules, file=sys.stderr)"  # noqa: E501
     done = subprocess.run([sys.executable, "-c", code, str(path), "--json"], capture_output=True, text=True, check=False)
@@ -361,7 +361,7 @@ def test_the_command(project: Callable[..., Path]) -> None:
 
 
 def test_a_plan_counts_what_the_student_reads(tmp_path: Path) -> None:
-    """Labels count where prompts list them; a classifier reads the question alone."""
+    """Labels count if prompts list them; a classifier reads only the question."""
     path = write_pool(tmp_path, {"a": 4, "b": 4}, task={"answer": "label"})
     listed, bare, alone = (
         measure_question(config, read_data(config))

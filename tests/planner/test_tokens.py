@@ -1,4 +1,4 @@
-"""Specification of `limbeck.planner.tokens`: a plan counts tokens as the teacher does, where its tokenizer is here."""
+"""Specification of `limbeck.planner.tokens`: a plan counts tokens like the teacher if its tokenizer is available."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHAT = [
 
 @pytest.mark.parametrize("family", ["chatml", "llama3", "gemma", "mistral"])
 def test_a_tokenizer_folder_counts_its_chat_template(tmp_path: Path, family: str) -> None:
-    """The conversation of a request is counted in the chat template beside `teacher.tokenizer`."""
+    """A request's conversation is counted with the chat template next to `teacher.tokenizer`."""
     tokenizer = make_tokenizer(family)
     tokenizer.save_pretrained(tmp_path)
     for given in (tmp_path, tmp_path / "tokenizer.json"):
@@ -30,7 +30,7 @@ def test_a_tokenizer_folder_counts_its_chat_template(tmp_path: Path, family: str
 
 @pytest.mark.parametrize("template", [None, "{{ tools[0].name }}", "{{ 1 / 0 }}", "{% for %}", "{{ raise_exception('no') }}"])
 def test_templates_that_are_not_known(tmp_path: Path, template: str | None) -> None:
-    """Where a chat template is missing or wants more than messages, a message counts with a few tokens more than its text."""
+    """If a chat template is missing or needs more than messages, each message counts a few tokens more than its text."""
     tokenizer = make_tokenizer()
     tokenizer.chat_template = template
     tokenizer.save_pretrained(tmp_path)
@@ -40,7 +40,7 @@ def test_templates_that_are_not_known(tmp_path: Path, template: str | None) -> N
 
 
 def test_bytes_where_no_tokenizer_is_here() -> None:
-    """A teacher behind an API is counted at four bytes a token, and the counter says that it is no exact one."""
+    """A teacher behind an API is counted at four bytes per token, and the counter reports that it is not exact."""
     counter = load_counter(TeacherSettings(backend="openai_compatible", base_url="http://127.0.0.1:9/v1", model="m"))
     assert (counter.count("12345"), counter.count_prompt(CHAT[:1]), counter.name, counter.is_exact) == (2, 12, BYTES, False)
     assert CHAT_TEMPLATES["none"][0] is None

@@ -1,4 +1,4 @@
-"""The run folder: files appear whole, and a full or read-only disk loses nothing and is said in one line."""
+"""The run folder: files are written atomically, and a full or read-only disk loses nothing and is reported in one line."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from limbeck.teacher.request import About, TeacherRequest
 
 
 def test_full_disk_keeps_the_old_file(small_disk: Path) -> None:
-    """A file that does not fit leaves the old one whole and no half-written one, and the error names path, space and remedy."""
+    """A file that does not fit leaves the old one intact and no partial one; the error names path, space and remedy."""
     write_text(small_disk / "run.json", "old")
     with pytest.raises(
-        StorageError, match=r"run\.json can't be written: No space left on device .*MiB free.*make space"
+        StorageError, match=r"run\.json can't be written: No space left on device .*MiB free.*free disk space"
     ) as caught:
         write_text(small_disk / "run.json", "x" * 2_000_000)
     assert caught.value.exit_code == 3
@@ -37,13 +37,13 @@ def test_full_disk_keeps_the_old_file(small_disk: Path) -> None:
 
 
 def test_full_disk_during_a_ledger_write_loses_nothing_stored(small_disk: Path) -> None:
-    """When the ledger's disk is full the next intent is refused before anything is sent, and what was stored is there."""
+    """If the ledger's disk is full, the next intent fails before anything is sent, and stored requests remain."""
     ledger = Ledger(small_disk / "ledger.sqlite")
     request = TeacherRequest("m", ({"role": "user", "content": "q"},), {"max_tokens": 5}, About("annotate", 0, "d"))
     asyncio.run(ledger.write_intent(request, Spend(1, 22, 0.0)))
     big = TeacherRequest("m", ({"role": "user", "content": "q" * 3_000_000},), {"max_tokens": 5}, About("annotate", 0, "d"))
     with pytest.raises(
-        StorageError, match=r"the ledger can't be .* In flight was the request \(annotate, stage 0, domain 'd', key"
+        StorageError, match=r"the ledger can't be .* The request in flight \(annotate, stage 0, domain 'd', key"
     ):
         asyncio.run(ledger.write_intent(big, Spend(1, 22, 0.0)))
     assert [row["key"] for row in ledger.list_requests()] == [request.key]
@@ -51,7 +51,7 @@ def test_full_disk_during_a_ledger_write_loses_nothing_stored(small_disk: Path) 
 
 
 def test_full_disk_keeps_the_old_weights(small_disk: Path) -> None:
-    """A student that does not fit leaves the old one whole, whoever reports the full disk."""
+    """A student that does not fit leaves the old one intact, whichever library reports the full disk."""
     import torch
     from safetensors.torch import save_file
 
@@ -64,7 +64,7 @@ def test_full_disk_keeps_the_old_weights(small_disk: Path) -> None:
 
 
 def test_failed_sync_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error while the new content is made durable leaves the old file in place."""
+    """An error while syncing new content to disk leaves the old file in place."""
     write_json(tmp_path / "a.json", {"n": 1})
 
     def fail(descriptor: int) -> None:
@@ -85,14 +85,14 @@ def test_same_rows_same_bytes(tmp_path: Path) -> None:
 
 
 def test_a_file_in_the_way_is_said(tmp_path: Path) -> None:
-    """A run folder path that is a file is a storage error of one line."""
+    """A run folder path that is a file is a one-line storage error."""
     (tmp_path / "run").write_text("a file")
     with pytest.raises(StorageError, match="can't be written"), RunFolder.open(tmp_path / "run"):
         pass
 
 
 def test_the_lock_holds_and_ends_with_its_holder(tmp_path: Path) -> None:
-    """A folder is held by one opener at a time, and free again when it is closed."""
+    """Only one opener at a time can hold a folder, and closing it frees it."""
     with (
         RunFolder.open(tmp_path / "run"),
         pytest.raises(ConfigError, match=f"in use by pid {os.getpid()}"),
@@ -104,7 +104,7 @@ def test_the_lock_holds_and_ends_with_its_holder(tmp_path: Path) -> None:
 
 
 def test_a_look_at_the_lock_refuses_nobody(tmp_path: Path) -> None:
-    """A folder can be opened while another process looks for a moment whether it is held."""
+    """A folder can be opened while another process briefly checks whether it is held."""
     with RunFolder.open(tmp_path / "run"):
         pass
     look = (tmp_path / "run" / "lock").open()
@@ -115,7 +115,7 @@ def test_a_look_at_the_lock_refuses_nobody(tmp_path: Path) -> None:
 
 
 def test_lines_end_at_newlines_only(tmp_path: Path) -> None:
-    """Text with Unicode line separators is read back as it was written."""
+    """Text with Unicode line separators is read back unchanged."""
     rows = [{"text": "one\u2028two\u2029three\u0085four\x0bfive"}, {"text": "next"}]
     write_jsonl(tmp_path / "a.jsonl", rows)
     assert read_json_lines(tmp_path / "a.jsonl") == rows
@@ -124,12 +124,12 @@ def test_lines_end_at_newlines_only(tmp_path: Path) -> None:
 def test_records_of_another_form_are_a_data_error(tmp_path: Path) -> None:
     """A damaged record file of a run folder is a data error that names it."""
     write_jsonl(tmp_path / "examples.jsonl", [{"id": "x"}])
-    with pytest.raises(DataError, match=r"examples\.jsonl: a row is not of the form"):
+    with pytest.raises(DataError, match=r"examples\.jsonl: a row does not have the form"):
         read_records(tmp_path / "examples.jsonl", Example.from_json)
 
 
 def die_at_zero(delete: Callable[..., None], left: Iterator[int]) -> Callable[..., None]:
-    """The deletion, or an interruption in its place where the countdown has come to zero."""
+    """Deletes, or raises an interruption instead once the countdown reaches zero."""
 
     def maybe(*arguments: object) -> None:
         if next(left, 1) == 0:
@@ -140,7 +140,7 @@ def die_at_zero(delete: Callable[..., None], left: Iterator[int]) -> Callable[..
 
 
 def test_an_interrupted_restart_is_still_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A restart of a cut-short stage that dies at any deletion leaves a stage that restarts, never a stale student."""
+    """If a restart of a cut-short stage dies at any deletion, the stage restarts again and never keeps a stale student."""
     for deaths in range(1, 6):
         folder = tmp_path / f"stage_{deaths}"
         (folder / "student").mkdir(parents=True)
@@ -148,7 +148,7 @@ def test_an_interrupted_restart_is_still_a_restart(tmp_path: Path, monkeypatch: 
         write_jsonl(folder / "rejected.jsonl", [])
         write_jsonl(folder / "examples.jsonl", [])
         write_json(folder / "quotas.json", {"is_cut_short": True})
-        left = iter(range(deaths - 1, -1, -1))  # the last deletion that is let begin finds 0
+        left = iter(range(deaths - 1, -1, -1))  # the last deletion that starts finds 0
         with monkeypatch.context() as patch:
             for owner, name in ((Path, "unlink"), (shutil, "rmtree")):
                 patch.setattr(owner, name, die_at_zero(getattr(owner, name), left))
@@ -161,7 +161,7 @@ def test_an_interrupted_restart_is_still_a_restart(tmp_path: Path, monkeypatch: 
 
 
 def test_a_lock_of_a_dead_process_is_stale(tmp_path: Path) -> None:
-    """A lock file that a killed process left behind holds nobody off, and then names its new holder."""
+    """A lock file left by a killed process blocks nobody, and then names its new holder."""
     (tmp_path / "lock").write_text("pid 999999 on elsewhere")
     with RunFolder.open(tmp_path) as folder:
         assert folder.is_held

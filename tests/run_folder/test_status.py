@@ -1,4 +1,4 @@
-"""Specification of `limbeck.run_folder.status`: what was planned stands beside what was really asked, by purpose."""
+"""Specification of `limbeck.run_folder.status`: what was planned is shown next to what was asked, by purpose."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from limbeck.teacher.settings import Prices, TeacherSettings
 
 
 def test_the_plan_by_purpose_by_hand(tmp_path: Path) -> None:
-    """Rows of a plan are summed over stages and domains; an unknown cost stays unknown, and no plan gives None."""
+    """A plan's rows are summed over stages and domains; an unknown cost stays unknown, and no plan gives None."""
     row = PlannedRequests(0, "a", "annotate", Range(1, 2, 3), Range(10, 20, 30), Range(1, 1, 1), None)
     totals = PlanTotals(0, 0, 0, 0, 0, *[Range(0, 0, 0)] * 2, None, Range(0, 0, 0))
     plan = Plan("baldistill", "stage", {}, [], Rows([row, replace(row, stage=1)]), totals)
@@ -36,7 +36,7 @@ def test_the_plan_by_purpose_by_hand(tmp_path: Path) -> None:
 
 
 def test_spend_by_purpose_is_that_of_the_caps(tmp_path: Path) -> None:
-    """A lost reply counts with all that was reserved for it, by purpose as in the sum; both are shown beside the plan."""
+    """A lost reply counts with all that was reserved for it, by purpose and in total, and is shown next to the plan."""
 
     def answer(request: TeacherRequest) -> Reply | BackendError:
         lost = BackendError("lost", is_maybe_paid=True)

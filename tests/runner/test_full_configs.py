@@ -1,4 +1,4 @@
-"""The configs at the paper's size: its five data sets from their published form to a finished run, with a tiny student."""
+"""The full-size configs: the paper's five data sets, from their published form to a finished run with a tiny student."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ SMALL = (
 
 
 def say(number: int) -> str:
-    """A few words that no other number has in this order."""
+    """A few words, in an order that is unique to the number."""
     return " ".join(WORDS[(number // 12**place + 5 * place) % 12] for place in range(4))
 
 
@@ -88,7 +88,7 @@ def write_unifiedqa(folder: Path) -> Path:
 
 
 def write_math(folder: Path) -> Path:
-    """Eight training rows of algebra, four of each other subject, and one test row each."""
+    """Eight training rows of algebra, four of each other subject, and one test row per subject."""
     from examples.paper_data import SUBJECTS
 
     for place, subject in enumerate(SUBJECTS):
@@ -131,12 +131,12 @@ def load(monkeypatch: pytest.MonkeyPatch, name: str, *sets: str, **variables: st
 
 @pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)
 def test_every_example_is_a_config(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
-    """Each config under examples/ can be read once the teacher and its prices are named."""
+    """Each config under examples/ loads once the teacher and its prices are set."""
     assert load(monkeypatch, path.stem).task.instruction
 
 
 def test_reuters_has_a_row_for_each_topic(data: Path) -> None:
-    """A document with two topics is a row of each; R52 has documents with one topic only, of topics that both splits have."""
+    """A document with two topics gives a row for each; R52 has only single-topic documents of topics in both splits."""
     reuters, r52 = read(data / "reuters" / "train.jsonl"), read(data / "r52" / "train.jsonl")
     assert Counter(row["domain"] for row in reuters) == {"earn": 6, "ship": 6, "corn": 7, "rye": 1}
     assert Counter(row["domain"] for row in r52) == {"earn": 6, "ship": 5, "corn": 6}
@@ -145,7 +145,7 @@ def test_reuters_has_a_row_for_each_topic(data: Path) -> None:
 
 
 def test_unifiedqa_rows_by_hand(tmp_path: Path) -> None:
-    """Parts are told apart by their place and form, an answer becomes its letter, and what can't be told is left out."""
+    """Parts are recognised by position and form, an answer becomes its letter, and ambiguous rows are left out."""
     file = tmp_path / "train.tsv"
     lines = [
         r"Who? \n (A) a cat (B) two (dogs) (C) nobody \n There was a cat.",
@@ -170,7 +170,7 @@ def test_unifiedqa_rows_by_hand(tmp_path: Path) -> None:
 
 
 def test_math_has_a_long_tail_and_all_test_rows(data: Path) -> None:
-    """Seven subjects fall with rank^-1.1: of 8 and six times 4 rows 8, 3, 2, 1, 1, 1 and at least 1 are drawn."""
+    """The seven subjects fall with rank^-1.1: 8 and six times 4 rows give 8, 3, 2, 1, 1, 1 and 1; all test rows stay."""
     sizes = Counter(row["domain"] for row in read(data / "math" / "train.jsonl"))
     assert sorted(sizes.values(), reverse=True) == [8, 3, 2, 1, 1, 1, 1]
     assert len(read(data / "math" / "test.jsonl")) == 7
@@ -181,7 +181,7 @@ def test_math_has_a_long_tail_and_all_test_rows(data: Path) -> None:
 def test_a_dry_run_of_each_data_set(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tiny_folder: Path, data: Path, dataset: str
 ) -> None:
-    """Each data set goes through its config from the first request to a finished run: only student and sizes are smaller."""
+    """Each data set goes through its config from the first request to a finished run, with a tiny student and small sizes."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-none")
     with serving(FakeTeacher(FakeSettings(model="some-model"))) as url:
         config = load(
@@ -209,7 +209,7 @@ def test_a_dry_run_of_each_data_set(
 def test_the_plan_of_the_real_data(
     monkeypatch: pytest.MonkeyPatch, dataset: str, budget: int, domains: int, synthesize: int
 ) -> None:
-    """The plan of the two data sets that are here: the paper's budget, its domains, and what uniform quotas synthesize."""
+    """The plans of R52 and Math have the paper's budget and domains, and the synthesis that uniform quotas need."""
     if not (DATA / dataset).exists():
         pytest.skip(f"the data is not part of the repository and {DATA / dataset} is absent; set LIMBECK_DATA")
     config = load(monkeypatch, f"full_{FULL[dataset]}", f"data.root={DATA}", DATASET=dataset)
@@ -222,7 +222,7 @@ def test_the_plan_of_the_real_data(
 
 
 def test_the_label_arms_of_the_reproductions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every preset of a reproduction without rationales is an arm without them; what else is kept is as the config says."""
+    """In the reproductions without rationales every preset gives an arm without them, and keeps what the config keeps."""
     for name, presets in (("repro_atis", "duplicate-cot baldistill-a"), ("repro_r52_minilm", "balance-cot baldistill-n")):
         for preset in presets.split():
             load(monkeypatch, name)

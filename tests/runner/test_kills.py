@@ -1,4 +1,4 @@
-"""SIGKILL anywhere: the same command goes on, pays for nothing twice, and ends with the same bytes."""
+"""After a SIGKILL anywhere, the same command resumes, pays for nothing twice, and ends with the same bytes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def config(project: Project) -> Path:
 
 
 def choose_points(events: list[str], count: int) -> list[tuple[str, int]]:
-    """So many different points, kind after kind in turn, each at a random event of its kind."""
+    """`count` different points, cycling through the kinds of events, each at a random event of its kind."""
     totals, rng = Counter(events), random.Random(SEED)
     names, points = sorted(totals), list[tuple[str, int]]()
     for turn in range(10 * count):
@@ -54,10 +54,10 @@ def choose_points(events: list[str], count: int) -> list[tuple[str, int]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [12, pytest.param(50, marks=pytest.mark.very_slow)])
 def test_killed_anywhere_resumes_to_the_same_bytes_and_pays_once(count: int, zygote: Zygote, config: Path) -> None:
-    """Killed at any request, commit, file, training or evaluation step, a run is finished by the same command, byte-equal.
+    """A run killed at any request, commit, file, training or evaluation step is finished by the same command, byte for byte.
 
-    The server has served each request once, but for those in flight at the kill: these the ledger lists as unknown, and they
-    are asked again once.
+    The server has served each request once, except for those in flight at the kill: the ledger lists these as unknown, and
+    they are asked again once.
     """
     whole, log = config.parent / "whole", config.parent / "events"
     with serving(FakeTeacher(FakeSettings(latency_s=0.005))) as url:
@@ -92,7 +92,7 @@ def test_killed_anywhere_resumes_to_the_same_bytes_and_pays_once(count: int, zyg
 def test_killed_in_any_round_of_gold_resumes_to_the_same_bytes(
     count: int, zygote: Zygote, tmp_path: Path, tiny_folder: Path
 ) -> None:
-    """Killed while it generates, probes, scores or trains, a run of GOLD is finished by the same command, byte-equal."""
+    """A GOLD run killed while it generates, probes, scores or trains is finished by the same command, byte for byte."""
     pytest.importorskip("reasoning_gym")
     human = [{"domain": "chain_sum", "question": f"Calculate {a} + {a + 1}.", "answer": str(2 * a + 1)} for a in (3, 5, 8)]
     write_rows(tmp_path / "human.jsonl", human)
@@ -133,7 +133,7 @@ def test_killed_in_any_round_of_gold_resumes_to_the_same_bytes(
 
 
 def check_account(folder: Path, server: FakeTeacher) -> None:
-    """Each body was served once, and once more at most for each attempt of unknown fate; those were asked again once."""
+    """Each body was served once, and at most once more for each attempt of unknown fate; those were asked again once."""
     ledger = Ledger(folder / "ledger.sqlite", is_read_only=True)
     rows = list(ledger.list_requests())
     ledger.close()

@@ -29,7 +29,7 @@ Project = Callable[..., Path]
 
 
 class Counting(ScriptedBackend):
-    """Solves the sums of `make_sums`, invents a new one for each request, answers labels; `asked` has what arrived."""
+    """Solves the sums of `make_sums`, invents a new one per request, and answers labels; `asked` lists the requests."""
 
     def __init__(self) -> None:
         super().__init__(self.answer)
@@ -72,7 +72,7 @@ def list_keys(out: Path) -> Counter[str]:
 
 @pytest.mark.parametrize("count", [1, 2, 7])
 def test_the_run_pays_nothing_again(project: Project, teacher: Counting, count: int) -> None:
-    """Everything that a probe asked is found in the ledger by the run, which sends each of its requests once in all."""
+    """The run finds everything that a probe asked in the ledger, so each request is sent only once in all."""
     config = load_config(project())
     out = Path(config.data.train or "").parent / "run"
     facts = probe(config, out, count)
@@ -84,7 +84,7 @@ def test_the_run_pays_nothing_again(project: Project, teacher: Counting, count: 
 
 
 def test_the_training_set_is_that_of_a_run_without_a_probe(project: Project, teacher: Counting) -> None:
-    """A probe changes nothing of what a run keeps."""
+    """A probe does not change what a run keeps."""
     config = load_config(project())
     folder = Path(config.data.train or "").parent
     probe(config, folder / "probed", 2)
@@ -94,7 +94,7 @@ def test_the_training_set_is_that_of_a_run_without_a_probe(project: Project, tea
 
 @pytest.mark.parametrize("pooling", ["shortfall", "premixed"])
 def test_inventions_are_probed(project: Project, teacher: Counting, pooling: str) -> None:
-    """The prompts that invent examples are the run's own, before stage 0 and in it."""
+    """A probe sends the run's own synthesis prompts, both those before stage 0 and those in it."""
     counts = {"big": 12, "small": 1}
     config = load_config(project(counts, budget__max_examples=6, method__stages=1, method__pooling=pooling))
     out = Path(config.data.train or "").parent / "run"
@@ -106,7 +106,7 @@ def test_inventions_are_probed(project: Project, teacher: Counting, pooling: str
 
 
 def test_one_pool_for_all_domains(project: Project, teacher: Counting) -> None:
-    """With quota: none the probe asks about the first candidates of the whole pool."""
+    """With `quota: none` the probe asks about the first candidates of the whole pool."""
     config = load_config(project(method__quota="none", method__selection="random"))
     out = Path(config.data.train or "").parent / "run"
     assert probe(config, out, 2) | {"began_at": 0} == {
@@ -123,7 +123,7 @@ def test_one_pool_for_all_domains(project: Project, teacher: Counting) -> None:
 
 
 def test_gold_is_probed(tmp_path: Path, tiny_folder: Path, teacher: Counting) -> None:
-    """GOLD's first batch and the votes on it are the run's own requests, temperature and all."""
+    """GOLD's first batch and the votes on it are the run's own requests, including their temperatures."""
     write_rows(
         tmp_path / "human.jsonl", [{"text": "a good one here", "answer": "good"}, {"text": "a bad one", "answer": "bad"}]
     )
@@ -156,7 +156,7 @@ def test_gold_is_probed(tmp_path: Path, tiny_folder: Path, teacher: Counting) ->
 
 
 def test_caps_hold_and_a_second_probe_is_free(project: Project, teacher: Counting) -> None:
-    """A probe ends at a cap and says so; what it has is not asked again by the next one."""
+    """A probe ends at a cap and reports it; the next probe does not repeat its requests."""
     config = load_config(project(budget__max_requests=2))
     out = Path(config.data.train or "").parent / "run"
     facts = probe(config, out, 5)
@@ -167,19 +167,19 @@ def test_caps_hold_and_a_second_probe_is_free(project: Project, teacher: Countin
 
 
 def test_folders_that_can_not_be_probed(project: Project, teacher: Counting) -> None:
-    """A probe needs a folder that a run may begin in, for itself; a ledger without its probe is no such folder."""
+    """A probe needs an unlocked folder that a run may start in; a folder with only a ledger is not one."""
     config = load_config(project())
     parent = Path(config.data.train or "").parent
     with RunFolder.open(parent / "held"), pytest.raises(ConfigError, match="is in use by pid"):
         probe(config, parent / "held", 2)
     probe(config, parent / "run", 2)
     run(config, parent / "run")
-    with pytest.raises(ConfigError, match="holds a run already"):
+    with pytest.raises(ConfigError, match="already contains a run"):
         probe(config, parent / "run", 2)
     (parent / "other").mkdir()
     (parent / "other" / "ledger.sqlite").write_bytes((parent / "run" / "ledger.sqlite").read_bytes())
     for what in (probe, lambda config, out, count: run(config, out)):
-        with pytest.raises(ConfigError, match="holds files but no run"):
+        with pytest.raises(ConfigError, match="contains files but no run"):
             what(config, parent / "other", 2)
     assert not (parent / "other" / "probe.json").exists()
     with pytest.raises(ConfigError, match="asks the teacher nothing"):
@@ -189,7 +189,7 @@ def test_folders_that_can_not_be_probed(project: Project, teacher: Counting) -> 
 
 
 def test_the_plan_learns_from_the_probe_and_status_compares(project: Project, teacher: Counting) -> None:
-    """The run's plan rests on its probe; `status` has planned and real by purpose, which sum up to the totals."""
+    """The run's plan learns from its probe, and `status` gives planned and real spend by purpose, which sum to the totals."""
     config = load_config(project())
     out = Path(config.data.train or "").parent / "run"
     assert plan(config, out=out).assumptions["learned"] is None
@@ -213,15 +213,15 @@ def test_the_plan_learns_from_the_probe_and_status_compares(project: Project, te
 
 
 def test_the_command(project: Project) -> None:
-    """`limbeck plan --probe` says what it pays, loads no torch, and prints the plan; `limbeck status` compares."""
+    """`limbeck plan --probe` says what it pays, loads no torch and prints the plan; a later plan learns from its ledger."""
     path = project()
     write_rows(path.parent / "train.jsonl", make_sums({"big": 12, "mid": 6, "small": 2}))
     write_rows(path.parent / "script.jsonl", script_rows())
     code = "import sys; from limbeck.cli.main import main; sys.argv = ['limbeck', *sys.argv[1:]]\ntry:\n    main()\nfinally:\n    print('torch' in sys.modules, file=sys.stderr)"  # noqa: E501
     command = [sys.executable, "-c", code, "plan", str(path), "--probe", "3", "--out", str(path.parent / "run")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.stderr.splitlines() == ["probe: up to 3 real requests to the teacher script, paid", "False"]
-    assert "probe: asked 3 annotate of 3 wanted; paid for 3 requests" in " ".join(done.stdout.split())
+    assert done.stderr.splitlines() == ["probe: sending up to 3 paid requests to the teacher script", "False"]
+    assert "probe: asked 3 annotate (goal: 3); paid for 3 requests" in " ".join(done.stdout.split())
     assert "replies learned from" in done.stdout
     as_json = subprocess.run(
         [*command[:3], "plan", str(path), "--ledger", str(path.parent / "run"), "--json"],

@@ -1,4 +1,4 @@
-"""A whole run with a teacher over HTTP that fails as real ones do."""
+"""Whole runs with a teacher over HTTP that fails as real teachers do."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def answer(body: dict[str, Any]) -> dict[str, Any]:
-    """Explains a sum whose answer stands in the prompt, and invents another one for each prompt."""
+    """Explains a sum whose answer is in the prompt; otherwise invents a new sum for each prompt."""
     prompt = body["messages"][0]["content"]
     given = re.search(r"The correct answer is (\d+)\.", prompt)
     if given:
@@ -54,7 +54,7 @@ def read_examples(folder: Path) -> list[Example]:
 
 
 def test_a_run_survives_a_teacher_that_fails(project: Project) -> None:
-    """With half of all attempts failing in every way a server can, the run ends with all its examples and a true ledger."""
+    """With half of all attempts failing in every way a server can, the run gets all its examples and its ledger is right."""
     faults = [
         Reaction(refuse("slow down"), 429, {"Retry-After": "0.01"}),
         Reaction(refuse("oops"), 500),
@@ -86,7 +86,7 @@ def test_a_run_survives_a_teacher_that_fails(project: Project) -> None:
 
 
 def test_planned_and_real_requests_are_compared(project: Project) -> None:
-    """At the end of a run what was asked stands beside what was planned; both are in run.json and `status`."""
+    """At the end of a run, a note compares real with planned requests; the run's state and `status` have both."""
     path = project(budget=CAPS)
     progress = Heard()
     with Loopback(lambda number, body: answer(body)) as server:
@@ -99,7 +99,7 @@ def test_planned_and_real_requests_are_compared(project: Project) -> None:
 
 
 def test_a_finished_run_needs_no_teacher(project: Project) -> None:
-    """A run whose replies are all in its ledger is finished again, with the same bytes, while its teacher is away."""
+    """A run whose replies are all in its ledger can be repeated while the teacher is down, with the same bytes."""
     path = project(budget=CAPS)
     with Loopback(lambda number, body: answer(body)) as server:
         first = run(configure(path, server.url), path.parent / "run")
@@ -109,7 +109,7 @@ def test_a_finished_run_needs_no_teacher(project: Project) -> None:
 
 
 def test_synthesis_by_json_schema(project: Project) -> None:
-    """With json_schema new examples are asked for by the schema of the task's fields, and read from JSON."""
+    """With `json_schema`, requests for new examples send the schema of the task's fields, and replies are read as JSON."""
     path = project(budget=CAPS)
     with Loopback(lambda number, body: answer(body)) as server:
         result = run(configure(path, server.url, "teacher.json_schema=true"), path.parent / "run")
@@ -120,7 +120,7 @@ def test_synthesis_by_json_schema(project: Project) -> None:
 
 
 def test_thoughts_as_rationales(project: Project) -> None:
-    """With teacher.reasoning: rationale a reasoning model's thoughts are what the student learns."""
+    """With `teacher.reasoning: rationale`, the student learns a reasoning model's thoughts."""
     path = project(budget=CAPS)
     with Loopback(lambda number, body: answer(body)) as server:
         result = run(configure(path, server.url, "teacher.reasoning=rationale"), path.parent / "run")
@@ -128,7 +128,7 @@ def test_thoughts_as_rationales(project: Project) -> None:
 
 
 def test_no_key_in_the_run_folder(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No byte that a run writes holds the teacher's key, even where the server repeats it in an error."""
+    """No file of a run contains the teacher's key, even if the server repeats it in an error."""
     key = "sk-marked-0123456789"
     monkeypatch.setenv("OPENAI_API_KEY", key)
     path = project(budget=CAPS)
@@ -145,7 +145,7 @@ def test_no_key_in_the_run_folder(project: Project, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_run_whose_teacher_goes_away_says_so_and_goes_on_elsewhere(project: Project) -> None:
-    """The breaker is seen in `status`, the run ends with 4, and goes on at another address, in a folder moved meanwhile."""
+    """`status` shows the open breaker, the run fails, and it resumes at another address in a folder moved meanwhile."""
     path = project(budget=CAPS)
     away = path.parent / "away"
     fast = ("teacher.deadline_s=0.3", "teacher.max_concurrency=2", "teacher.max_tokens=256")

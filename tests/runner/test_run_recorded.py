@@ -1,4 +1,4 @@
-"""Whole runs with a recorded teacher: what is recorded decides what can be chosen, and the plan foresees it."""
+"""Whole runs with a recorded teacher: the records decide what can be chosen, and the plan predicts it."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ def run_recorded(path: Path, *sets: str) -> RunResult:
 
 
 def test_records_have_no_votes(project: Project, tmp_path: Path) -> None:
-    """A recorded teacher can't solve what is not in its files: votes are refused before anything is trained."""
+    """A recorded teacher can't answer new questions, so votes are refused before anything is trained."""
     path = project(teacher=write_records(tmp_path))
-    with pytest.raises(ConfigError, match=r"method\.verify: vote .* teacher\.backend: recorded can't"):
+    with pytest.raises(ConfigError, match=r"method\.verify: vote .* teacher\.backend: recorded only has"):
         run_recorded(path, "method.verify=vote")
     assert run_recorded(path, "method.verify=answer").student is not None
 
 
 def test_arms_are_fitted_to_the_teacher_in_any_order(project: Project, tmp_path: Path) -> None:
-    """What the teacher can annotate decides an arm that asks for it, not the first arm; votes are refused in any place."""
+    """What the teacher can annotate limits only the arms that ask for it, in any order, and votes are refused in any arm."""
     path = project(teacher=write_records(tmp_path, annotated=4), method__stages=1)
     for presets in (("random-label", "random-cot"), ("random-cot", "random-label")):
         data = read_all({preset: load_config(path, preset=preset) for preset in presets})
@@ -68,7 +68,7 @@ def count_kinds(result: RunResult) -> Counter[tuple[str, str]]:
 
 
 def test_a_run_from_records(project: Project, tmp_path: Path) -> None:
-    """A run over three stages takes real and synthesized records by quota, and spends exactly what the plan called low."""
+    """A run over three stages takes real and synthesized records by quota, and spends exactly the plan's low estimate."""
     result = run_recorded(project(teacher=write_records(tmp_path), budget__max_examples=18))
     assert count_kinds(result) == {("big", "real"): 6, ("mid", "real"): 6, ("small", "real"): 2, ("small", "synthesized"): 4}
     state = read_json(result.folder / "run.json")
@@ -77,7 +77,7 @@ def test_a_run_from_records(project: Project, tmp_path: Path) -> None:
 
 
 def test_rows_without_a_record_are_never_chosen(project: Project, tmp_path: Path) -> None:
-    """Of domains with four records each only those are chosen, what no record can replace is missing, and the plan knew."""
+    """Only rows with a record are chosen, examples that no record can replace are missing, and the plan warns of it."""
     path = project(teacher=write_records(tmp_path, annotated=4, synthesized=3), budget__max_examples=18)
     notes = prepare(load_config(path), tmp_path / "none").notes
     assert any("10 of 20 training rows can't be annotated by the recorded teacher" in note for note in notes)
@@ -89,14 +89,14 @@ def test_rows_without_a_record_are_never_chosen(project: Project, tmp_path: Path
 
 
 def test_premixed_pools_make_up_for_missing_records(project: Project, tmp_path: Path) -> None:
-    """With `pooling: premixed` what is synthesized in advance replaces the rows that have no record."""
+    """With `pooling: premixed`, examples synthesized in advance replace rows without a record."""
     teacher = write_records(tmp_path, annotated=1, synthesized=5)
     result = run_recorded(project(teacher=teacher, budget__max_examples=18, method__pooling="premixed"))
     assert len(list(read_json_lines(result.folder / "premixed.jsonl"))) == 5
 
 
 def test_other_records_are_another_run(project: Project, tmp_path: Path) -> None:
-    """A run folder is not gone on with when the recorded replies have changed."""
+    """A run folder is not resumed if the recorded replies have changed."""
     path = project(teacher=write_records(tmp_path))
     run_recorded(path)
     write_records(tmp_path, synthesized=4)
@@ -105,10 +105,10 @@ def test_other_records_are_another_run(project: Project, tmp_path: Path) -> None
 
 
 def test_records_of_other_questions(project: Project, tmp_path: Path) -> None:
-    """Records of which none fits the pool are an error that says what to look at."""
+    """If no record fits the pool, the error says what to check."""
     teacher = write_records(tmp_path)
     write_rows(tmp_path / "annotations.jsonl", [{"question": "Who?", "rationale": "r", "teacher_answer": "1"}])
-    with pytest.raises(DataError, match=r"20 of 20 training rows can't be annotated.*do its questions stand"):
+    with pytest.raises(DataError, match=r"20 of 20 training rows can't be annotated.*check that the questions"):
         run_recorded(project(teacher=teacher))
     path = project(teacher=teacher, method__stages=1)
     for presets in (("random-cot", "random-label"), ("random-label", "random-cot")):
@@ -117,7 +117,7 @@ def test_records_of_other_questions(project: Project, tmp_path: Path) -> None:
 
 
 def test_the_teacher_is_checked_where_only_synthesis_asks(project: Project, tmp_path: Path) -> None:
-    """A method that annotates nothing but synthesizes its tails finds out about a refused key before it begins."""
+    """A method that only synthesizes its tails reports a refused key before it starts."""
     with Loopback(lambda number, body: chat(), models=Reaction(refuse("no"), 401)) as server:
         teacher = {"backend": "openai_compatible", "model": "m", "base_url": server.url}
         path = project(teacher=teacher, method__annotation="none")

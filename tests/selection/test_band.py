@@ -1,4 +1,4 @@
-"""Which probes are fed back: the band of ranks, and the released code's window."""
+"""Specification of `limbeck.selection.band`: the band of ranks, and the released code's window."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAMES = "abcdefgh"  # in this order by score, lowest first
 
 
 def make_scores(count: int) -> dict[str, float]:
-    """So many probes with the energies −10, −9, …, given in no order."""
+    """`count` probes with the energies −10, −9, …, in random order."""
     scores = [(name, place - 10.0) for place, name in enumerate(NAMES[:count])]
     random.Random(count).shuffle(scores)
     return dict(scores)
@@ -36,7 +36,7 @@ def make_scores(count: int) -> dict[str, float]:
     ],
 )
 def test_the_band_by_hand(count: int, chosen: str) -> None:
-    """Of n probes the band 0.5 to 0.75 holds the ranks ⌊n/2⌋ ≤ r < ⌊3n/4⌋, lowest energy first."""
+    """For n probes the band 0.5 to 0.75 contains the ranks ⌊n/2⌋ ≤ r < ⌊3n/4⌋, lowest energy first."""
     assert choose_band(make_scores(count), 0.5, 0.75) == list(chosen)
 
 
@@ -45,12 +45,12 @@ def test_the_band_by_hand(count: int, chosen: str) -> None:
     [(0, ""), (1, ""), (2, ""), (3, ""), (4, ""), (5, "e"), (6, "ef"), (7, "ef"), (8, "ef")],
 )
 def test_the_released_window_by_hand(count: int, chosen: str) -> None:
-    """The released code takes ranks 4 and 5 whatever was kept: of five the single highest, of four or fewer none."""
+    """The released code takes ranks 4 and 5 however many were kept: of five only the highest, of four or fewer none."""
     assert choose_compat_window(make_scores(count)) == list(chosen)
 
 
 def test_equal_energies_stand_by_id() -> None:
-    """Probes of equal energy are ranked by their ids, whatever order they come in."""
+    """Probes of equal energy are ranked by id, whatever the input order."""
     for turned in itertools.permutations("abcd"):
         scores = dict.fromkeys(turned, 1.5)
         assert choose_band(scores, 0.5, 0.75) == ["c"]
@@ -64,7 +64,7 @@ def test_equal_energies_stand_by_id() -> None:
     [(0.0, 1.0, "abcd"), (0.0, 0.25, "a"), (0.75, 1.0, "d"), (0.5, 0.5, ""), (0.9, 0.95, ""), (0.26, 0.99, "bc")],
 )
 def test_other_bands_by_hand(low: float, high: float, chosen: str) -> None:
-    """Both ends of the band are rounded down, the lower one belongs to it and the upper one does not."""
+    """Both ends of the band are rounded down; the lower end is included and the upper end is not."""
     assert choose_band(make_scores(4), low, high) == list(chosen)
 
 
@@ -74,7 +74,7 @@ def test_other_bands_by_hand(low: float, high: float, chosen: str) -> None:
     st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]),
 )
 def test_bands_that_meet_share_nothing_and_leave_nothing_out(scores: dict[str, float], low: float, middle: float) -> None:
-    """The bands below, within and above two bounds hold every probe once, in ascending order of energy."""
+    """The bands below, between and above two bounds contain every probe once, in ascending order of energy."""
     low, middle = sorted((low, middle))
     parts = [choose_band(scores, 0.0, low), choose_band(scores, low, middle), choose_band(scores, middle, 1.0)]
     joined = [name for part in parts for name in part]

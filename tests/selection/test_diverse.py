@@ -1,4 +1,4 @@
-"""Orders that put what is unlike first: greedy k-centre and clusters, by hand on points of a plane, and their properties."""
+"""Specification of `limbeck.selection.diverse`: k-centre and clusters, by hand on points in a plane, and their properties."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ points = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=14).
 
 
 def test_k_centre_by_hand() -> None:
-    """The hardest comes first; (0, 31) is 31 from it; then (20, 1), 20.02 from the nearest of them; then the nearer ones."""
+    """The hardest comes first; then (0, 31), at distance 31; then (20, 1), 20.02 from the nearest; then the nearer ones."""
     # To {0, 6, 4} the distances are: 1 → 1, 2 → 1, 3 → 1, 5 → 1; ties by place.
     assert order_by_k_centre(PLANE, 3) == [0, 6, 4, 1, 2, 3, 5]
 
 
 def test_clusters_by_hand() -> None:
-    """Of three groups of points the hardest of each come first, in the order of hardness, then the second of each."""
+    """The hardest point of each of three groups comes first, ordered by hardness, then the second of each."""
     assert order_by_cluster(PLANE, 3) == [0, 3, 5, 1, 4, 6, 2]
 
 
 @pytest.mark.parametrize(
     ("count", "order"),
     [
-        (1, [0, 1, 2, 3, 4, 5, 6]),  # one cluster: by hardness alone
-        (2, [0, 5, 1, 6, 2, 3, 4]),  # what is right belongs to the origin, above is far
+        (1, [0, 1, 2, 3, 4, 5, 6]),  # one cluster: only hardness counts
+        (2, [0, 5, 1, 6, 2, 3, 4]),  # the points on the right join the origin; those above are far away
         (0, [0, 1, 2, 3, 4, 5, 6]),
         (7, [0, 1, 2, 3, 4, 5, 6]),  # each is its own cluster
     ],
 )
 def test_other_counts_of_clusters_by_hand(count: int, order: list[int]) -> None:
-    """With fewer clusters near groups are one, with one or with as many as there are points nothing moves."""
+    """With fewer clusters, near groups merge; with one cluster, or one per point, the order stays unchanged."""
     assert order_by_cluster(PLANE, count) == order
 
 
 def test_equal_points_are_one_cluster() -> None:
-    """Points that are all the same leave clusters empty, which is no error, and stay in their order."""
+    """Equal points leave clusters empty, which is not an error, and keep their order."""
     same = np.ones((5, 3))
     assert order_by_cluster(same, 3) == order_by_k_centre(same, 3) == [0, 1, 2, 3, 4]
 
@@ -50,7 +50,7 @@ def test_equal_points_are_one_cluster() -> None:
 @pytest.mark.parametrize("name", DIVERSITIES)
 @given(vectors=points, count=st.integers(0, 16))
 def test_an_order_holds_every_row_once_and_the_hardest_first(name: str, vectors: np.ndarray, count: int) -> None:
-    """Every row stands once, the hardest first, and the same rows give the same order."""
+    """Every row occurs once, the hardest first, and the same rows give the same order."""
     order = DIVERSITIES[name](vectors, count)
     assert sorted(order) == list(range(len(vectors)))
     assert order[:1] == [0][: len(vectors)]
@@ -59,7 +59,7 @@ def test_an_order_holds_every_row_once_and_the_hardest_first(name: str, vectors:
 
 @given(vectors=points)
 def test_k_centre_always_takes_the_farthest(vectors: np.ndarray) -> None:
-    """Each row is at least as far from all rows before it as any row after it is."""
+    """Each row is at least as far from the rows before it as any later row."""
     order = order_by_k_centre(vectors, 1)
     for turn in range(1, len(order)):
         before = vectors[order[:turn]]
@@ -69,7 +69,7 @@ def test_k_centre_always_takes_the_farthest(vectors: np.ndarray) -> None:
 
 @given(vectors=points.filter(len), size=st.integers(1, 16))
 def test_a_smaller_size_is_a_beginning(vectors: np.ndarray, size: int) -> None:
-    """The first `size` are those of the whole order."""
+    """With `size`, the result is the beginning of the whole order."""
 
     def measure(place: int) -> np.ndarray:
         return np.linalg.norm(vectors - vectors[place], axis=1)
@@ -103,13 +103,13 @@ def measure_distance(first: str, second: str) -> float:
     ],
 )
 def test_a_diverse_few_by_hand(names: str, size: int, chosen: str) -> None:
-    """The last name comes first, then always the one farthest from all chosen, ties by the order given."""
+    """The last name comes first, then always the one farthest from all chosen ones, ties by the given order."""
     assert choose_diverse(list(names), size, measure_distance) == list(chosen)
 
 
 @given(st.lists(st.integers(0, 30), unique=True, max_size=12), st.integers(-1, 14))
 def test_a_diverse_few(places: list[int], size: int) -> None:
-    """At most `size` different names of those given are chosen, the highest first, and each is the farthest of the rest."""
+    """At most `size` different names are chosen, the last one first, and each is the farthest of the rest."""
     names = [str(place) for place in places]
 
     def distance(first: str, second: str) -> float:

@@ -1,4 +1,4 @@
-"""Specification of `limbeck.selection.pick`: which candidates come first."""
+"""Specification of `limbeck.selection.pick`: the order of candidates."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ scores_by_id = st.dictionaries(
 @given(st.permutations(EXAMPLES))
 @settings(max_examples=60, deadline=None)
 def test_random_order_ignores_the_input_order(turned: list[Example]) -> None:
-    """The random order depends on the ids and the place alone, not on the order of the candidates."""
+    """The random order depends only on the ids and the place, not on the order of the candidates."""
     assert order_randomly(turned, 13, 0, "a") == order_randomly(EXAMPLES, 13, 0, "a")
 
 
 def test_random_order_keeps_every_candidate() -> None:
-    """The random order holds every candidate once and leaves the candidates as they were."""
+    """The random order contains every candidate once and leaves the input unchanged."""
     before = list(EXAMPLES)
     ordered = order_randomly(EXAMPLES, 13, 0, "a")
     assert sorted(ordered, key=lambda example: example.id) == EXAMPLES == before
@@ -41,19 +41,19 @@ def test_random_order_depends_on_the_place(place: tuple[object, ...]) -> None:
 
 
 def test_random_order_is_fair() -> None:
-    """Over many seeds each of four candidates comes first about equally often."""
+    """Over many seeds, each of four candidates comes first about equally often."""
     firsts = Counter(order_randomly(EXAMPLES[:4], seed)[0].id for seed in range(2000))
     assert all(abs(firsts[example.id] - 500) < 100 for example in EXAMPLES[:4])  # five standard deviations
 
 
 def test_no_candidates() -> None:
-    """No candidates have an empty order."""
+    """Without candidates the order is empty."""
     assert order_randomly([], 13) == []
     assert order_by_score([], {}) == []
 
 
 def test_highest_score_first() -> None:
-    """Candidates stand with the highest score first, ties by id, and those without a score last in the order given."""
+    """Candidates are ordered by highest score, ties by id; those without a score come last, in the given order."""
     scores = {"00": 1.0, "01": 3.0, "02": None, "03": 3.0, "04": -2.0, "05": 0.0, "99": 9.0}
     ordered = order_by_score([EXAMPLES[number] for number in (6, 5, 4, 3, 2, 1, 0)], scores)
     assert [example.id for example in ordered] == ["01", "03", "00", "05", "04", "06", "02"]
@@ -62,7 +62,7 @@ def test_highest_score_first() -> None:
 @given(scores_by_id, st.permutations(EXAMPLES))
 @settings(max_examples=60, deadline=None)
 def test_score_order(scores: dict[str, float | None], turned: list[Example]) -> None:
-    """Every candidate stands once, scores never rise, and scored candidates do not depend on the order given."""
+    """Every candidate occurs once, scores never rise, and the order of scored candidates ignores the input order."""
     ordered = order_by_score(turned, scores)
     assert sorted(example.id for example in ordered) == [example.id for example in EXAMPLES]
     values = [scores.get(example.id) for example in ordered]
@@ -75,7 +75,7 @@ def make_row(number: int, score: float | None, *, is_truncated: bool = False, do
     return Score(f"{number:02}", domain, score, {"token_count": 0} if score is None else {"is_truncated": is_truncated})
 
 
-# 00 is fine, 01 above one, 02 cut, 03 both, 04 empty, 05 exactly one, 06 was not scored.
+# 00 is fine, 01 above one, 02 truncated, 03 both, 04 empty, 05 exactly one, 06 was not scored.
 ROWS = [
     make_row(0, 0.5),
     make_row(1, 1.5),
@@ -101,7 +101,7 @@ ROWS = [
     ],
 )
 def test_guards_by_hand(above_one: str, truncated: str, order: str) -> None:
-    """Doubtful candidates keep their place, come after all others, or are left out; dropping wins; one is not above one."""
+    """Flagged candidates keep their place, come last, or are dropped; dropping wins; a ratio of exactly 1 is not flagged."""
     last, dropped = choose_held_back(ROWS, {"above_one": above_one, "truncated": truncated})
     ordered = order_by_score(EXAMPLES[:7], {row.id: row.score for row in ROWS}, last=last, dropped=dropped)
     assert [example.id for example in ordered] == order.split()
@@ -118,7 +118,7 @@ rows_of_ifd = st.lists(
 @given(rows_of_ifd, rules, rules, st.permutations(EXAMPLES))
 @settings(max_examples=60, deadline=None)
 def test_the_order_holds_what_is_not_dropped(rows: list[Score], above_one: str, truncated: str, turned: list[Example]) -> None:
-    """Every candidate that no guard drops stands once, and none that is held back stands before one that is not."""
+    """Every candidate that no guard drops occurs once, and those held back come after all others."""
     last, dropped = choose_held_back(rows, {"above_one": above_one, "truncated": truncated})
     assert not last & dropped
     assert not dropped or "drop" in (above_one, truncated)
@@ -130,7 +130,7 @@ def test_the_order_holds_what_is_not_dropped(rows: list[Score], above_one: str, 
 
 
 def test_doubtful_scores_are_counted_by_domain() -> None:
-    """Of each domain: rows scored, empty outputs, ratios above one, cut outputs, and what was dropped."""
+    """Each domain has counts of scored rows, empty outputs, ratios above one, truncated outputs and dropped rows."""
     rows = [*ROWS, make_row(7, 3.0, domain="other")]
     assert count_flags(rows, {"03"}) == {
         "d": {"scored": 6, "empty": 1, "above_one": 2, "truncated": 2, "dropped": 1},

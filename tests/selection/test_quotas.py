@@ -60,7 +60,7 @@ def need(policy: str, counts: dict[str, int], budget: int, offset: int = 0) -> i
     ],
 )
 def test_stage_sizes(budget: int, stages: int, sizes: list[int]) -> None:
-    """Stage i of K gets the budget up to (i+1)/K, rounded down, less what the stages before it got."""
+    """Stage i of K gets the budget up to (i+1)/K, rounded down, minus what earlier stages got."""
     assert [compute_stage_size(budget, stages, stage) for stage in range(stages)] == sizes
 
 
@@ -68,12 +68,12 @@ def test_stage_sizes(budget: int, stages: int, sizes: list[int]) -> None:
 
 
 def test_natural_shares() -> None:
-    """The natural policy gives each domain its part of the pool."""
+    """The natural policy gives each domain its share of the pool."""
     assert compute_natural_shares(SMALL) == {"a": Fraction(3, 5), "b": Fraction(3, 10), "c": Fraction(1, 10)}
 
 
 def test_uniform_shares() -> None:
-    """The uniform policy gives all domains the same part."""
+    """The uniform policy gives all domains the same share."""
     assert compute_uniform_shares(SMALL) == {"a": Fraction(1, 3), "b": Fraction(1, 3), "c": Fraction(1, 3)}
 
 
@@ -88,7 +88,7 @@ def test_uniform_shares() -> None:
     ],
 )
 def test_adaptive_shares(stage: int, offset: int, shares: tuple[Fraction, ...]) -> None:
-    """The adaptive policy moves from natural to uniform by one K-th a stage, and starts one stage later with offset 1."""
+    """The adaptive policy moves from natural to uniform by 1/K per stage; offset 1 puts it one stage ahead."""
     assert tuple(compute_adaptive_shares(SMALL, 5, stage, offset).values()) == shares
 
 
@@ -125,7 +125,7 @@ WRONG = {"a": (1, 10), "b": (5, 10), "c": (9, 10)}
 
 @st.composite
 def pools_with_errors(draw: st.DrawFn) -> tuple[dict[str, int], dict[str, tuple[int, int]]]:
-    """A pool, and wrong and measured rows of some of its domains."""
+    """A pool, and the wrong and measured rows of some of its domains."""
     counts = draw(domain_counts)
     errors = {}
     for domain in draw(st.lists(st.sampled_from(sorted(counts)), unique=True)):
@@ -135,14 +135,14 @@ def pools_with_errors(draw: st.DrawFn) -> tuple[dict[str, int], dict[str, tuple[
 
 
 def test_smoothed_errors_by_hand() -> None:
-    """One row of the overall error, 15 of 30, is added to each domain; a domain without rows has just that."""
+    """One row with the overall error, 15 of 30, is added to each domain; a domain without rows gets just that."""
     assert smooth_errors(SMALL, WRONG) == {"a": Fraction(3, 22), "b": Fraction(1, 2), "c": Fraction(19, 22)}
     assert smooth_errors({**SMALL, "new": 2}, WRONG)["new"] == Fraction(1, 2)
     assert set(smooth_errors(SMALL, {}).values()) == {Fraction(1)}
 
 
 def test_error_shares_by_hand() -> None:
-    """A quarter is shared evenly, the rest by smoothed error, and that is mixed with the natural shares by stage."""
+    """A quarter is shared evenly and the rest by smoothed error; the stage decides the mix with the natural shares."""
     # 1/12 + 3/4 · (3, 11, 19)/33 = (5, 11, 17)/33
     assert tuple(compute_error_shares(SMALL, 2, 1, 1, WRONG).values()) == (Fraction(5, 33), Fraction(1, 3), Fraction(17, 33))
     assert tuple(compute_error_shares(SMALL, 2, 1, 0, WRONG).values()) == (
@@ -157,7 +157,7 @@ def test_error_shares_by_hand() -> None:
 @given(pool=pools_with_errors(), offset=offsets)
 @settings(max_examples=60, deadline=None)
 def test_stage_0_knows_no_errors(pool: tuple[dict[str, int], dict[str, tuple[int, int]]], offset: int) -> None:
-    """Stage 0 is natural whatever the offset and the errors; later stages without errors are those of the adaptive policy."""
+    """Stage 0 is natural whatever the offset and the errors; later stages without errors equal the adaptive policy."""
     counts, errors = pool
     assert compute_error_shares(counts, 3, 0, offset, errors) == compute_natural_shares(counts)
     assert compute_error_shares(counts, 3, 2, offset) == compute_adaptive_shares(counts, 3, 2, offset)
@@ -170,7 +170,7 @@ def test_stage_0_knows_no_errors(pool: tuple[dict[str, int], dict[str, tuple[int
 def test_error_quotas_keep_budget_and_floor(
     pool: tuple[dict[str, int], dict[str, tuple[int, int]]], stages: int, offset: int, budget: int, data: st.DataObject
 ) -> None:
-    """Shares sum to 1 and quotas to the stage's size; of what follows errors each domain has a quarter of an even share."""
+    """Shares sum to 1, quotas to the stage's size, and each domain gets a quarter of an even share of the error part."""
     counts, errors = pool
     stage = data.draw(st.integers(0, stages - 1))
     shares = compute_error_shares(counts, stages, stage, offset, errors)
@@ -189,7 +189,7 @@ def test_error_quotas_keep_budget_and_floor(
 def test_more_errors_give_no_smaller_share(
     pool: tuple[dict[str, int], dict[str, tuple[int, int]]], data: st.DataObject
 ) -> None:
-    """One more wrong row in a domain never lowers its share; of two domains of equal rows the worse has no smaller one."""
+    """One more wrong row never lowers a domain's share; of two domains with equal rows the worse never gets less."""
     counts, errors = pool
     open_domains = sorted(domain for domain, (wrong, measured) in errors.items() if wrong < measured)
     if not open_domains:
@@ -229,7 +229,7 @@ def test_largest_remainders(shares: dict[str, Fraction], total: int, quotas: dic
 
 
 def test_quotas_by_hand() -> None:
-    """The quotas of each policy are those that were worked by hand for a pool of 6, 3 and 1 and stages of 10."""
+    """The quotas of each policy match hand-computed ones for a pool of 6, 3 and 1 and stages of 10."""
     assert compute_quotas("natural", SMALL, budget=20, stages=2, stage=1) == {"a": 6, "b": 3, "c": 1}
     assert compute_quotas("uniform", SMALL, budget=20, stages=2, stage=1) == {"a": 4, "b": 3, "c": 3}
     assert compute_quotas("adaptive", SMALL, budget=20, stages=2, stage=0) == {"a": 6, "b": 3, "c": 1}
@@ -243,7 +243,7 @@ def test_quotas_by_hand() -> None:
 @given(counts=domain_counts, budget=budgets, stages=stage_counts, offset=offsets)
 @settings(max_examples=80, deadline=None)
 def test_quotas_sum_to_the_budget(policy: str, counts: dict[str, int], budget: int, stages: int, offset: int) -> None:
-    """The quotas of all stages sum to the budget exactly, each within one example of its exact share."""
+    """The quotas of all stages sum to exactly the budget, and each is within one example of its exact share."""
     total = 0
     for stage in range(stages):
         quotas = compute_quotas(policy, counts, budget=budget, stages=stages, stage=stage, offset=offset)
@@ -269,25 +269,25 @@ def test_quotas_ignore_the_order_of_domains(counts: dict[str, int], budget: int)
 
 
 def test_synthetic_need_by_hand() -> None:
-    """A domain needs as many synthesized examples as its quotas exceed its pool by, and none while the pool lasts."""
+    """A domain needs synthesized examples for the part of its quotas that exceeds its pool, and none while the pool lasts."""
     assert compute_synthetic_need("uniform", SMALL, budget=10, stages=1) == {"a": 0, "b": 0, "c": 2}
     assert compute_synthetic_need("uniform", SMALL, budget=12, stages=4) == {"a": 0, "b": 1, "c": 3}
     assert compute_synthetic_need("natural", SMALL, budget=10, stages=1) == {"a": 0, "b": 0, "c": 0}
-    # each stage of 5 has exact shares 3, 1.5 and 0.5, and the tie goes to b by name
+    # each stage of 5 has exact shares 3, 1.5 and 0.5; the tie goes to b by name
     assert compute_synthetic_need("natural", SMALL, budget=10, stages=2) == {"a": 0, "b": 1, "c": 0}
     assert compute_synthetic_need("none", SMALL, budget=1000, stages=2) == {"a": 0, "b": 0, "c": 0}
 
 
 @pytest.mark.parametrize(("budget", "uniform", "adaptive", "adaptive_from_1"), [(2100, 192, 0, 31), (3500, 943, 281, 502)])
 def test_synthetic_need_of_math(budget: int, uniform: int, adaptive: int, adaptive_from_1: int) -> None:
-    """The long-tailed Math data needs as many synthesized examples as the paper's arithmetic gives, within 2."""
+    """The synthetic need of the long-tailed Math data matches the paper's arithmetic within 2."""
     assert need("uniform", MATH, budget) == pytest.approx(uniform, abs=2)
     assert need("adaptive", MATH, budget) == pytest.approx(adaptive, abs=2)
     assert need("adaptive", MATH, budget, offset=1) == pytest.approx(adaptive_from_1, abs=2)
 
 
 def test_synthetic_need_of_math_by_subject() -> None:
-    """With 300 examples a subject, Number Theory lacks 10, Counting & Probability 69 and Precalculus 113."""
+    """With 300 examples per subject, Number Theory lacks 10, Counting & Probability 69 and Precalculus 113."""
     missing = compute_synthetic_need("uniform", MATH, budget=2100, stages=5)
     assert missing == {
         "Algebra": 0,
@@ -310,7 +310,7 @@ def test_synthetic_need_of_math_by_subject() -> None:
     ],
 )
 def test_synthetic_need_of_the_published_data(name: str, budget: int, tolerance: float, needs: tuple[int, int, int]) -> None:
-    """On the published counts the synthetic need is that of the notes, within 2 for Math and within 2% for R52."""
+    """On the published counts the synthetic need matches reference values, within 2 for Math and within 2% for R52."""
     path = DATA / "domain_counts.json"
     if not path.is_file():
         pytest.skip(f"the published counts are not part of the repository and {path} is absent; set LIMBECK_DATA")
@@ -324,7 +324,7 @@ def test_synthetic_need_of_the_published_data(name: str, budget: int, tolerance:
 @given(counts=domain_counts, budget=budgets, stages=stage_counts, offset=offsets)
 @settings(max_examples=60, deadline=None)
 def test_synthetic_need_bounds(policy: str, counts: dict[str, int], budget: int, stages: int, offset: int) -> None:
-    """The synthetic need is never negative, never above the budget, and at least what the whole pool falls short by."""
+    """The synthetic need is never negative, at most the budget, and at least the budget minus the whole pool."""
     missing = compute_synthetic_need(policy, counts, budget=budget, stages=stages, offset=offset)
     assert set(missing) == set(counts)
     assert min(missing.values()) >= 0
@@ -335,7 +335,7 @@ def test_synthetic_need_bounds(policy: str, counts: dict[str, int], budget: int,
 
 
 def test_tail_domains() -> None:
-    """The tail are the domains with fewer than B/l examples, and a domain with exactly B/l is head."""
+    """Tail domains have fewer than B/l examples; a domain with exactly B/l is a head domain."""
     assert compute_tail_domains(MATH, 2100) == {"Number Theory", "Counting & Probability", "Precalculus"}
     assert compute_tail_domains(SMALL, 9) == {"c"}
     assert compute_tail_domains(SMALL, 10) == {"b", "c"}

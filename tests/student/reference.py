@@ -1,4 +1,4 @@
-"""Slow and obvious versions of what the student room computes: one sequence at a time, no cache, no padding."""
+"""Slow, simple reference versions of what the student room computes: one sequence at a time, no cache, no padding."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def slow_nll(student: Student, ids: list[int], start: int) -> list[float]:
 
 
 def slow_greedy(student: Student, prompt: list[int], stop_ids: frozenset[int], max_new_tokens: int) -> list[int]:
-    """Greedy ids, re-reading everything for each token."""
+    """Greedy ids, with a full forward pass for each token."""
     ids = list(prompt)
     for _ in range(max_new_tokens):
         with torch.no_grad():
@@ -30,7 +30,7 @@ def slow_greedy(student: Student, prompt: list[int], stop_ids: frozenset[int], m
 
 
 def slow_ifd(student: Student, prompt: list[int], stop_ids: frozenset[int], max_new_tokens: int) -> float | None:
-    """exp(mean NLL after the prompt) / exp(mean NLL after EOS) of the student's own output; neither student adds a BOS."""
+    """exp(mean NLL after the prompt) / exp(mean NLL after EOS) of the student's own output; no test student adds a BOS."""
     output = slow_greedy(student, prompt, stop_ids, max_new_tokens)
     if not output:
         return None

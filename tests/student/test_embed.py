@@ -1,4 +1,4 @@
-"""Vectors of texts and examples: unit length, right shape, and the same alone as in a padded batch."""
+"""Vectors of texts and examples: unit length, right shape, and the same alone and in a padded batch."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def test_vectors_of_examples_are_means_over_the_prompt(
     kind: str, tiny_folder: Path, t5_folder: Path, bert_folder: Path
 ) -> None:
-    """For every kind of student a vector is the mean hidden state of its prompt alone, at unit length, in any batch."""
+    """For every kind of student a vector is the mean hidden state of its prompt, at unit length, in any batch."""
     folder = {"causal": tiny_folder, "seq2seq": t5_folder, "classifier": bert_folder}[kind]
     settings = StudentSettings(model=str(folder), kind=kind, dtype="float64")
     student = load_student(settings, labels=("no", "yes"))
@@ -43,7 +43,7 @@ def test_vectors_of_examples_are_means_over_the_prompt(
 
 
 def slow_vector(student: Student, ids: list[int]) -> np.ndarray:
-    """The mean of the last hidden states of one prompt, read alone and without a mask."""
+    """The mean of the last hidden states of one prompt, alone and without a mask."""
     options = {"decoder_input_ids": torch.tensor([[0]])} if student.settings.kind == "seq2seq" else {}
     with torch.no_grad():
         outputs = student.model(input_ids=torch.tensor([ids]), output_hidden_states=True, **options)
@@ -52,14 +52,14 @@ def slow_vector(student: Student, ids: list[int]) -> np.ndarray:
 
 
 def test_nothing_has_no_vectors(tiny: Student) -> None:
-    """No examples give an array of no rows that is as wide as the student."""
+    """No examples give an array with zero rows and the student's hidden size."""
     encoder = make_encoder(tiny.settings, tiny.tokenizer, Task(answer="number"), has_rationale=True)
     assert embed_examples(tiny, [], encoder, batch_size=4).shape == (0, 32)
 
 
 @needs_minilm
 def test_sentence_vectors_do_not_depend_on_neighbours() -> None:
-    """A text's sentence vector is of unit length and the same alone and beside longer and shorter texts, to 1e-5."""
+    """A text's sentence vector has unit length and is the same alone and with longer and shorter texts, to 1e-5."""
     texts = [*QUESTIONS, "", "A very long text. " * 300]
     together = embed_texts(texts, batch_size=3)
     assert (together.shape, together.dtype) == ((7, 384), np.float32)
@@ -71,14 +71,14 @@ def test_sentence_vectors_do_not_depend_on_neighbours() -> None:
 
 @needs_minilm
 def test_sentences_of_one_meaning_are_closest() -> None:
-    """Two wordings of one thing are nearer to each other than either is to another thing."""
+    """Two paraphrases are closer to each other than to an unrelated sentence."""
     vectors = embed_texts(["A man is eating food.", "Someone is having a meal.", "The stock market fell today."])
     cosines = vectors @ vectors.T
     assert cosines[0, 1] > 0.5 > max(cosines[0, 2], cosines[1, 2])
 
 
 def test_a_missing_encoder_names_its_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the wheel embedding is a config error that has the install command."""
+    """Embedding without the encoder's wheel is a config error that gives the install command."""
 
     def find_nothing(name: str) -> Path:
         raise ConfigError(f"{name} is not installed: pip install it")

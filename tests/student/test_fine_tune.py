@@ -1,4 +1,4 @@
-"""Fine-tuning: the loss is plain cross-entropy on the completion, and a fresh student has no trace of the last."""
+"""Fine-tuning: the loss is plain cross-entropy on the completion, and a fresh student has no trace of an earlier one."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def encode_sums(student: Student, first: int, count: int = 4) -> list[Encoded]:
 
 
 def train(folder: Path, tiny_folder: Path, first: int, training: TrainingSettings = TRAINING, seed: int = 3) -> Path:
-    """A fresh tiny student trained on sums from `first` on, saved in `folder`."""
+    """Train a fresh tiny student on sums starting at `first` and save it in `folder`."""
     settings = StudentSettings(model=str(tiny_folder), dtype="float32")
     student = load_for_training(settings, training)
     trained = fine_tune(student, encode_sums(student, first), training, seed=seed)
@@ -55,7 +55,7 @@ def same_weights(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]
 
 
 def test_loss_is_cross_entropy_over_completion_tokens(tiny: Student) -> None:
-    """Projecting at labelled positions only gives the loss of the full logits with the prompt masked, to 1e-9."""
+    """Computing logits only at labelled positions gives the same loss as full logits with the prompt masked, to 1e-9."""
     rows = encode_sums(tiny, 0, 3)
     width = max(len(row.ids) for row in rows)
     ids = torch.tensor([[*row.ids, *[0] * (width - len(row.ids))] for row in rows])
@@ -75,7 +75,7 @@ def test_loss_is_cross_entropy_over_completion_tokens(tiny: Student) -> None:
 
 
 def test_training_lowers_the_loss_and_reports_steps(tiny_folder: Path) -> None:
-    """Training on a few rows lowers their loss, and the callback hears every step up to the announced total."""
+    """Training on a few rows lowers their loss, and the callback gets every step up to the announced total."""
     settings = StudentSettings(model=str(tiny_folder), dtype="float32")
     student = load_student(settings)
     rows = encode_sums(student, 0)
@@ -89,7 +89,7 @@ def test_training_lowers_the_loss_and_reports_steps(tiny_folder: Path) -> None:
 
 
 def test_the_loss_of_a_step_is_the_mean_over_its_tokens(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The micro-batches of an accumulated step add up to the mean loss a completion token of the whole step, not more."""
+    """The losses of an accumulated step's micro-batches sum to the mean loss per completion token of the whole step."""
     losses: list[float] = []
 
     class Recording(CompletionTrainer):
@@ -109,7 +109,7 @@ def test_the_loss_of_a_step_is_the_mean_over_its_tokens(tiny_folder: Path, monke
 
 
 def test_accumulated_steps_equal_one_large_batch(tmp_path: Path, tiny_folder: Path) -> None:
-    """Two accumulated batches of two train as one batch of four: the loss is divided by the tokens of the whole step."""
+    """Two accumulated batches of two train like one batch of four: the loss is divided by the tokens of the whole step."""
     small = TRAINING.model_copy(update={"epochs": 1, "gradient_accumulation": 2, "batch_size": 2})
     large = TRAINING.model_copy(update={"epochs": 1, "gradient_accumulation": 1, "batch_size": 4})
     first = read_weights(train(tmp_path / "small", tiny_folder, 0, small))
@@ -118,7 +118,7 @@ def test_accumulated_steps_equal_one_large_batch(tmp_path: Path, tiny_folder: Pa
 
 
 def test_same_seed_same_weights(tmp_path: Path, tiny_folder: Path) -> None:
-    """Training is a function of its rows, settings and seed: equal twice, different under another seed."""
+    """Training depends only on rows, settings and seed: it is reproducible, and another seed gives different weights."""
     first = read_weights(train(tmp_path / "a", tiny_folder, 0, seed=3))
     second = read_weights(train(tmp_path / "b", tiny_folder, 0, seed=3))
     other = read_weights(train(tmp_path / "c", tiny_folder, 0, seed=4))
@@ -127,7 +127,7 @@ def test_same_seed_same_weights(tmp_path: Path, tiny_folder: Path) -> None:
 
 
 def test_a_fresh_student_has_no_trace_of_the_last(tmp_path: Path, tiny_folder: Path) -> None:
-    """A stage's student is bit for bit the same whether or not another was trained before it in the process."""
+    """A student is bit for bit the same whether or not another was trained before it in the same process."""
     alone = read_weights(train(tmp_path / "alone", tiny_folder, 50))
     train(tmp_path / "earlier", tiny_folder, 0)
     after = read_weights(train(tmp_path / "after", tiny_folder, 50))
@@ -135,7 +135,7 @@ def test_a_fresh_student_has_no_trace_of_the_last(tmp_path: Path, tiny_folder: P
 
 
 def test_untouched_weights_stay_untouched(tmp_path: Path, tiny_folder: Path) -> None:
-    """Training a student leaves the folder it was loaded from, and the next load of it, as they were."""
+    """Training a student changes neither the folder it was loaded from nor the next student loaded from it."""
     before = read_weights(tiny_folder)
     train(tmp_path / "trained", tiny_folder, 0)
     assert same_weights(before, read_weights(tiny_folder))
@@ -144,7 +144,7 @@ def test_untouched_weights_stay_untouched(tmp_path: Path, tiny_folder: Path) -> 
 
 
 def test_adapter_is_saved_alone_and_merged_on_load(tmp_path: Path, tiny_folder: Path) -> None:
-    """A LoRA student is saved as an adapter and a card without code or pickles, and loads as the trained sum."""
+    """A LoRA student is saved as an adapter and a card, without code or pickles, and loads with the adapter merged."""
     settings = StudentSettings(model=str(tiny_folder), dtype="float32")
     student = load_for_training(settings, TRAINING)
     rows = encode_sums(student, 0)
@@ -175,21 +175,21 @@ def test_full_fine_tuning_saves_whole_weights(tmp_path: Path, tiny_folder: Path)
 
 
 def test_a_moved_adapter_finds_its_base_by_name(tmp_path: Path, tiny_folder: Path) -> None:
-    """The saved adapter names its base as the config does, so no path of the cache is written down."""
+    """The saved adapter names its base model as the config does, so it contains no cache path."""
     folder = train(tmp_path / "student", tiny_folder, 0)
     text = (folder / "adapter_config.json").read_text("utf-8")
-    assert f'"base_model_name_or_path": "{tiny_folder}"' in text  # the name the settings gave
+    assert f'"base_model_name_or_path": "{tiny_folder}"' in text  # the name in the settings
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="QLoRA works where CUDA is")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="QLoRA works with CUDA")
 def test_qlora_without_cuda_is_refused() -> None:
-    """`quantize: 4bit` on a machine without CUDA is a config error that says so."""
+    """`quantize: 4bit` on a machine without CUDA is a config error that names the cause."""
     with pytest.raises(ConfigError, match="needs a CUDA device"):
         load_for_training(StudentSettings(), TRAINING.model_copy(update={"quantize": "4bit"}))
 
 
 def test_the_loss_of_the_settings_is_trained(tmp_path: Path, tiny_folder: Path) -> None:
-    """The symmetric loss without its reverse part trains what cross-entropy does; with it, something else."""
+    """The symmetric loss without its reverse term trains the same weights as cross-entropy; with it, different ones."""
     plain = read_weights(train(tmp_path / "plain", tiny_folder, 0))
     symmetric = {"loss": "symmetric_cross_entropy", "alpha": 1.0, "beta": 0.0}
     same = read_weights(train(tmp_path / "same", tiny_folder, 0, TRAINING.model_copy(update=symmetric)))
@@ -202,7 +202,7 @@ def test_the_loss_of_the_settings_is_trained(tmp_path: Path, tiny_folder: Path) 
 def test_attention_is_written_out_for_short_rows_on_a_cpu(
     monkeypatch: pytest.MonkeyPatch, tiny_folder: Path, longest: int, written_out: set[str]
 ) -> None:
-    """Rows within the limit are trained with attention written out, longer ones with the fused kernel, which is back after."""
+    """Rows within the limit train with eager attention, longer ones with the fused kernel, which is restored afterwards."""
     monkeypatch.setattr(fine_tune_module, "WRITTEN_OUT_MAX_TOKENS", longest)
     student = load_for_training(StudentSettings(model=str(tiny_folder), dtype="float32"), TRAINING)
     config = student.model.config
@@ -217,7 +217,7 @@ def test_attention_is_written_out_for_short_rows_on_a_cpu(
 def test_attention_written_out_trains_the_same_weights(
     tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Fused or written out, the trained weights agree to 1e-5 in float32."""
+    """Fused and eager attention train the same weights to 1e-5 in float32."""
     written_out = read_weights(train(tmp_path / "eager", tiny_folder, 0))
     monkeypatch.setattr(fine_tune_module, "WRITTEN_OUT_MAX_BYTES", 0)
     fused = read_weights(train(tmp_path / "sdpa", tiny_folder, 0))

@@ -1,4 +1,4 @@
-"""Students of other kinds than causal: encoder and decoder, and classifiers, against slow references on tiny models."""
+"""Seq2seq and classifier students, compared with slow references on tiny models."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def t5(t5_folder: Path) -> Student:
 
 @pytest.fixture
 def bert(bert_folder: Path) -> Student:
-    """The tiny classifier in float64, with a fresh head of three classes."""
+    """The tiny classifier in float64, with a fresh three-class head."""
     return load_student(StudentSettings(model=str(bert_folder), kind="classifier", dtype="float64"), labels=LABELS, seed=1)
 
 
@@ -58,13 +58,13 @@ def make_review(text: str, answer: str = "positive") -> Example:
 
 
 def slow_class_logits(student: Student, ids: Iterable[int]) -> list[float]:
-    """The class logits of one text alone, without padding or a mask."""
+    """The class logits of one text alone, without padding or mask."""
     with torch.no_grad():
         return student.model(input_ids=torch.tensor([list(ids)])).logits[0].tolist()
 
 
 def slow_decoder_logits(student: Student, row: Encoded) -> torch.Tensor:
-    """The decoder's logits at each place of a completion, one row alone: what comes before it, the start token first."""
+    """The decoder's logits at each position of one completion alone, given the start token and the ids before it."""
     start = student.model.config.decoder_start_token_id
     with torch.no_grad():
         return student.model(
@@ -73,7 +73,7 @@ def slow_decoder_logits(student: Student, row: Encoded) -> torch.Tensor:
 
 
 def slow_seq2seq_greedy(student: Student, prompt: list[int], stop_ids: frozenset[int], limit: int) -> list[int]:
-    """Greedy ids, reading everything anew for each of them."""
+    """Greedy ids, with a full forward pass for each."""
     ids: list[int] = []
     while len(ids) < limit:
         token = int(slow_decoder_logits(student, Encoded((*prompt, *ids, 0), len(prompt)))[-1].argmax())
@@ -95,7 +95,7 @@ def same_weights(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]
 
 
 def test_seq2seq_reads_the_message_and_writes_the_completion(t5: Student) -> None:
-    """The input is the user message without a chat template, the completion the answer line and EOS."""
+    """The input is the user message without a chat template; the completion is rationale, answer line and EOS."""
     encoder = make_encoder(t5.settings, t5.tokenizer, SUMS, has_rationale=True)
     assert isinstance(encoder, Seq2SeqEncoder)
     row = encoder.encode(make_example("2 + 3", "5", rationale="2 and 3 are 5."))
@@ -105,7 +105,7 @@ def test_seq2seq_reads_the_message_and_writes_the_completion(t5: Student) -> Non
 
 
 def test_a_classifier_reads_the_question_and_answers_with_a_place(bert: Student) -> None:
-    """A classifier's input is the bare question, its completion the place of the label, and it never has a rationale."""
+    """A classifier's input is the bare question, its completion the label's index, and it never has a rationale."""
     encoder = make_encoder(bert.settings, bert.tokenizer, REVIEWS, has_rationale=True)
     assert isinstance(encoder, ClassifierEncoder)
     assert not encoder.has_rationale
@@ -114,12 +114,12 @@ def test_a_classifier_reads_the_question_and_answers_with_a_place(bert: Student)
         assert bert.tokenizer.decode(row.prompt) == "A fine film."
         assert row.completion == (place,)
         assert encoder.decode(row.completion) == label
-    with pytest.raises(ConfigError, match=r"'great' is none of the classifier's labels: negative, neutral, positive"):
+    with pytest.raises(ConfigError, match=r"'great' is not one of the classifier's labels: negative, neutral, positive"):
         encoder.encode(make_review("A fine film.", "great"))
 
 
 def test_separate_objectives_by_kind(t5: Student, bert: Student) -> None:
-    """A seq2seq student, too, has a row for each objective; a classifier writes no rationale and has the one it had."""
+    """A seq2seq student also has a row for each objective; a classifier writes no rationale and keeps its single row."""
     encoder = make_encoder(t5.settings, t5.tokenizer, SUMS, has_rationale=False, is_separate=True)
     row = encoder.encode(make_example("2 + 3", "5", rationale="2 and 3 are 5."))
     assert row.rationale is not None
@@ -131,7 +131,7 @@ def test_separate_objectives_by_kind(t5: Student, bert: Student) -> None:
 
 
 def test_seq2seq_without_an_end_is_refused(t5: Student) -> None:
-    """A tokenizer without EOS can't end an output, which is a config error."""
+    """A tokenizer without EOS is a config error, since outputs would never end."""
     t5.tokenizer.eos_token = None
     with pytest.raises(ConfigError, match=r"no EOS token"):
         Seq2SeqEncoder(t5.tokenizer, SUMS).encode(make_example("2 + 3", "5"))
@@ -158,7 +158,7 @@ def test_energy_of_a_classifier_is_minus_the_logsumexp_of_its_classes(bert: Stud
 
 
 def test_other_scores_of_a_classifier_by_hand(bert: Student) -> None:
-    """Loss, entropy and margin of a classifier are those of its class probabilities."""
+    """A classifier's loss, entropy and margin equal those computed by hand from its class probabilities."""
     encoder = make_encoder(bert.settings, bert.tokenizer, REVIEWS, has_rationale=False)
     example = make_review(TEXTS[1], "neutral")
     logits = slow_class_logits(bert, encoder.encode_prompt(example.question, "label"))
@@ -176,7 +176,7 @@ def test_other_scores_of_a_classifier_by_hand(bert: Student) -> None:
 
 
 def draw_rows(shapes: list[tuple[int, int]]) -> list[Encoded]:
-    """Rows of random bytes, with so many ids of prompt and of completion each."""
+    """Rows of random bytes with the given prompt and completion lengths."""
     draw = random.Random(str(shapes))
     return [Encoded(tuple(draw.randrange(250) for _ in range(p + c)), p) for p, c in shapes]
 
@@ -184,7 +184,7 @@ def draw_rows(shapes: list[tuple[int, int]]) -> list[Encoded]:
 @relaxed
 @given(st.lists(st.tuples(st.integers(1, 20), st.integers(1, 9)), min_size=1, max_size=6), st.integers(1, 6))
 def test_seq2seq_scores_equal_the_reference(t5: Student, shapes: list[tuple[int, int]], batch_size: int) -> None:
-    """Every token's scores are those of its row alone without padding, to 1e-9, whatever it is batched with."""
+    """Every token's scores equal those of its row alone without padding, to 1e-9, whatever the batch."""
     rows = draw_rows(shapes)
     for row, scores in zip(rows, compute_token_scores(t5, rows, batch_size=batch_size), strict=True):
         logits = slow_decoder_logits(t5, row)
@@ -200,7 +200,7 @@ def test_seq2seq_scores_equal_the_reference(t5: Student, shapes: list[tuple[int,
 @relaxed
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=6), st.integers(1, 6))
 def test_classifier_scores_equal_the_reference(bert: Student, lengths: list[int], batch_size: int) -> None:
-    """A classifier's loss is that of a text alone without a mask, to 1e-9, whatever it is batched with."""
+    """A classifier's loss equals that of the text alone without a mask, to 1e-9, whatever the batch."""
     rows = [Encoded((*row.prompt, row.completion[0] % 3), row.prompt_length) for row in draw_rows([(n, 1) for n in lengths])]
     for row, scores in zip(rows, compute_token_scores(bert, rows, batch_size=batch_size), strict=True):
         logs = torch.log_softmax(torch.tensor(slow_class_logits(bert, row.prompt), dtype=torch.float64), dim=0)
@@ -209,7 +209,7 @@ def test_classifier_scores_equal_the_reference(bert: Student, lengths: list[int]
 
 @pytest.mark.parametrize("kind", ["t5", "bert"])
 def test_ifd_is_for_causal_students(kind: str, request: pytest.FixtureRequest) -> None:
-    """IFD of another kind of student is a config error that names the scores to take instead."""
+    """IFD with another kind of student is a config error that names the scores to use instead."""
     student: Student = request.getfixturevalue(kind)
     task, example = (SUMS, make_example("1 + 1")) if kind == "t5" else (REVIEWS, make_review("Fine."))
     encoder = make_encoder(student.settings, student.tokenizer, task, has_rationale=False)
@@ -218,7 +218,7 @@ def test_ifd_is_for_causal_students(kind: str, request: pytest.FixtureRequest) -
 
 
 def test_padded_energy_by_hand(tiny: Student) -> None:
-    """The padded energy is the mean of −logsumexp over the answer's ids and the padding behind it, sixteen in all."""
+    """The padded energy is the mean of −logsumexp over the answer's ids and the padding after it, sixteen in total."""
     encoder = Encoder(tiny.tokenizer, SUMS, has_rationale=False)
     examples = [make_example("2 + 2", "4"), make_example(QUESTIONS[1], "16")]
     scores = make_padded_energy(16)(tiny, examples, encoder, max_new_tokens=1, batch_size=2)
@@ -237,7 +237,7 @@ def test_padded_energy_by_hand(tiny: Student) -> None:
 
 
 def test_padded_energy_of_long_answers_is_not_cut(tiny: Student) -> None:
-    """An answer of as many ids as are padded to, or more, has the energy that it has without padding."""
+    """An answer with at least the padded length has the same energy as without padding."""
     encoder = Encoder(tiny.tokenizer, SUMS, has_rationale=False)
     examples = [make_example("2 + 2", "1234567")]
     plain = SCORES["energy"].compute(tiny, examples, encoder, max_new_tokens=1, batch_size=1)
@@ -247,7 +247,7 @@ def test_padded_energy_of_long_answers_is_not_cut(tiny: Student) -> None:
 
 
 def test_padded_energy_leaves_a_classifier_alone(bert: Student) -> None:
-    """A classifier's one class is never padded, so its padded energy is its energy."""
+    """A classifier's single class is never padded, so its padded energy is its energy."""
     encoder = make_encoder(bert.settings, bert.tokenizer, REVIEWS, has_rationale=False)
     examples = [make_review(text) for text in TEXTS]
     options = {"max_new_tokens": 1, "batch_size": 2}
@@ -261,10 +261,10 @@ def test_padded_energy_leaves_a_classifier_alone(bert: Student) -> None:
 @relaxed
 @given(st.permutations(range(len(QUESTIONS))), st.integers(1, 4))
 def test_seq2seq_generation_equals_the_reference(t5: Student, order: list[int], batch_size: int) -> None:
-    """Greedy outputs are those of one prompt alone, read anew for each token, in any order and batch."""
+    """Greedy outputs equal those of each prompt alone without a cache, in any order and batch."""
     encoder = make_encoder(t5.settings, t5.tokenizer, SUMS, has_rationale=False)
     prompts = [encoder.encode_prompt(QUESTIONS[place], "number") for place in order]
-    # Stop ids that the random model does write, so that rows end at different times.
+    # Use stop ids that the random model does generate, so that rows end at different times.
     stop_ids = frozenset(slow_seq2seq_greedy(t5, prompts[0], frozenset(), 3)[-1:])
     outputs = generate(t5, prompts, stop_ids=stop_ids, max_new_tokens=6, batch_size=batch_size)
     for prompt, output in zip(prompts, outputs, strict=True):
@@ -274,7 +274,7 @@ def test_seq2seq_generation_equals_the_reference(t5: Student, order: list[int], 
 
 
 def test_a_models_own_generation_settings_have_no_part(t5: Student) -> None:
-    """Greedy is greedy, also for a model that comes with a repetition penalty, banned n-grams, beams or a forced end."""
+    """Generation is greedy even if the model's own settings have a repetition penalty, banned n-grams, beams or forced EOS."""
     encoder = make_encoder(t5.settings, t5.tokenizer, SUMS, has_rationale=False)
     prompts = [encoder.encode_prompt(question, "number") for question in QUESTIONS]
     own = t5.model.generation_config
@@ -285,7 +285,7 @@ def test_a_models_own_generation_settings_have_no_part(t5: Student) -> None:
 
 
 def test_a_classifier_generates_one_label(bert: Student) -> None:
-    """A classifier's output is the one id of its most probable class with its likelihood, and is never cut off."""
+    """A classifier's output is the id of its most probable class with its likelihood, and is never truncated."""
     encoder = make_encoder(bert.settings, bert.tokenizer, REVIEWS, has_rationale=False)
     prompts = [encoder.encode_prompt(text, "label") for text in TEXTS]
     for batch_size in (1, 3):
@@ -300,7 +300,7 @@ def test_a_classifier_generates_one_label(bert: Student) -> None:
 
 
 def test_a_text_longer_than_the_classifier_reads(bert: Student) -> None:
-    """A text of more tokens than the classifier has places for is answered too, from what it can read."""
+    """A text with more tokens than the classifier has positions is answered too, from the part it can read."""
     encoder = make_encoder(bert.settings, bert.tokenizer, REVIEWS, has_rationale=False)
     prompt = encoder.encode_prompt("x" * 97, "label")
     assert len(generate(bert, [prompt], stop_ids=frozenset(), max_new_tokens=1)[0].ids) == 1
@@ -313,7 +313,7 @@ LoadFresh = Callable[..., tuple[Student, list[Encoded]]]
 
 @pytest.fixture
 def load_fresh(t5_folder: Path, bert_folder: Path) -> LoadFresh:
-    """Loads a fresh student of a kind for training, with four rows that it can learn."""
+    """Loads a fresh student of a kind for training, with four rows to learn."""
 
     def load(kind: str, training: TrainingSettings = TRAINING, seed: int = 1) -> tuple[Student, list[Encoded]]:
         folder = t5_folder if kind == "seq2seq" else bert_folder
@@ -336,37 +336,39 @@ def measure_loss(student: Student, rows: list[Encoded]) -> float:
 @pytest.mark.parametrize("kind", ["seq2seq", "classifier"])
 @pytest.mark.parametrize("lora", [None, LORA], ids=["full", "lora"])
 def test_training_lowers_the_loss(load_fresh: LoadFresh, kind: str, lora: LoraSettings | None) -> None:
-    """Training on a few rows lowers their loss, with all weights or adapters alone, and hears every step."""
-    training = TRAINING.model_copy(update={"lora": lora, "batch_size": 2})
+    """Training on a few rows lowers their loss, with all weights or adapters alone, and reports every step."""
+    # After 8 epochs the T5's adapters reach 0.67 to 0.81 of the initial loss, depending on the seed; after 16 epochs, every
+    # kind stays below 0.5 for five seeds.
+    training = TRAINING.model_copy(update={"lora": lora, "batch_size": 2, "epochs": 16})
     student, rows = load_fresh(kind, training)
     before = measure_loss(student, rows)
     steps: list[tuple[int, int]] = []
     trained = fine_tune(student, rows, training, seed=1, on_step=lambda done, total: steps.append((done, total)))
-    assert measure_loss(trained, rows) < 0.8 * before
-    assert steps == [(step, 16) for step in range(1, 17)]
+    assert measure_loss(trained, rows) < 0.7 * before
+    assert steps == [(step, 32) for step in range(1, 33)]
     assert not trained.model.training
 
 
 @pytest.mark.parametrize("kind", ["seq2seq", "classifier"])
 def test_accumulated_steps_equal_one_large_batch(load_fresh: LoadFresh, kind: str) -> None:
-    """Two accumulated batches of two train as one batch of four: the loss is divided by the labels of the whole step."""
+    """Two accumulated batches of two train like one batch of four: the loss is divided by the labels of the whole step."""
     weights = []
     for changes in ({"gradient_accumulation": 2, "batch_size": 2}, {"gradient_accumulation": 1, "batch_size": 4}):
         student, rows = load_fresh(kind)
         trained = fine_tune(student, rows, TRAINING.model_copy(update={"epochs": 1, **changes}), seed=1)
-        # The bias of attention's keys has no effect, so that its gradient is noise, which Adam blows up.
+        # The bias of attention keys has no effect, so its gradient is rounding noise, which Adam amplifies.
         weights.append({name: part for name, part in copy_weights(trained).items() if not name.endswith("key.bias")})
     torch.testing.assert_close(weights[0], weights[1], atol=1e-4, rtol=1e-3)
 
 
 @pytest.mark.parametrize("kind", ["seq2seq", "classifier"])
 def test_same_seed_same_training(load_fresh: LoadFresh, kind: str) -> None:
-    """Training is a function of rows, settings and seed: equal twice, different under another seed."""
+    """Training depends only on rows, settings and seed: it is reproducible, and another seed gives different weights."""
     training = TRAINING.model_copy(update={"epochs": 2, "batch_size": 2, "lora": LORA})
     weights = []
     for seed in (3, 3, 4):
         student, rows = load_fresh(kind, training)
-        torch.rand(seed)  # what was drawn before has no part
+        torch.rand(seed)  # earlier random draws must not matter
         weights.append(copy_weights(fine_tune(student, rows, training, seed=seed)))
     assert same_weights(weights[0], weights[1])
     assert not same_weights(weights[0], weights[2])
@@ -377,7 +379,7 @@ def test_same_seed_same_training(load_fresh: LoadFresh, kind: str) -> None:
     [
         ([1, 3, 2, 2], 2, 4, 2),
         ([1, 3, 2, 4, 3, 3], 2, 6, 4),
-        ([5, 5, 5], 2, 3, 1),  # of equals the first
+        ([5, 5, 5], 2, 3, 1),  # the first of several equal ones
         ([2, 1], 1, 2, 1),
         ([1, 3, 2, 2, 2, 2, 2, 2], None, 8, 2),
         ([1, 2, 3, 4, 5, 6, 7, 8], 1, 8, 8),
@@ -386,7 +388,7 @@ def test_same_seed_same_training(load_fresh: LoadFresh, kind: str) -> None:
 def test_the_best_epoch_is_kept(
     load_fresh: LoadFresh, values: list[float], patience: int | None, epochs: int, best: int
 ) -> None:
-    """The judge is asked after every epoch until its patience is over, and the weights it liked best are the student's."""
+    """The judge rates every epoch until patience runs out, and the student keeps the weights that it rated best."""
     student, rows = load_fresh("classifier")
     seen: list[dict[str, torch.Tensor]] = []
 
@@ -403,7 +405,7 @@ def test_the_best_epoch_is_kept(
 
 @pytest.mark.parametrize("kind", ["seq2seq", "classifier"])
 def test_the_best_epoch_of_an_adapter_is_kept(load_fresh: LoadFresh, kind: str) -> None:
-    """With adapters, too, the student has the scores that the judge saw in the best epoch, of whatever kind it is."""
+    """With adapters, too, a student of any kind keeps the best epoch: its loss is the one that the judge saw then."""
     training = TRAINING.model_copy(update={"lora": LORA})
     student, rows = load_fresh(kind, training)
     losses: list[float] = []
@@ -419,7 +421,7 @@ def test_the_best_epoch_of_an_adapter_is_kept(load_fresh: LoadFresh, kind: str) 
 
 
 def test_a_judge_changes_no_training(load_fresh: LoadFresh) -> None:
-    """A judge that likes every epoch better than the last trains what no judge does."""
+    """A judge that rates every epoch better than the last gives the same weights as no judge."""
     student, rows = load_fresh("classifier")
     plain = copy_weights(fine_tune(student, rows, TRAINING, seed=1))
     student, rows = load_fresh("classifier")
@@ -431,7 +433,7 @@ def test_a_judge_changes_no_training(load_fresh: LoadFresh) -> None:
 
 
 def test_the_head_of_a_classifier_is_seeded(bert_folder: Path) -> None:
-    """A fresh head is the same under the same seed and another under another, whatever was drawn before, which goes on."""
+    """A fresh head depends only on the seed, and loading it leaves the global random state unchanged."""
     wanted = StudentSettings(model=str(bert_folder), kind="classifier", dtype="float32")
     heads = []
     for seed in (1, 1, 2):
@@ -446,21 +448,21 @@ def test_the_head_of_a_classifier_is_seeded(bert_folder: Path) -> None:
 
 @pytest.mark.parametrize("labels", [(), ("positive",)])
 def test_a_classifier_needs_labels(bert_folder: Path, labels: tuple[str, ...]) -> None:
-    """A classifier of a task with less than two labels is a config error that says what to set."""
+    """A classifier for a task with fewer than two labels is a config error that says what to set."""
     wanted = StudentSettings(model=str(bert_folder), kind="classifier")
     with pytest.raises(ConfigError, match=rf"at least two labels, {len(labels)} found; set task\.answer: label"):
         load_student(wanted, labels=labels)
 
 
 def test_a_model_without_such_a_kind_is_refused(bert_folder: Path) -> None:
-    """An encoder that is to be seq2seq is a config error of one line."""
+    """Loading an encoder as seq2seq is a one-line config error."""
     with pytest.raises(ConfigError, match=r"can't be loaded") as caught:
         load_student(StudentSettings(model=str(bert_folder), kind="seq2seq"))
     assert "\n" not in str(caught.value)
 
 
 def test_a_head_of_other_classes_is_refused(tmp_path: Path, bert: Student) -> None:
-    """A model whose own head has another number of classes than the task has labels is a config error."""
+    """A model whose own head has a different number of classes than the task has labels is a config error."""
     bert.model.save_pretrained(tmp_path / "three")
     bert.tokenizer.save_pretrained(tmp_path / "three")
     with pytest.raises(ConfigError, match=r"can't be loaded"):
@@ -473,7 +475,7 @@ def predict(student: Student) -> list[list[float]]:
 
 
 def test_a_saved_classifier_is_the_same(tmp_path: Path, load_fresh: LoadFresh) -> None:
-    """A trained classifier is loaded with its labels, their order and its logits, and its card says what it is."""
+    """A trained classifier loads with the same labels, label order and logits, and its card describes it."""
     student, rows = load_fresh("classifier")
     trained = fine_tune(student, rows, TRAINING, seed=1)
     save_student(trained, tmp_path / "student", REVIEWS, has_rationale=False)
@@ -486,7 +488,7 @@ def test_a_saved_classifier_is_the_same(tmp_path: Path, load_fresh: LoadFresh) -
 
 @pytest.mark.parametrize("labels", [LABELS, ()], ids=["with labels", "as job.load does"])
 def test_an_adapter_of_a_classifier_is_loaded_back(tmp_path: Path, load_fresh: LoadFresh, labels: tuple[str, ...]) -> None:
-    """A classifier's adapter is saved with its whole head and loads as the trained sum, also without naming its labels."""
+    """A classifier's adapter is saved with its head and loads merged, with or without the labels given."""
     training = TRAINING.model_copy(update={"lora": LORA})
     student, rows = load_fresh("classifier", training, seed=9)
     untouched = predict(student)
@@ -502,7 +504,7 @@ def test_an_adapter_of_a_classifier_is_loaded_back(tmp_path: Path, load_fresh: L
 
 @pytest.mark.parametrize("lora", [None, LORA], ids=["full", "lora"])
 def test_a_saved_seq2seq_student_is_the_same(tmp_path: Path, load_fresh: LoadFresh, lora: LoraSettings | None) -> None:
-    """A trained seq2seq student scores after loading what it scored before, from whole weights or an adapter."""
+    """A trained seq2seq student has the same loss after saving and loading, from full weights or an adapter."""
     training = TRAINING.model_copy(update={"lora": lora})
     student, rows = load_fresh("seq2seq", training)
     trained = fine_tune(student, rows, training, seed=1)
@@ -514,7 +516,7 @@ def test_a_saved_seq2seq_student_is_the_same(tmp_path: Path, load_fresh: LoadFre
 
 
 def test_a_classifier_with_a_head_of_its_own_keeps_it(tmp_path: Path, bert_folder: Path) -> None:
-    """A model that comes with a head for as many classes begins with that head, and no seed changes it."""
+    """A model whose own head has as many classes as labels keeps that head, whatever the seed."""
     torch.manual_seed(5)
     tokenizer = make_padding_tokenizer()
     own = BertForSequenceClassification(make_bert_config(tokenizer.pad_token_id, len(tokenizer), num_labels=3))

@@ -1,4 +1,4 @@
-"""Training losses, worked out by hand."""
+"""Training losses, computed by hand."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_symmetric_cross_entropy_by_hand() -> None:
 
 
 def test_reverse_cross_entropy_is_the_sum_over_the_classes() -> None:
-    """beta's part is −Σ p·log q over all classes, with log 0 = ln 1e-4 and log 1 = 0."""
+    """The beta term is −Σ p·log q over all classes, with log 0 = ln 1e-4 and log 1 = 0."""
     log_q = torch.full((2, 3), math.log(1e-4), dtype=torch.float64)
     log_q[0, 0] = log_q[1, 1] = 0.0
     expected = -(LOGITS.softmax(dim=-1) * log_q).sum()
@@ -43,7 +43,7 @@ def test_reverse_cross_entropy_is_the_sum_over_the_classes() -> None:
 
 @given(st.lists(st.floats(-60, 60), min_size=2, max_size=6), st.floats(0, 2))
 def test_a_wrong_label_has_bounded_pull(values: list[float], beta: float) -> None:
-    """Without the cross-entropy part a token costs between 0 and 9.21·beta, however sure the student is."""
+    """Without the cross-entropy term a token costs between 0 and 9.21·beta, however confident the student is."""
     loss = float(
         make_symmetric_cross_entropy(TrainingSettings(alpha=0.0, beta=beta))(
             torch.tensor([values], dtype=torch.float64), torch.tensor([0])

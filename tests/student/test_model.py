@@ -1,4 +1,4 @@
-"""Students by name."""
+"""Loading students by name."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from limbeck.system.files import write_folder
 
 
 def test_unknown_packaged_model_names_the_known_ones() -> None:
-    """A wrong packaged name is a config error that lists the right ones."""
+    """An unknown packaged name is a config error that lists the known ones."""
     with pytest.raises(ConfigError, match="packaged:smollm2-135m-instruct"):
         resolve_model("packaged:smollm3")
 
 
 def test_missing_model_is_one_line(tmp_path: Path) -> None:
-    """A folder without a model is a config error of one line that names it."""
+    """A missing model folder is a one-line config error that names it."""
     with pytest.raises(ConfigError, match="can't be loaded") as caught:
         load_student(StudentSettings(model=str(tmp_path / "nothing")))
     assert "\n" not in str(caught.value)
@@ -27,7 +27,7 @@ def test_missing_model_is_one_line(tmp_path: Path) -> None:
 
 
 def test_folders_appear_whole_or_not_at_all(tmp_path: Path) -> None:
-    """A folder whose writing fails leaves the old one in place and nothing half-written beside it."""
+    """If writing a folder fails, the old one stays in place and nothing half-written is left next to it."""
 
     def write_well(folder: Path) -> None:
         (folder / "weights").write_text("good")
@@ -45,7 +45,7 @@ def test_folders_appear_whole_or_not_at_all(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_packaged_student_is_made_once(smollm2: object) -> None:
-    """The packaged SmolLM2 resolves to a folder of plain float32 safetensors that calls itself quantized no more."""
+    """The packaged SmolLM2 resolves to a folder of plain float32 safetensors that is no longer marked as quantized."""
     folder = Path(resolve_model("packaged:smollm2-135m-instruct"))
     assert (folder / "model.safetensors").stat().st_size > 5e8
     assert "quantization_config" not in (folder / "config.json").read_text("utf-8")

@@ -1,4 +1,4 @@
-"""Separate objectives: the loss of a step is L_answer + λ·L_rationale, each a mean over its own tokens, however it is cut."""
+"""Separate objectives: a step's loss is L_answer + λ·L_rationale, each a mean over its own tokens, for any batch split."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from limbeck.student.settings import LoraSettings, StudentSettings, TrainingSett
 
 TASK = Task(answer="number")
 LORA = LoraSettings(rank=2, alpha=4, dropout=0.0)
-# One step of two accumulated batches; warm-up would make its learning rate 0.
+# One step of two accumulated batches; with warm-up its learning rate would be 0.
 STEP = TrainingSettings(
     epochs=1, batch_size=2, gradient_accumulation=2, learning_rate=1e-2, precision="float32", lora=None, warmup_ratio=0.0
 )
@@ -33,11 +33,13 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.fixture
 def load(tiny_folder: Path, t5_folder: Path) -> Load:
-    """Loads a fresh student of a kind, with four rows whose rationales and answers are of very different lengths."""
+    """Loads a fresh student of a kind, with four rows whose rationales and answers differ widely in length."""
 
-    def load_kind(kind: str, training: TrainingSettings = STEP, *, is_separate: bool = True) -> tuple[Student, list[Encoded]]:
+    def load_kind(
+        kind: str, training: TrainingSettings = STEP, *, is_separate: bool = True, dtype: str = "float32"
+    ) -> tuple[Student, list[Encoded]]:
         folder = tiny_folder if kind == "causal" else t5_folder
-        settings = StudentSettings(model=str(folder), kind=kind, dtype="float32")  # type: ignore[arg-type]
+        settings = StudentSettings(model=str(folder), kind=kind, dtype=dtype)  # type: ignore[arg-type]
         student = load_for_training(settings, training)
         encoder = make_encoder(settings, student.tokenizer, TASK, has_rationale=False, is_separate=is_separate)
         return student, [
@@ -49,7 +51,7 @@ def load(tiny_folder: Path, t5_folder: Path) -> Load:
 
 
 def compute_mean_loss(student: Student, rows: list[Encoded], training: TrainingSettings) -> float:
-    """The mean over all tokens of the rows, of −ln p or of α·(−ln p) + β·9.21·(1 − p)."""
+    """The mean over all tokens of the rows of −ln p, or of α·(−ln p) + β·9.21·(1 − p)."""
     nll = [float(value) for scores in compute_token_scores(student, rows) for value in scores.nll]
     if training.loss == "cross_entropy":
         return sum(nll) / len(nll)
@@ -74,7 +76,7 @@ def find_gap(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) ->
 def test_the_loss_of_a_step_is_the_weighted_sum_of_two_means(
     load: Load, monkeypatch: pytest.MonkeyPatch, kind: str, lora: LoraSettings | None, loss: str, weight: float
 ) -> None:
-    """The batches of a step add up to the mean over the answers' tokens plus λ times that over the rationales', by hand."""
+    """The losses of a step's batches sum to the mean over answer tokens plus λ times that over rationale tokens."""
     losses: list[float] = []
     sizes: list[tuple[int, int]] = []
     trainer = getattr(fine_tune_module, TRAINERS[kind])
@@ -102,7 +104,7 @@ def test_the_loss_of_a_step_is_the_weighted_sum_of_two_means(
 def test_accumulated_gradients_equal_those_of_one_large_batch(
     load: Load, monkeypatch: pytest.MonkeyPatch, kind: str, some: bool
 ) -> None:
-    """Batches of one or two add up to the gradients of four together, though they differ in tokens, or lack rationales."""
+    """Accumulated batches of one or two give the gradients of one batch of four, even if token counts or rationales differ."""
     trainer = getattr(fine_tune_module, TRAINERS[kind])
     found: list[dict[str, torch.Tensor]] = []
 
@@ -115,18 +117,20 @@ def test_accumulated_gradients_equal_those_of_one_large_batch(
     monkeypatch.setattr(fine_tune_module, TRAINERS[kind], Recording)
     for size in (4, 2, 1):
         training = STEP.model_copy(update={"batch_size": size, "gradient_accumulation": 4 // size})
-        student, rows = load(kind, training)
+        student, rows = load(kind, training, dtype="float64")
         found.append({})
         fine_tune(student, [rows[0], *(replace(row, rationale=None) for row in rows[1:])] if some else rows, training, seed=1)
     largest = max(float(part.abs().max()) for part in found[0].values())
     assert largest > 1e-2
-    assert find_gap(found[0], found[1]) < 1e-5 * largest
-    assert find_gap(found[0], found[2]) < 1e-5 * largest
+    # The weights are float64, so only the loss rounds to float32 (unit 6e-8): measured gaps are below 2e-8. In float32
+    # throughout, this random T5 with gradients above 100 leaves gaps of 1e-5.
+    assert find_gap(found[0], found[1]) < 1e-6 * largest
+    assert find_gap(found[0], found[2]) < 1e-6 * largest
 
 
 @pytest.mark.parametrize("kind", TRAINERS)
 def test_weight_zero_learns_answers_alone(load: Load, kind: str) -> None:
-    """λ = 0 trains bit for bit what a student without rationales is trained to; another λ trains something else."""
+    """λ = 0 trains bit for bit the same weights as a student without rationales; another λ trains different ones."""
     several = STEP.model_copy(update={"epochs": 3, "batch_size": 1})
     bare = train(load, kind, several, is_separate=False)
     zero = train(load, kind, several.model_copy(update={"rationale_weight": 0.0}))
@@ -137,7 +141,7 @@ def test_weight_zero_learns_answers_alone(load: Load, kind: str) -> None:
 
 
 def test_training_lowers_both_losses(load: Load) -> None:
-    """A student that learns both objectives gets better at either."""
+    """A student that learns both objectives improves at each."""
     training = STEP.model_copy(update={"epochs": 8, "lora": LORA, "gradient_accumulation": 1})
     student, rows = load("causal", training)
     parts = [rows, [row.rationale for row in rows if row.rationale]]

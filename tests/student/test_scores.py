@@ -33,7 +33,7 @@ relaxed = settings(max_examples=15, deadline=None, suppress_health_check=[Health
 
 @pytest.fixture(scope="module")
 def gpt2(tmp_path_factory: pytest.TempPathFactory) -> Student:
-    """A random two-layer GPT-2 with sixteen places."""
+    """A random two-layer GPT-2 with sixteen positions."""
     folder, tokenizer = tmp_path_factory.mktemp("gpt2"), make_tokenizer()
     torch.manual_seed(0)
     GPT2LMHeadModel(
@@ -46,7 +46,7 @@ def gpt2(tmp_path_factory: pytest.TempPathFactory) -> Student:
 @relaxed
 @given(st.lists(st.tuples(st.integers(1, 30), st.integers(1, 12)), min_size=1, max_size=7), st.integers(1, 4))
 def test_token_nll_equals_the_reference(tiny: Student, shapes: list[tuple[int, int]], batch_size: int) -> None:
-    """The likelihood of a completion is that of a plain forward pass to 1e-9, whatever it is batched with."""
+    """The likelihood of a completion equals that of a plain forward pass to 1e-9, whatever the batch."""
     draw = random.Random(str(shapes))
     rows = [Encoded(tuple(draw.randrange(250) for _ in range(p + c)), p) for p, c in shapes]
     for row, nll in zip(rows, compute_token_scores(tiny, rows, batch_size=batch_size), strict=True):
@@ -56,10 +56,10 @@ def test_token_nll_equals_the_reference(tiny: Student, shapes: list[tuple[int, i
 @relaxed
 @given(st.permutations(range(len(QUESTIONS))), st.integers(1, 5))
 def test_generation_equals_the_reference(tiny: Student, order: list[int], batch_size: int) -> None:
-    """Greedy outputs and their likelihoods are those of one prompt alone without a cache, in any order and batch."""
+    """Greedy outputs and their likelihoods equal those of each prompt alone without a cache, in any order and batch."""
     encoder = Encoder(tiny.tokenizer, TASK)
     prompts = [encoder.encode_prompt(QUESTIONS[place], "number") for place in order]
-    # Stop ids that the random model does write, so that rows leave the batch at different times.
+    # Use stop ids that the random model does generate, so that rows leave the batch at different times.
     stop_ids = frozenset(slow_greedy(tiny, prompts[0], frozenset(), 4)[-1:])
     outputs = generate(tiny, prompts, stop_ids=stop_ids, max_new_tokens=9, batch_size=batch_size)
     for prompt, output in zip(prompts, outputs, strict=True):
@@ -70,7 +70,7 @@ def test_generation_equals_the_reference(tiny: Student, order: list[int], batch_
 
 
 def test_learned_positions_end_the_output(gpt2: Student) -> None:
-    """A student with sixteen learned positions writes no further, says so, and writes nothing to a longer prompt."""
+    """A student with sixteen learned positions stops there, reports truncation, and writes nothing for a longer prompt."""
     assert read_context_length(gpt2) == 16
     prompts = [list(range(1, 11)), list(range(1, 15)), list(range(1, 17)), list(range(1, 40))]
     outputs = generate(gpt2, prompts, stop_ids=frozenset(), max_new_tokens=4)
@@ -79,20 +79,20 @@ def test_learned_positions_end_the_output(gpt2: Student) -> None:
     assert outputs[1].ids == slow_greedy(gpt2, prompts[1], frozenset(), 2)
     check_context_length(gpt2.settings, 16)
     with pytest.raises(
-        ConfigError, match=r"training\.max_length = 17 is above the 16 places of student .* set it to 16 or less"
+        ConfigError, match=r"training\.max_length = 17 exceeds the 16 positions of student .* set it to 16 or less"
     ):
         check_context_length(gpt2.settings, 17)
 
 
 def test_batches_are_cut_where_padding_costs_more() -> None:
-    """A batch ends early where the padded tokens it saves outweigh what another batch costs; the limit holds always."""
+    """A batch ends early if the padding saved outweighs the cost of another batch; batches never exceed the limit."""
     lengths = [100, 90, 20, 10, 10]
-    # All five: 5·100. Cut after two: 2·100 + 3·20 = 260 and an overhead more.
+    # All five in one batch: 5·100. Cut after two: 2·100 + 3·20 = 260, plus one overhead.
     assert cut_batches(lengths, 5, 239) == [2, 5]
     assert cut_batches(lengths, 5, 241) == [5]
-    # Cut after three too: 200 + 20 + 20 = 240, worth a third overhead below 20.
+    # Cut after three as well: 200 + 20 + 20 = 240, which pays off if an overhead is below 20.
     assert cut_batches(lengths, 5, 19) == [2, 3, 5]
-    # At most two a batch: three batches at least, of which these have 240 tokens, [2, 4, 5] 250 and [1, 3, 5] 300.
+    # At most two per batch, so at least three batches: these cost 240 tokens, [2, 4, 5] 250 and [1, 3, 5] 300.
     assert cut_batches(lengths, 2, 1000) == [2, 3, 5]
     assert cut_batches(lengths, 2, None) == [2, 4, 5]
     assert cut_batches([], 2, None) == cut_batches([], 2, 7) == []
@@ -101,7 +101,7 @@ def test_batches_are_cut_where_padding_costs_more() -> None:
 @relaxed
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=7), st.integers(1, 7), st.integers(0, 99))
 def test_no_other_cut_is_cheaper(lengths: list[int], batch_size: int, overhead: int) -> None:
-    """Of all ways to cut sorted prompts into batches none has fewer padded tokens and overheads together."""
+    """No other way to split sorted prompts into batches has a lower total of padded tokens and overheads."""
     lengths.sort(reverse=True)
 
     def price(ends: Sequence[int]) -> int:
@@ -121,7 +121,7 @@ def test_no_other_cut_is_cheaper(lengths: list[int], batch_size: int, overhead: 
 @relaxed
 @given(st.permutations(range(len(QUESTIONS))), st.integers(1, 5))
 def test_ifd_equals_the_reference(tiny: Student, order: list[int], batch_size: int) -> None:
-    """IFD on a float64 model equals the slow reference to 1e-9, alone and inside padded batches of any order."""
+    """IFD on a float64 model equals the slow reference to 1e-9, alone and in padded batches of any order."""
     encoder = Encoder(tiny.tokenizer, TASK)
     examples = [make_example(QUESTIONS[place]) for place in order]
     scores = score_by_ifd(tiny, examples, encoder, max_new_tokens=7, batch_size=batch_size)
@@ -132,7 +132,7 @@ def test_ifd_equals_the_reference(tiny: Student, order: list[int], batch_size: i
 
 
 def test_ifd_of_half_precision_comes_from_a_full_pass(tiny: Student) -> None:
-    """Where cached decoding is not exact, the conditional likelihood is that of one full pass over the same ids."""
+    """If cached decoding is not exact, the conditional likelihood comes from a full pass over the same ids."""
     encoder = Encoder(tiny.tokenizer, TASK)
     half = Student(tiny.model.to(torch.bfloat16), tiny.tokenizer, tiny.settings)
     score = score_by_ifd(half, [make_example(QUESTIONS[1])], encoder, max_new_tokens=6, batch_size=2)[0]
@@ -144,7 +144,7 @@ def test_ifd_of_half_precision_comes_from_a_full_pass(tiny: Student) -> None:
 
 
 def test_empty_output_has_no_score(tiny: Student) -> None:
-    """A student that ends at once has no IFD, and the example is still listed."""
+    """An empty output has no IFD, but the example is still listed."""
     encoder = Encoder(tiny.tokenizer, TASK)
     example = make_example(QUESTIONS[0])
     first = slow_greedy(tiny, encoder.encode_prompt(example.question, "number"), frozenset(), 1)[0]
@@ -158,7 +158,7 @@ def test_empty_output_has_no_score(tiny: Student) -> None:
 
 
 def test_answer_scores_equal_plain_arithmetic_on_the_logits(tiny: Student) -> None:
-    """Loss, energy, entropy and margin of the gold answer are those worked out from a plain forward's logits."""
+    """Loss, energy, entropy and margin of the gold answer equal those computed from the logits of a plain forward pass."""
     encoder = Encoder(tiny.tokenizer, TASK)
     example = make_example("2 + 2", "4", rationale="must play no part")
     encoded = encoder.encode(example.but(rationale=None))
@@ -184,7 +184,7 @@ def test_answer_scores_equal_plain_arithmetic_on_the_logits(tiny: Student) -> No
 
 
 def test_scores_of_logits_by_hand() -> None:
-    """Logits of 0, 0 and ln 2 have logsumexp ln 4, entropy 1.5 ln 2 and margin ln 2; the token of 0 costs ln 4."""
+    """Logits 0, 0 and ln 2 have logsumexp ln 4, entropy 1.5 ln 2 and margin ln 2; a token with logit 0 costs ln 4."""
     log2 = math.log(2)
     scores = score_logits(torch.tensor([[0.0, 0.0, log2]], dtype=torch.float64), torch.tensor([0]))
     values = (scores.nll, scores.energy, scores.entropy, scores.margin)
@@ -194,7 +194,7 @@ def test_scores_of_logits_by_hand() -> None:
 @relaxed
 @given(st.integers(1, 9), st.integers(2, 40), st.integers(1, 17), st.floats(0.01, 300))
 def test_chunks_of_the_vocabulary_change_nothing(tokens: int, vocabulary: int, chunk: int, scale: float) -> None:
-    """The scores are the same whatever the chunk, also for logits of hundreds, which would overflow if summed as they are."""
+    """Scores don't depend on the chunk size, even for logits in the hundreds, which would overflow in a naive sum."""
     draw = torch.Generator().manual_seed(tokens * 1000 + vocabulary)
     logits = torch.randn(tokens, vocabulary, generator=draw, dtype=torch.float64) * scale
     targets = torch.randint(vocabulary, (tokens,), generator=draw)
@@ -208,7 +208,7 @@ def test_chunks_of_the_vocabulary_change_nothing(tokens: int, vocabulary: int, c
 
 
 def test_scores_of_half_precision_are_summed_in_float32() -> None:
-    """Logits in bfloat16 give float32 scores, those of the same numbers in float32."""
+    """Logits in bfloat16 give the same float32 scores as the same numbers in float32."""
     logits = torch.randn(5, 300, generator=torch.Generator().manual_seed(1)).bfloat16()
     targets = torch.arange(5)
     half, full = score_logits(logits, targets, chunk=64), score_logits(logits.float(), targets)
@@ -218,7 +218,7 @@ def test_scores_of_half_precision_are_summed_in_float32() -> None:
 
 
 def test_no_prompts_give_no_outputs(tiny: Student) -> None:
-    """Nothing to generate or to score is no error."""
+    """Generating or scoring nothing is not an error."""
     assert generate(tiny, [], stop_ids=frozenset({1}), max_new_tokens=3) == []
     assert compute_token_scores(tiny, []) == []
     assert score_by_ifd(tiny, [], Encoder(tiny.tokenizer, TASK), max_new_tokens=3, batch_size=2) == []
@@ -226,7 +226,7 @@ def test_no_prompts_give_no_outputs(tiny: Student) -> None:
 
 @pytest.mark.slow
 def test_ifd_on_smollm2(smollm2: Student) -> None:
-    """On the packaged SmolLM2 the batched IFD equals the slow reference to 1e-3 relative, template prompt and all."""
+    """On the packaged SmolLM2 the batched IFD equals the slow reference to 1e-3 relative, with its chat template."""
     encoder = Encoder(smollm2.tokenizer, TASK)
     examples = [make_example(question) for question in QUESTIONS[:3]]
     scores = score_by_ifd(smollm2, examples, encoder, max_new_tokens=10, batch_size=3)
@@ -237,7 +237,7 @@ def test_ifd_on_smollm2(smollm2: Student) -> None:
 
 @pytest.mark.slow
 def test_smollm2_has_the_template_end(smollm2: Student) -> None:
-    """SmolLM2 completions end in `<|im_end|>` with nothing after it, and its prompt holds the template's system message."""
+    """SmolLM2 completions end with `<|im_end|>` and nothing after it; the prompt contains the template's system message."""
     encoder = Encoder(smollm2.tokenizer, TASK)
     encoded = encoder.encode(make_example("1 + 1", "2", rationale="1 + 1 = 2."))
     assert smollm2.tokenizer.decode(encoded.ids[encoded.prompt_length :]) == "1 + 1 = 2.\nThe answer is: 2<|im_end|>"
@@ -245,7 +245,7 @@ def test_smollm2_has_the_template_end(smollm2: Student) -> None:
 
 
 def test_separate_objectives_score_each_by_its_prompt(tiny: Student) -> None:
-    """IFD is of the rationale that the student writes when asked for one; the others are of the bare answer's own row."""
+    """IFD scores the rationale that the student writes when asked for one; other scores use the bare answer's row."""
     encoder = Encoder(tiny.tokenizer, TASK, has_rationale=False, is_separate=True)
     joint, bare = Encoder(tiny.tokenizer, TASK), Encoder(tiny.tokenizer, TASK, has_rationale=False)
     examples = [make_example(question, "4", rationale="So it is.") for question in QUESTIONS]

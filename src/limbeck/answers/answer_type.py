@@ -1,4 +1,4 @@
-"""What an answer type is: how its answers are found in a text, read and compared."""
+"""The interface of an answer type: how to find its answers in a text, read them and compare them."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ _CLAUSE_END = re.compile(r"[.;,]?(?:(?<!\s)\s+(?=\()|(?<=[.;,])\s+)|(?<!\s)\s+(?
 
 @dataclass(frozen=True)
 class AnswerType:
-    """How answers of one type are read and compared, and whatever else other rooms need to know about the type.
+    """How to read and compare answers of one type, and what other rooms need to know about the type.
 
     Attributes:
-        read: ``(cell, labels) -> canonical answer``; None if the cell holds no answer.
-        find_last: ``(text, labels) -> canonical answer``: the last thing in a text that looks like one, or None.
+        read: ``(cell, labels) -> canonical answer``; None if the cell contains no answer.
+        find_last: ``(text, labels) -> canonical answer``: the last thing in a text that looks like an answer, or None.
         equal: whether two canonical answers are the same.
-        is_ambiguous: whether a line names several answers and so gives none.
-        may_agree: whether two answers that are not equal may still mean the same, such as two sentences that share a word.
+        is_ambiguous: whether a line names several answers and so counts as no answer.
+        may_agree: whether two unequal answers may still mean the same, such as two sentences that share a word.
         find_other_result: ``(rationale, answer) -> how the last result of the rationale differs from the answer``; None if it
-            does not, or if it can't be told.
-        measure_f1: token F1 of a prediction and a gold answer, 0 to 1; None if the type has no such measure.
-        has_rouge: whether ROUGE-L is measured: answers of several words, which can be partly right.
-        is_multiline: whether an answer may take several lines; then only the whole text counts, never its beginning.
-        is_label: whether answers are the task's labels; prompts then list them, and F1 is measured by label.
-        is_numeric: whether numbers tell questions apart, so that two questions that differ in numbers alone are different.
+            doesn't differ or can't be judged.
+        measure_f1: token F1 of a prediction against the gold answer, 0 to 1; None if the type has no such measure.
+        has_rouge: whether to measure ROUGE-L: for answers of several words, which can be partly right.
+        is_multiline: whether an answer may span several lines; then only the whole text counts, never its beginning.
+        is_label: whether answers are the task's labels; prompts then list them, and F1 is computed per label.
+        is_numeric: whether numbers tell questions apart, so two questions that differ only in numbers are different.
         is_free_text: whether any text is an answer.
     """
 
@@ -46,9 +46,9 @@ class AnswerType:
     is_free_text: bool = False
 
     def extract(self, text: str, labels: Labels, marker: str) -> str | None:
-        """The answer after the last `marker`, or without a marker the last answer in the text, or None.
+        """Return the answer after the last `marker`; without a marker, the last answer in the text; None if there is none.
 
-        The line after the marker counts first as a whole, then for the answer it begins or ends with.
+        The line after the marker is tried as a whole first, then for the answer it begins with, then for the last one in it.
         """
         split = split_at_marker(text, marker)
         if split is None:
@@ -59,11 +59,11 @@ class AnswerType:
         return self.read_clause(line, labels) or self.find_last(line, labels)
 
     def cut_answer(self, after: str) -> str:
-        """Of what stands after a marker the part that states the answer: a line, or all where answers take several."""
+        """Return the part after a marker that states the answer: the first line, or all lines if the type is multiline."""
         return after.strip() if self.is_multiline else after.strip().split("\n", 1)[0].strip()
 
     def read_clause(self, line: str, labels: Labels) -> str | None:
-        """The answer that a line is, or begins with up to a clause's end; None where it says something else."""
+        """Return the answer that the whole line or its first clause is; None if it says something else."""
         if self.is_multiline:
             return self.read(line, labels)
         begin = _CLAUSE_END.split(line.strip("*` "), maxsplit=1)[0]
@@ -71,10 +71,10 @@ class AnswerType:
 
 
 def split_at_marker(text: str, marker: str) -> tuple[str, str] | None:
-    """What stands before and after the last occurrence of the marker (case ignored, an optional colon skipped), or None.
+    """Split a text at the last occurrence of the marker (ignoring case, dropping an optional colon); None without one.
 
-    The marker is found as whole words. One that is a single word ("Answer") must begin its line or have its colon, since
-    it may be any word of a sentence.
+    The marker matches whole words only. A single-word marker ("Answer") must start a line or be followed by a colon,
+    because the word may occur in any sentence.
     """
     if not marker:
         return None

@@ -1,4 +1,4 @@
-"""Options of a multiple-choice question, by their letter."""
+"""Multiple-choice answers, identified by the letter of the option."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CHOICE_BARE = re.compile(
 )
 
 
-# "++" and "(?<!\s)": a long run of spaces is looked at once, and not from each of its places again.
+# The possessive "\s*+" keeps matching linear in a long run of spaces.
 _MANY_CHOICES = re.compile(
     r"\W*\(?[A-Z]\)?\s*+(?:[/&]|,(?:\s*+\b(?:or|and)\b)?|\b(?:or|and)\b)\s*+(?:\([A-Z]\)|[B-HJ-Z](?![A-Za-z'’]))"
 )

@@ -1,4 +1,4 @@
-"""Equations as language models write them, evaluated exactly and in bounded time, never as code."""
+"""Evaluates equations as language models write them: exactly, in bounded time, and never as code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_DEPTH = 60
 MAX_OPERATORS = 100
 MAX_DIGITS = 40
 MAX_EXPONENT = 64
-MAX_BITS = 2_048  # of a numerator or denominator on the way to the value
+MAX_BITS = 2_048  # of any intermediate numerator or denominator
 TOLERANCE = Fraction(1, 10**6)  # relative
 _MAX_LINES = 50
 
@@ -23,43 +23,43 @@ _SIGNS = str.maketrans({"−": "-", "–": "-", "×": "*", "·": "*", "⋅": "*"
 _LATEX = ((r"\times", "*"), (r"\cdot", "*"), (r"\div", "/"), (r"\$", "$"), (r"\%", "%"))
 _NAME = re.compile(r"[^\W\d][\w ]{0,59}")
 _DIGIT = re.compile(r"[0-9]")
-_INLINE = re.compile(rf"\$(?=([^$\n]{{1,{MAX_CHARS}}})\$)")  # overlapping, since a $ may also be a price's
+_INLINE = re.compile(rf"\$(?=([^$\n]{{1,{MAX_CHARS}}})\$)")  # overlapping, since a $ may also mark a price
 _BINARY = {"+": 1, "-": 1, "*": 2, "x": 2, "/": 2, "^": 4}
 _NEGATION = 3  # binds tighter than a product, looser than a power: -2 ^ 2 is -4
 _CLOSING = {"(": ")", "[": "]"}
 
 
 class _NoValue(Exception):
-    """The text is no arithmetic, or more of it than the bounds allow."""
+    """The text is not arithmetic, or it exceeds the bounds."""
 
 
 def evaluate_arithmetic(text: str) -> Fraction | None:
-    """The exact value of an arithmetic expression or equation, or None where the text is none.
+    """Return the exact value of an arithmetic expression or equation, or None if the text is not one.
 
-    Read are ``+ - * / × ÷``, ``x`` between numbers, ``^`` and ``**`` with whole exponents from 0 to `MAX_EXPONENT`,
-    minus and plus signs, round and square brackets, decimals, thousands commas, ``$`` before a number and ``%`` after one.
-    A ``%`` means hundredths (``50 * 20%`` is 10), but a number that stands alone is read without it (``12%`` is 12, as
-    `parse_number` has it). A name and ``=`` may stand on the left, and a result after ``=`` on the right: sides that differ
-    give None. So does whatever is longer or deeper than the bounds of this module, or divides by zero.
+    It reads ``+ - * / × ÷``, ``x`` between numbers, ``^`` and ``**`` with whole exponents from 0 to `MAX_EXPONENT`,
+    unary minus and plus, round and square brackets, decimals, thousands commas, ``$`` before a number and ``%`` after one.
+    ``%`` means hundredths (``50 * 20%`` is 10), except after a number on its own (``12%`` is 12, as in `parse_number`).
+    The text may start with a name and ``=`` and end with ``=`` and a result. The value is None if the sides differ, if the
+    text exceeds this module's bounds, or if it divides by zero.
     """
     found = _read_equation(text)
     return None if found is None else found[1]
 
 
 def is_equal_arithmetic(first: str, second: str) -> bool:
-    """Whether two expressions have values, and the same within `TOLERANCE` (``10 / 3`` and ``3.3333333``)."""
+    """Whether both expressions have a value and the values agree within `TOLERANCE` (``10 / 3`` and ``3.3333333``)."""
     a, b = evaluate_arithmetic(first), evaluate_arithmetic(second)
     return a is not None and b is not None and abs(a - b) <= TOLERANCE * max(abs(a), abs(b))
 
 
 def read_expression(text: str) -> str | None:
-    """The expression of an equation as it is written, without ``x =`` before or ``= 8`` after it; None for no arithmetic."""
+    """Return an equation's expression as written, without ``x =`` before or ``= 8`` after it; None if it isn't arithmetic."""
     found = _read_equation(text)
     return None if found is None else found[0]
 
 
 def find_last_expression(text: str) -> str | None:
-    """The last expression in a text: a line, or of a line what is between dollar signs or follows a ``:`` or ``=``."""
+    """Return the last expression in a text: a whole line, or the part in dollar signs or after ``:`` or ``=``; else None."""
     for line in reversed(text.splitlines()[-_MAX_LINES:]):
         after = [line.rpartition(sign)[2] for sign in ":=" if sign in line]
         parts = [line, *reversed(_INLINE.findall(line)), *after]
@@ -70,7 +70,7 @@ def find_last_expression(text: str) -> str | None:
 
 
 def _read_equation(text: str) -> tuple[str, Fraction] | None:
-    """The expression of an equation and its value."""
+    """Return the expression of an equation and its value, or None."""
     if len(text) > MAX_CHARS:
         return None
     text = text.strip().strip("`").strip().rstrip(".,;").strip()
@@ -123,11 +123,11 @@ def _tokenize(side: str) -> list[str]:
 
 
 def _read_sum(tokens: list[str], place: int, depth: int, floor: int) -> tuple[Fraction, int]:
-    """The value of what begins at a place and binds tighter than `floor`, and where it ends (precedence climbing)."""
+    """Evaluate what starts at `place` and binds tighter than `floor`; return value and end (precedence climbing)."""
     value, place = _read_operand(tokens, place, depth)
     while place < len(tokens) and (rank := _BINARY.get(tokens[place], 0)) > floor:
         sign = tokens[place]
-        # A power binds to the right: 2 ^ 3 ^ 2 is 2 ^ 9.
+        # Powers are right-associative: 2 ^ 3 ^ 2 is 2 ^ 9.
         other, place = _read_sum(tokens, place + 1, depth + 1, rank - 1 if sign == "^" else rank)
         value = _apply(sign, value, other)
     return value, place

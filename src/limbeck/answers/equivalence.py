@@ -1,7 +1,7 @@
-"""Whether two mathematical answers are the same, by text first and by `math-verify` in a worker process second.
+"""Compares mathematical answers, first as text, then with `math-verify` in a worker process.
 
-`math-verify` limits its time with SIGALRM, which works only in the main thread of a process, and SymPy can still hang or
-grow without end on hostile input; so it runs in a process of its own that is killed when it takes too long.
+`math-verify` enforces its time limit with SIGALRM, which works only in a process's main thread, and SymPy can still hang or
+exhaust memory on hostile input. So it runs in its own process, which is killed when it takes too long.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ MAX_ANSWER_CHARS = 1_000
 
 
 def normalise_math(text: str) -> str:
-    r"""A LaTeX answer without what carries no meaning: spaces, ``\left``, ``\dfrac`` for ``\frac``, units in text."""
+    r"""Normalise a LaTeX answer: drop spaces, ``\left``, units and thousands commas, and write ``\dfrac`` as ``\frac``."""
     text = re.sub(r"\\(left|right|displaystyle|,|;|!|:| )", "", text)
     text = re.sub(r"\\[dt]frac", r"\\frac", text)
     text = re.sub(r"\\frac(\d)(\d)", r"\\frac{\1}{\2}", text)
     text = re.sub(r"\\(?:text|mathrm|textbf|mbox)\{([^{}]*)\}", r"\1", text)
     text = re.sub(r"(?<=\d)\s+[A-Za-z]{3,}[A-Za-z .]*$", "", text)  # a unit
     text = re.sub(r"\^\{?\\circ\}?|\\\$|\\%|[$%\s]", "", text)
-    if not re.match(r"[(\[]|\\\{", text):  # in a pair, interval or set a comma separates
+    if not re.match(r"[(\[]|\\\{", text):  # in a pair, interval or set, commas separate elements
         text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)
     return text.rstrip(".")
 
 
 @lru_cache(maxsize=65_536)
 def is_equivalent_math(first: str, second: str) -> bool:
-    """Whether two LaTeX or plain answers mean the same; what can't be decided in time counts as different."""
+    """Whether two LaTeX or plain answers mean the same; if that can't be decided in time, they count as different."""
     if first == second:
         return True
     if max(len(first), len(second)) > MAX_ANSWER_CHARS:

@@ -1,4 +1,4 @@
-"""Linear programs as text (NL4OPT), read into a normal form in which equal programs compare equal."""
+"""Parses linear programs written as text (NL4OPT) into a normal form in which equal programs compare equal."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from limbeck.answers.linear import Linear, SumReader, Unreadable, add, choose_na
 
 MAX_CHARS = 4_000
 MAX_CLAUSES = 60
-_MAX_PROGRAMS = 12  # tried from the end of a text
+_MAX_PROGRAMS = 12  # candidates tried, from the end of the text
 
-Terms = tuple[tuple[str, Fraction], ...]  # by name, sorted; in an objective a constant stands under the empty name
+Terms = tuple[tuple[str, Fraction], ...]  # sorted by name; an objective's constant has the empty name
 
 _MARKS = r"[\s>#*_•-]{0,8}"
 _BEGIN = re.compile(
     rf"^{_MARKS}(?:objective(?: function)?[\s:*_]{{0,8}})?(?P<direction>max|min)(?:imi[sz]e|imum)?\b",
     re.IGNORECASE | re.MULTILINE,
 )
-# In the middle of a line only the verb begins a program: "Oil Max" is a product.
+# Mid-line, only the verb starts a program: "Oil Max" is a product.
 _LAST = re.compile(rf"\b(?:max|min)imi[sz]e\b|(?:^|:){_MARKS}\b(?:max|min)(?:imum)?\b", re.IGNORECASE | re.MULTILINE)
 _ANOTHER = re.compile(r"\b(?:maximi[sz]e|minimi[sz]e|subject\s+to|such\s+that)\b", re.IGNORECASE)
 _SUBJECT = re.compile(
@@ -44,13 +44,16 @@ _DASHED = re.compile(r"\s*[-–]\s+")
 _BULLET = re.compile(r"\s*(?:[*•▪◦]\s+|[0-9]{1,2}[.)]\s+|and\s+)+", re.IGNORECASE)
 _COMPARISON = re.compile(r"(<=|>=|=<|=>|==|[<>=≤≥⩽⩾])")
 _COMPARING = re.compile(r"[<>=≤≥⩽⩾]|\\[lg]e")
-# A comma between digits parts thousands; an "and" after a number parts constraints, elsewhere it is a word of a name.
+# A comma between digits groups thousands. "and" separates constraints only after a number; elsewhere it is part of a name.
 _SEPARATOR = re.compile(r"[;\n]|,(?![0-9])|(?<=[0-9)%])[ \t]+(?=and\b)")
 
 
 @dataclass(frozen=True)
 class Constraint:
-    """``sum of terms ≤ limit`` (or ``=``), scaled so that the largest coefficient is 1 or −1; an equality begins positive."""
+    """``sum of terms ≤ limit`` (or ``=``), scaled so that the largest coefficient is 1 or −1.
+
+    The first coefficient of an equality is positive.
+    """
 
     terms: Terms
     limit: Fraction
@@ -62,9 +65,9 @@ class Formulation:
     """A linear program.
 
     Attributes:
-        direction: ``maximize`` or ``minimize``; None where the text begins with its constraints.
-        objective: coefficient by name, as given; empty where there is none.
-        constraints: in normal form, whatever their order.
+        direction: ``maximize`` or ``minimize``; None if the text begins with its constraints.
+        objective: coefficient by name, as given; empty if there is none.
+        constraints: in normal form; their order does not matter.
     """
 
     direction: str | None
@@ -73,13 +76,13 @@ class Formulation:
 
 
 def parse_formulation(text: str) -> Formulation | None:
-    """The program that a text is, or None where it is none: a direction, an objective, "subject to", constraints.
+    """Parse a linear program: a direction, an objective, "subject to" and constraints; None if the text is not one.
 
-    Tolerated is how models write: other spellings of the words and signs (``Maximise``, ``s.t.``, ``≤``, ``=<``), markdown,
-    bullets (a dash is one only where every line begins with it) and labels, a name before the objective (``Z =``), lines,
-    commas or semicolons between constraints, variables listed first, ``2 <= x <= 5``, and what `SumReader.read` takes. ``<``
-    is read as ``≤``. Names are compared as `choose_names` says. Every other word makes the text no program; nothing is
-    added (such as ``x >= 0``) or rounded (``1/3`` is not ``0.3333``).
+    It accepts the forms that models use: other spellings of words and signs (``Maximise``, ``s.t.``, ``≤``, ``=<``),
+    markdown, bullets (dashes count only if every line begins with one), labels, a name before the objective (``Z =``),
+    newlines, commas or semicolons between constraints, a list of variables first, ``2 <= x <= 5``, and every sum that
+    `SumReader.read` accepts. It reads ``<`` as ``≤``. `choose_names` decides which names are the same. Any other word
+    makes the text unreadable. Nothing is added (such as ``x >= 0``) or rounded (``1/3`` is not ``0.3333``).
     """
     if len(text) > MAX_CHARS:
         return None
@@ -90,9 +93,9 @@ def parse_formulation(text: str) -> Formulation | None:
 
 
 def is_equal_formulation(first: str, second: str) -> bool:
-    """Whether two programs have the same direction, objective and set of constraints, in whatever form and order.
+    """Whether two programs have the same direction, objective and set of constraints, in any form and order.
 
-    Where one of them can't be read they are equal only if they are the same text, case and spaces apart.
+    If either can't be parsed, they are equal only if their texts match, ignoring case and whitespace.
     """
     a, b = parse_formulation(first), parse_formulation(second)
     if a is None or b is None:
@@ -101,13 +104,13 @@ def is_equal_formulation(first: str, second: str) -> bool:
 
 
 def read_formulation(text: str) -> str | None:
-    """The text of a program without the fence around it, or None where the text is none."""
+    """Return the text of a program without the code fence around it, or None if the text is not a program."""
     text = _FENCE.sub("", text).strip().strip("`").strip()
     return None if parse_formulation(text) is None else text
 
 
 def find_last_formulation(text: str) -> str | None:
-    """The last program in a text, from its ``maximize`` or ``minimize`` to the last line that compares anything, or None."""
+    """Return the last program in a text, from ``maximize`` or ``minimize`` to the last line with a comparison, or None."""
     for match in reversed(list(_LAST.finditer(text))[-_MAX_PROGRAMS:]):
         lines = _FENCE.split(text[match.start() :].lstrip(": \t\n"), maxsplit=1)[0].split("\n")
         while lines and not _COMPARING.search(lines[-1]):
@@ -163,7 +166,7 @@ def _split_clauses(block: str) -> list[str]:
     lines = [line for line in lines if line.strip()]
     if not first.strip() and lines and all(map(_DASHED.match, lines)):
         if len(lines) == 1:
-            raise Unreadable  # a bullet or a minus sign
+            raise Unreadable  # ambiguous: a bullet or a minus sign
         lines = [_DASHED.sub("", line, count=1) for line in lines]
     clauses = []
     for clause in _SEPARATOR.split("\n".join((first, *lines))):
@@ -174,11 +177,11 @@ def _split_clauses(block: str) -> list[str]:
 
 
 def _read_comparisons(clause: str, reader: SumReader) -> list[tuple[Linear, str]]:
-    """Each comparison of a clause as a sum that is ``<=`` 0, or ``=`` 0."""
+    """Return each comparison of a clause as a sum that is ``<=`` 0 or ``=`` 0."""
     parts = _COMPARISON.split(clause)
     if len(parts) not in (3, 5):
         raise Unreadable
-    # NL4OPT has rows in which the left side is missing: an empty sum.
+    # Some NL4OPT rows lack the left side: read it as an empty sum.
     sides = [reader.read(part) if part.strip() or place else {} for place, part in enumerate(parts[::2])]
     rows = []
     for left, sign, right in zip(sides, parts[1::2], sides[1:], strict=False):

@@ -15,7 +15,7 @@ def _read_label(cell: str, labels: Labels) -> str | None:
 
 
 def _find_last_label(text: str, labels: Labels) -> str | None:
-    """The label whose last whole-word mention ends last; of those that end together, the longest."""
+    """Return the label that is mentioned last, as whole words; if several end at the same place, the longest."""
     best: tuple[int, int, str] | None = None
     for label in labels:
         for match in re.finditer(rf"(?<![\w-]){re.escape(label)}(?![\w-])", text, re.IGNORECASE):

@@ -1,4 +1,4 @@
-"""Sums of named quantities (``50 * ox carts + 0.7 * (tables + chairs)``), read exactly and in bounded time."""
+"""Parses sums of named quantities (``50 * ox carts + 0.7 * (tables + chairs)``) exactly and in bounded time."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ MAX_DEPTH = 12
 MAX_DIGITS = 30
 MAX_TOKENS = 300
 
-Linear = Mapping[str, Fraction]  # coefficient by name; the constant stands under the empty name
+Linear = Mapping[str, Fraction]  # coefficient by name; the constant has the empty name
 
-_NAME_HYPHEN = "\u2011"  # stands for a hyphen that joins a name, so that every "-" left is a minus sign
+_NAME_HYPHEN = "\u2011"  # replaces a hyphen inside a name, so every remaining "-" is a minus sign
 _SIGNS = str.maketrans(
     {
         "−": " - ",
@@ -32,7 +32,7 @@ _SIGNS = str.maketrans(
     }
 )
 _JOINED = re.compile(r"(?<=[\w'])-(?=\w)")
-_SYMBOL = re.compile(r"[^\W\d_][0-9]*")  # x, y1: a variable of one letter, which a hyphen subtracts and does not join
+_SYMBOL = re.compile(r"[^\W\d_][0-9]*")  # x, y1: next to a one-letter variable, a hyphen is a minus sign
 _WORD_END = re.compile(r"[\w']*$")
 _WORD_BEGIN = re.compile(r"\w*")
 _WORD_NEXT = re.compile(r"[ \t]+[^\W\d]")  # F-16 jets, 3-D printers
@@ -44,14 +44,14 @@ _TOKEN = re.compile(
 
 
 class Unreadable(Exception):
-    """The text is no linear sum, or a longer one than the bounds allow."""
+    """The text is not a linear sum, or it exceeds the bounds."""
 
 
 class SumReader:
-    """Reads sums that share their variables, and remembers which names stand in one sum.
+    """Reads sums that share their variables, and records which names occur in the same sum.
 
     Attributes:
-        sums: the names, as written, that are terms of one and the same sum, for `choose_names`.
+        sums: for each sum, the names of its terms as written; the input of `choose_names`.
     """
 
     def __init__(self) -> None:
@@ -60,16 +60,16 @@ class SumReader:
         self._place = 0
 
     def read(self, text: str) -> Linear:
-        """The coefficient of each name, as written, of a linear sum.
+        """Return the coefficient of each name, as written, in a linear sum.
 
-        Read are sums, differences, products and quotients with a number (``2x``, ``2 * x``, ``x * 2``, ``1/3 x``,
+        It reads sums, differences, products and quotients with a number (``2x``, ``2 * x``, ``x * 2``, ``1/3 x``,
         ``0.7 (x + y)``), percentages (``70% of x``), thousands commas and parentheses. A name is one or more words, which may
-        hold digits, ``&``, apostrophes and hyphens (``R&B``, ``machine 1``, ``3-wheeler``). A hyphen with a space beside
-        it subtracts, and so does one between a number or a single letter and another (``x-y``, ``x-2y``), unless a word
-        follows (``F-16 jets``).
+        contain digits, ``&``, apostrophes and hyphens (``R&B``, ``machine 1``, ``3-wheeler``). A hyphen next to a space is a
+        minus sign. So is one with a number or a single letter on both sides (``x-y``, ``x-2y``), unless a word follows
+        (``F-16 jets``).
 
         Raises:
-            Unreadable: the text is something else, or not linear.
+            Unreadable: the text is not a linear sum, or it exceeds the bounds.
         """
         self._tokens, self._place = _tokenize(text), 0
         found = self._read_sum(0)
@@ -78,7 +78,7 @@ class SumReader:
         return found
 
     def _next(self) -> str:
-        """What kind of token comes next: ``name``, ``number``, the sign itself, or nothing at the end."""
+        """Return the kind of the next token: ``name``, ``number``, the sign itself, or an empty string at the end."""
         if self._place >= len(self._tokens):
             return ""
         kind, token = self._tokens[self._place]
@@ -108,7 +108,7 @@ class SumReader:
             if kind in ("*", "/", "%"):
                 self._take()
             elif value.keys() - {""}:
-                raise Unreadable  # a name or a bracket right after a number is a product, after a name it is nothing
+                raise Unreadable  # 2x and 2(x) are products; x y and x(y) have no meaning
             if kind == "%":
                 value = _divide(value, {"": Fraction(100)})
             elif kind == "/":
@@ -162,7 +162,7 @@ def _judge_hyphen(match: re.Match[str]) -> str:
 
 
 def add(first: Linear, second: Linear, sign: int = 1) -> Linear:
-    """The sum of two linear sums, or with sign −1 their difference; what cancels is left out."""
+    """Add two linear sums, or subtract the second if `sign` is −1; terms that cancel are dropped."""
     total = dict(first)
     for name, value in second.items():
         total[name] = total.get(name, Fraction(0)) + sign * value
@@ -170,7 +170,7 @@ def add(first: Linear, second: Linear, sign: int = 1) -> Linear:
 
 
 def scale(linear: Linear, factor: Fraction) -> Linear:
-    """Each coefficient times a number."""
+    """Multiply each coefficient by a number."""
     return {name: value * factor for name, value in linear.items() if value * factor}
 
 
@@ -188,15 +188,15 @@ def _divide(first: Linear, second: Linear) -> Linear:
 
 
 def fold_name(name: str) -> str:
-    """A variable's name in lower case, and each word of four letters or more without its plural s."""
+    """Lower-case a variable's name and drop the plural s of each word of four letters or more."""
     words = name.casefold().split()
     return " ".join(word[:-1] if len(word) > 3 and word[-1] == "s" and word[-2] != "s" else word for word in words)
 
 
 def choose_names(sums: Iterable[set[str]]) -> Callable[[str], str]:
-    """How the names of one program are compared: folded, but as written where one sum holds two that fold alike.
+    """Return how to compare the names of one program: folded, or as written if two names in one sum fold alike.
 
-    Who adds ``A`` and ``a``, or ``news`` and ``new``, means two variables.
+    A sum of ``A`` and ``a``, or of ``news`` and ``new``, has two variables.
     """
     distinct: set[str] = set()
     for names in sums:

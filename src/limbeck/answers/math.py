@@ -32,7 +32,7 @@ def _find_last_math(text: str, labels: Labels) -> str | None:
 
 
 def find_last_boxed(text: str) -> str | None:
-    r"""The content of the last ``\boxed{…}`` with balanced braces, or None."""
+    r"""Return the content of the last ``\boxed{…}`` with balanced braces, or None."""
     best: tuple[int, int] | None = None
     open_braces: list[int] = []
     for match in re.finditer(r"\\boxed\{|[{}]", text):

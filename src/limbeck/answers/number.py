@@ -15,17 +15,17 @@ _NUMBER = re.compile(rf"(?:-(?:\\?[$€£])?)?{_UNSIGNED}(?:\s*/\s*-?{_UNSIGNED}
 
 
 def read_number(cell: str, labels: Labels) -> str | None:
-    """The canonical form of the number that a cell holds, or None."""
+    """Return the canonical form of the number in a cell, or None."""
     value = parse_number(cell)
     return None if value is None else write_number(value)
 
 
 def find_last_number(text: str, labels: Labels) -> str | None:
-    """The canonical form of the last number in a text, or None."""
+    """Return the canonical form of the last number in a text, or None."""
     text = text.replace("−", "-")
     for match in reversed(list(_NUMBER.finditer(text))):
         start = match.start()
-        # A hyphen after a digit or letter joins words or subtracts; it is no sign.
+        # A hyphen after a digit or letter joins words or subtracts; it is not a sign.
         joined = match[0].startswith("-") and start > 0 and (text[start - 1].isalnum() or text[start - 1] in ")")
         found = read_number(match[0][1:] if joined else match[0], labels)
         if found is not None:

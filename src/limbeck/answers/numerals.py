@@ -1,4 +1,4 @@
-"""Numerals: from text to exact fractions and back."""
+"""Converts numerals between text and exact fractions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MAX_NUMBER_CHARS = 400
 
 
 def parse_number(text: str) -> Fraction | None:
-    """The exact value of a number as people write it (``-1,204.50``, ``$3``, ``3/4``, ``12%`` as 12), or None."""
+    """Return the exact value of a number as people write it (``-1,204.50``, ``$3``, ``3/4``, ``12%`` as 12), or None."""
     if len(text) > 4 * _MAX_NUMBER_CHARS:
         return None
     cleaned = re.sub(r"\\?[$€£%]|\\!", "", text.replace("−", "-")).strip().rstrip(".,")
@@ -32,7 +32,7 @@ def _ratio(cleaned: str) -> Fraction | None:
 
 
 def write_number(value: Fraction) -> str:
-    """The canonical form of a number: decimal digits if they end, else a fraction."""
+    """Return the canonical form of a number: a finite decimal if there is one, else a fraction."""
     denominator = value.denominator
     for prime in (2, 5):
         while denominator % prime == 0:
@@ -55,4 +55,4 @@ NUMBER_WORDS = {
         ).split()
     )
 }
-"""The whole numbers up to twenty by their English names."""
+"""The whole numbers up to twenty, by their English names."""

@@ -1,4 +1,4 @@
-"""The last result of a rationale, and whether it is the answer that the example states."""
+"""Checks whether the last result of a rationale is the example's answer."""
 
 from __future__ import annotations
 
@@ -22,29 +22,30 @@ _FRACTION = re.compile(r"\d[\d,]*(?:\.\d+)?\s*/\s*\d[\d,]*(?:\.\d+)?")
 _UNIT = re.compile(r"(?<=\d)(?:\s*%|\s+[A-Za-z²³]+){1,2}$")  # "= 12 apples"
 
 
-_LETTER = re.compile(r"[^\W\d_x]")  # but for the x of "2 x 3"
+_LETTER = re.compile(r"[^\W\d_x]")  # except the x of "2 x 3"
 
 
-_LAST_CHARS = 400  # of a rationale, in which its last result stands
+_LAST_CHARS = 400  # of a rationale, searched for its last result
 
 
 def find_other_result(
     rationale: str, answer: str, *, is_worded: bool = False, is_verbatim: bool = False, must_be_said: bool = False
 ) -> str | None:
-    """How the last result of a rationale differs from the answer; None if it does not, or if it can't be told.
+    """Describe how the last result of a rationale differs from the answer; None if it doesn't differ or can't be judged.
 
-    It looks further than `limbeck.teacher.purposes.replies.find_contradiction`, which reads only a closing statement with the
-    answer prefix. First it compares what follows the last ``=`` of the last line with the answer, if that is a bare value:
-    numbers by value.
+    It catches more than `limbeck.teacher.purposes.replies.find_contradiction`, which reads only a closing statement with the
+    answer prefix. It first takes what follows the last ``=`` of the last line; if that is a bare value, it compares it with
+    the answer (numbers by value).
 
-    A rationale in words alone can't be judged. A correct rationale without its last step is rejected, which costs one request.
+    A rationale without numerals can't be judged. A correct rationale that omits its last step is rejected, which costs one
+    request.
 
     Args:
         rationale: the teacher's steps.
         answer: the example's answer.
-        is_worded: "is", "gives" and the like count as ``=`` if a number ends the text.
-        is_verbatim: values without a letter that are not numbers are compared character by character.
-        must_be_said: an answer that is a number must be among the numbers of the rationale, in digits or in words up to twenty.
+        is_worded: treat "is", "gives" and the like as ``=`` if the text ends in a number.
+        is_verbatim: compare values that are neither numbers nor contain letters character by character.
+        must_be_said: require a numeric answer to be among the rationale's numbers, in digits or as words up to twenty.
     """
     value = parse_number(answer)
     result = _read_result(rationale, is_worded=is_worded)
@@ -56,12 +57,12 @@ def find_other_result(
             is_same = _squeeze(result) == _squeeze(answer)
             return None if is_same else f"the rationale ends in {result!r}, the example's answer is {answer!r}"
     if must_be_said and value is not None and _is_never_said(value, rationale):
-        return f"the rationale never comes to the example's answer {answer!r}"
+        return f"the rationale never mentions the example's answer {answer!r}"
     return None
 
 
 def _read_result(rationale: str, *, is_worded: bool) -> str | None:
-    """What stands after the last sign of a result in the last line; None where there is none."""
+    """Return what follows the last ``=`` or the like in the last line; None if there is none."""
     lines = rationale.strip()[-_LAST_CHARS:].splitlines()
     last = lines[-1].strip().rstrip(".!*`$ ") if lines else ""
     after_sign = _SIGN_OF_RESULT.split(last)
@@ -73,7 +74,7 @@ def _read_result(rationale: str, *, is_worded: bool) -> str | None:
 
 
 def _is_never_said(value: Fraction, rationale: str) -> bool:
-    """Whether a rationale has numbers, and the value (or its negative) is none of them."""
+    """Whether a rationale contains numbers, but neither the value nor its negative."""
     numerals = _NUMERAL.findall(rationale) + _FRACTION.findall(rationale)
     said = {abs(number) for number in map(parse_number, numerals) if number is not None}
     if not said:

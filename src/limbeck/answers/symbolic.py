@@ -1,4 +1,4 @@
-"""Equality of two mathematical expressions by `math-verify`. Runs in a subprocess only: SymPy may hang or fill the memory."""
+"""Compares mathematical expressions with `math-verify`. Run it only in a subprocess: SymPy may hang or exhaust memory."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ logging.disable(logging.CRITICAL)
 
 
 def is_same_value(answers: list[str]) -> bool:
-    """Whether two LaTeX or plain answers, the gold answer second, have the same value."""
+    """Whether two LaTeX or plain answers have the same value; the gold answer comes second."""
     gold, answer = (parse(f"${text}$") for text in reversed(answers))
     return bool(gold and answer and verify(gold, answer))

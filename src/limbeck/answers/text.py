@@ -1,4 +1,4 @@
-"""Free text, compared by SQuAD's normal form."""
+"""Free text, compared in SQuAD's normal form."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def _find_last_line(text: str, labels: Labels) -> str | None:
 
 
 def normalise_text(text: str) -> str:
-    """SQuAD's normal form: lower case, no punctuation, no articles, single spaces."""
+    """Return SQuAD's normal form: lower case, no punctuation, no articles, single spaces."""
     text = "".join(char for char in text.lower() if char not in string.punctuation)
     return " ".join(re.sub(r"\b(a|an|the)\b", " ", text).split())
 
 
 def compute_token_f1(prediction: str | None, gold: str) -> float:
-    """SQuAD's F1 of one prediction: harmonic mean of token precision and recall after `normalise_text`, 0 to 1."""
+    """Return SQuAD's F1 of one prediction: harmonic mean of token precision and recall after `normalise_text`, 0 to 1."""
     got, want = normalise_text(prediction or "").split(), normalise_text(gold).split()
     if not got or not want:
         return float(got == want)
@@ -37,7 +37,7 @@ def compute_token_f1(prediction: str | None, gold: str) -> float:
 
 def _equal_texts(first: str, second: str) -> bool:
     a, b = normalise_text(first), normalise_text(second)
-    # Normalising may leave nothing of an answer that is punctuation only ("*", "the"): then compare as written.
+    # Normalising empties an answer of only punctuation or articles ("*", "the"); then compare as written.
     return a == b if a or b else first.strip().rstrip(".") == second.strip().rstrip(".")
 
 

@@ -1,4 +1,4 @@
-"""The answer types by name: one parser for gold answers, teachers and students alike."""
+"""The answer types by name. Gold answers, teachers and students share one parser per type."""
 
 from __future__ import annotations
 
@@ -24,6 +24,6 @@ ANSWERS: Table[AnswerType] = Table(
         "equation": EQUATION,
         "formulation": FORMULATION,
     },
-    aliases={"letter": "choice", "latex": "math"},  # the words of published data sets
+    aliases={"letter": "choice", "latex": "math"},  # names used in published data sets
 )
-"""What ``task.answer`` and the column ``answer_type`` may name."""
+"""The values allowed for ``task.answer`` and in the column ``answer_type``."""

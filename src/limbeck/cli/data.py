@@ -1,4 +1,4 @@
-"""The command that makes data. What is heavy is imported inside it."""
+"""The `longtail` command. It imports heavy modules only when it runs."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ from limbeck.system.terminal import make_printable, print_json
 
 
 def longtail(
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Rows with domains, or tutor:quickstart, tutor:study.")],
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for train, dev and test JSONL.")],
-    exponent: Annotated[float, typer.Option(min=0.0, help="Zipf exponent of the training sizes.")] = 1.1,
-    seed: Annotated[int, typer.Option(help="Seed of the splits.")] = 13,
-    dev_per_domain: Annotated[int, typer.Option(min=0, help="Dev rows of each domain.")] = 10,
-    test_per_domain: Annotated[int, typer.Option(min=1, help="Test rows of each domain.")] = 20,
-    domain_column: Annotated[str, typer.Option(help="Column of the domain.")] = "domain",
-    question_columns: Annotated[str, typer.Option(help="Columns of the question, joined by commas.")] = "question",
-    drop_small: Annotated[bool, typer.Option("--drop-small", help="Leave out domains that are too small.")] = False,
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="File or Hub id with a domain per row, or tutor:quickstart, tutor:study.")
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Output folder for the JSONL files.")],
+    exponent: Annotated[float, typer.Option(min=0.0, help="Zipf exponent of the training set.")] = 1.1,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 13,
+    dev_per_domain: Annotated[int, typer.Option(min=0, help="Dev rows per domain.")] = 10,
+    test_per_domain: Annotated[int, typer.Option(min=1, help="Test rows per domain.")] = 20,
+    domain_column: Annotated[str, typer.Option(help="Domain column.")] = "domain",
+    question_columns: Annotated[str, typer.Option(help="Question columns, comma-separated.")] = "question",
+    drop_small: Annotated[bool, typer.Option("--drop-small", help="Drop domains with too few rows.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a long-tailed data set: Zipf-sized training domains, balanced dev and test, no leakage."""
+    """Make a long-tailed training set with balanced dev and test sets."""
     from limbeck.data.longtail import make_longtail
     from limbeck.data.procedural.problems import make_procedural_longtail
     from limbeck.data.readers import read_rows

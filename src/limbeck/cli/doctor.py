@@ -1,4 +1,4 @@
-"""`limbeck doctor`: what this machine can do, and what is missing, each with the line that mends it."""
+"""`limbeck doctor`: checks what this machine can do and what is missing, and says how to fix it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MIN_FREE_BYTES = 4 * 2**30
 
 
 def examine(config: Path | None, overrides: Sequence[str]) -> dict[str, Any]:
-    """The report: versions, device, packaged models, tutor, disk, and the teacher where a config is given."""
+    """Collect the report: versions, device, packaged models, tutor, disk, and the teacher if a config is given."""
     device = choose_device()
     free = shutil.disk_usage(Path.cwd()).free
     report: dict[str, Any] = {
@@ -39,7 +39,7 @@ def examine(config: Path | None, overrides: Sequence[str]) -> dict[str, Any]:
         "disk": {
             "free_bytes": free,
             "ok": free >= MIN_FREE_BYTES,
-            "detail": f"a run with SmolLM2 takes about 2 GiB; {free / 2**30:.1f} free",
+            "detail": f"a run with SmolLM2 takes about 2 GiB; {free / 2**30:.1f} GiB free",
         },
         "teacher": _ask_teacher(config, overrides) if config else {},
     }
@@ -56,10 +56,10 @@ def _check(find: Any) -> dict[str, Any]:  # noqa: ANN401 (a function that gives 
 
 
 def _ask_teacher(config: Path, overrides: Sequence[str]) -> dict[str, Any]:
-    """One small question to the teacher of a config, outside of any ledger."""
+    """Ask a config's teacher one small question, outside any ledger."""
     settings = load_config(config, overrides)
     if settings.data.train is None and settings.data.human is None:
-        raise ConfigError("neither data.train nor data.human is set: the teacher is asked about the first row")
+        raise ConfigError("neither data.train nor data.human is set; the check asks the teacher about the first row")
     task, rows = read_labelled(settings.task, settings.data, "train" if settings.data.train else "human")
     example = rows.examples[0]
     request = TeacherRequest(
@@ -83,7 +83,7 @@ async def _ask_once(backend: Backend, request: TeacherRequest) -> tuple[str, Rep
 
 
 def render(report: dict[str, Any]) -> None:
-    """The report as lines, a mark before each that can be good or bad."""
+    """Print the report; lines of things that can be missing start with ``ok`` or ``MISS``."""
     console = Console(highlight=False)
     console.print(f"python {report['python']}")
     for name, version in report["versions"].items():

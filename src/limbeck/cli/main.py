@@ -1,4 +1,4 @@
-"""The command line. Only this file turns errors into exit codes; whatever needs torch is imported inside a command."""
+"""The command line. Only this file turns errors into exit codes; commands import torch only when they run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from limbeck.errors import LimbeckError
 from limbeck.system.interrupts import interruptible
 from limbeck.system.terminal import make_printable
 
-# In the order in which `limbeck --help` names them.
+# In the order of `limbeck --help`.
 COMMANDS: Mapping[str, Callable[..., None]] = {
     "doctor": doctor,
     "longtail": longtail,
@@ -51,15 +51,15 @@ def _show_version(is_wanted: bool) -> None:
 @app.callback()
 def limbeck(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """Distil a large language model into a small one under a fixed teacher budget, without losing the tail."""
 
 
 def main() -> None:
-    """Entry point: an error that carries a message is one line on stderr and its exit code; a bug is a traceback."""
-    os.environ.setdefault("TQDM_DISABLE", "1")  # the libraries' bars; a command has a progress of its own
+    """Entry point: prints an expected error as one line on stderr and exits with its code; a bug gives a traceback."""
+    os.environ.setdefault("TQDM_DISABLE", "1")  # hide the libraries' bars; commands show their own progress
     try:
         with interruptible():
             app()

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands have."""
+"""Arguments and options that several commands share."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML config.")]
+ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="Config file (YAML).")]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")]
 Sets = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a config key, e.g. budget.max_examples=100."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, e.g. data.root=DIR; repeatable."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
-Preset = Annotated[str | None, typer.Option(help="Method settings by name, such as baldistill-a.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Preset = Annotated[str | None, typer.Option(help="Preset of method settings, e.g. baldistill-a.")]

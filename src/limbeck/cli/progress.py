@@ -24,7 +24,7 @@ from limbeck.system.terminal import make_printable
 
 
 class ConsoleProgress(RunProgress):
-    """Progress on stderr: stage, step, done of total, requests and money against the caps, time left."""
+    """Shows progress on stderr: stage, step, done of total, requests and cost against the caps, time left."""
 
     def __init__(self, config: Config) -> None:
         self._stages = config.method.step_count
@@ -55,7 +55,7 @@ class ConsoleProgress(RunProgress):
         self._bars.stop()
 
     def step(self, stage: int | None, text: str, done: int, total: int) -> None:
-        """Show a step; on a terminal as a bar, elsewhere one line when it begins."""
+        """Show a step: on a terminal as a bar, elsewhere as one line when it begins."""
         place = make_printable(f"{self._step} {stage + 1}/{self._stages}: {text}" if stage is not None else text)
         if not self._console.is_terminal:
             if place != self._shown:
@@ -70,7 +70,7 @@ class ConsoleProgress(RunProgress):
         self._bars.update(self._task, completed=done, total=total or None, spend=self._spend)
 
     def spend(self, domain: str | None, requests: int, tokens: int, cost_usd: float) -> None:
-        """Show the spend and the domain asked about beside the step."""
+        """Show the spend, and the domain of the last request, next to the step."""
         cap = self._caps.max_requests
         self._spend = f"{requests}{f'/{cap}' if cap is not None else ''} requests"
         if cost_usd or self._caps.max_cost_usd is not None:
@@ -81,5 +81,5 @@ class ConsoleProgress(RunProgress):
             self._bars.update(self._task, spend=self._spend)
 
     def note(self, text: str) -> None:
-        """A line of its own; a note may hold names that a server or a file gives."""
+        """Print a note on its own line, made printable, since it may contain names from a server or a file."""
         self._console.print(make_printable(text), markup=False, highlight=False)

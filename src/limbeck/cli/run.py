@@ -1,4 +1,4 @@
-"""The commands around one run. Whatever needs torch is imported inside them."""
+"""The commands for one run. They import torch only when they run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def doctor(
     sets: Sets = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check versions, devices, packaged models, disk, and the teacher of a config."""
+    """Check this machine and, if given, a config's teacher."""
     from limbeck.cli.doctor import examine, render
 
     report = examine(config, sets or [])
@@ -32,17 +32,15 @@ def plan(
     config: ConfigPath,
     sets: Sets = None,
     preset: Preset = None,
-    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Run folder to come; default runs/NAME.")] = None,
-    ledger: Annotated[
-        Path | None, typer.Option("--ledger", metavar="RUN", help="Learn reply lengths from this run or ledger.sqlite.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder of the run; runs/NAME by default.")] = None,
+    ledger: Annotated[Path | None, typer.Option("--ledger", metavar="RUN", help="Learn from this run or ledger file.")] = None,
     probe: Annotated[
         int | None,
-        typer.Option("--probe", metavar="N", min=1, help="Really ask N requests first; they are paid, and kept for the run."),
+        typer.Option("--probe", metavar="N", min=1, help="Send N paid requests first; the run reuses the replies."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show before spending: quotas by domain and stage, teacher calls, tokens, money and time as low, likely and high."""
+    """Estimate a run's requests, tokens, cost, time and quotas."""
     from limbeck.config.config import load_config
     from limbeck.reports.plan import print_plan, print_probe
     from limbeck.runner.plan import plan as make_plan
@@ -50,7 +48,7 @@ def plan(
     settings = load_config(config, sets or [], preset=preset)
     if probe is not None:
         teacher = make_printable(settings.teacher.model)
-        print(f"probe: up to {probe} real requests to the teacher {teacher}, paid", file=sys.stderr)
+        print(f"probe: sending up to {probe} paid requests to the teacher {teacher}", file=sys.stderr)
     made = make_plan(settings, out=out, ledger=ledger, probe=probe)
     if as_json:
         print_json({**made.to_json(), "probe": made.probe})
@@ -62,12 +60,12 @@ def plan(
 
 def run(
     config: ConfigPath,
-    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Run folder; default runs/NAME.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Run folder; runs/NAME by default.")] = None,
     sets: Sets = None,
     preset: Preset = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run a config, or go on where the same config stopped in that folder."""
+    """Run a config, or resume it in its run folder."""
     from limbeck.cli.progress import ConsoleProgress
     from limbeck.config.config import load_config
     from limbeck.reports.terminal import print_metrics
@@ -93,7 +91,7 @@ def run(
 
 
 def status(run: RunPath, as_json: AsJson = False) -> None:
-    """Show what a run is doing, its spend against each cap, and its domains."""
+    """Show a run's progress, its spend against caps, and its domains."""
     from limbeck.reports.terminal import print_status
     from limbeck.run_folder.status import read_status
 
@@ -107,18 +105,18 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
 def ledger(
     run: RunPath,
     state: Annotated[
-        str | None, typer.Option(help="List single requests in this state: intent, done, failed, unknown, all.")
+        str | None, typer.Option(help="List requests in this state: intent, done, failed, unknown or all.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show where each teacher request went: by purpose, stage and domain."""
+    """Show a run's teacher requests by purpose, stage and domain."""
     from limbeck.errors import ConfigError
     from limbeck.reports.terminal import print_ledger
     from limbeck.run_folder.folder import find_ledger
     from limbeck.teacher.client.ledger import Ledger
 
     if state not in (None, "all", "intent", "done", "failed", "unknown"):
-        raise ConfigError(f"--state {state}: known are intent, done, failed, unknown and all")
+        raise ConfigError(f"--state {state}: expected intent, done, failed, unknown or all")
     book = Ledger(find_ledger(run), is_read_only=True)
     try:
         rows: list[dict[str, Any]] = (

@@ -1,4 +1,4 @@
-"""The commands that measure, compare and use students. Whatever needs torch is imported inside them."""
+"""The commands that evaluate, compare and use students. They import torch only when they run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from limbeck.system.terminal import make_printable, print_json
 
 
 class ConsoleNotes(Progress):
-    """Prints the notes of a comparison on stderr."""
+    """Prints a comparison's notes on stderr."""
 
     def note(self, text: str) -> None:
         """Print a line."""
@@ -24,7 +24,7 @@ class ConsoleNotes(Progress):
 
 
 class Equal(enum.Enum):
-    """What `compare` holds equal."""
+    """What all arms of `compare` have equal."""
 
     examples = "examples"
     tokens = "tokens"
@@ -39,12 +39,12 @@ class Sharing(enum.Enum):
 
 def evaluate(
     student: Annotated[str, typer.Argument(metavar="STUDENT", help="Student folder, Hub id or packaged model.")],
-    config: Annotated[Path, typer.Option("--config", help="YAML config with the task and data.test.")],
+    config: Annotated[Path, typer.Option("--config", help="Config with the task and data.test.")],
     sets: Sets = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Also write the predictions to this JSONL file.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Also write predictions to this JSONL file.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a student by domain, head and tail, with confidence intervals, on any labelled file."""
+    """Evaluate a student on labelled rows, by domain, head and tail."""
     from limbeck.cli.progress import ConsoleProgress
     from limbeck.config.config import load_config
     from limbeck.reports.terminal import print_metrics
@@ -64,31 +64,27 @@ def evaluate(
 
 def compare(
     config: ConfigPath,
-    presets: Annotated[
-        str, typer.Option("--presets", metavar="A,B,...", help="Presets to compare, such as random-cot,baldistill-a.")
-    ],
-    seeds: Annotated[str, typer.Option("--seeds", metavar="1,2,...", help="Seeds of each; two at least, better five.")],
-    jobs: Annotated[int, typer.Option("--jobs", metavar="N", min=1, help="Runs at once.")] = 1,
+    presets: Annotated[str, typer.Option("--presets", metavar="A,B,...", help="Presets to compare, comma-separated.")],
+    seeds: Annotated[str, typer.Option("--seeds", metavar="1,2,...", help="Seeds of each arm; use at least two.")],
+    jobs: Annotated[int, typer.Option("--jobs", metavar="N", min=1, help="Parallel runs.")] = 1,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Folder of the runs; default runs/NAME-compare.")
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder of the runs; runs/NAME-compare by default.")
     ] = None,
     equal: Annotated[
-        list[Equal] | None, typer.Option("--equal", help="What is equal for all arms: examples (default), tokens, or both.")
+        list[Equal] | None, typer.Option("--equal", help="Equal for all arms: examples (default) or tokens; repeatable.")
     ] = None,
-    share: Annotated[
-        Sharing, typer.Option("--share", help="Share replies among all runs, or those of one seed.")
-    ] = Sharing.all,
+    share: Annotated[Sharing, typer.Option("--share", help="Share replies among all runs, or per seed.")] = Sharing.all,
     all_labels: Annotated[
-        bool | None, typer.Option("--all-labels/--no-all-labels", help="Beside them a student trained on all real labels.")
+        bool | None, typer.Option("--all-labels/--no-all-labels", help="Also train a student on all real labels.")
     ] = None,
     teacher: Annotated[
         bool | None,
-        typer.Option("--teacher/--no-teacher", help="Beside them the teacher's own accuracy, on dev rows if there are any."),
+        typer.Option("--teacher/--no-teacher", help="Also measure the teacher, on dev rows if there are any."),
     ] = None,
     sets: Sets = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare presets over seeds on the same data, student and budget: one table, paired tests, replies shared."""
+    """Compare presets over seeds at equal budget, with paired tests."""
     from limbeck.comparison.compare import compare as run_comparison
     from limbeck.reports.comparison import print_comparison
 
@@ -116,7 +112,7 @@ def parse_list(text: str, flag: str) -> tuple[str, ...]:
     """The parts of ``a,b,c``.
 
     Raises:
-        ConfigError: there is none, or one is given twice.
+        ConfigError: the list is empty, or has duplicates.
     """
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if not parts or len(set(parts)) < len(parts):
@@ -128,23 +124,23 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     """The seeds of ``1,2,3``.
 
     Raises:
-        ConfigError: one is no whole number from 0 to 2³² − 1, or given twice.
+        ConfigError: a seed is not a whole number from 0 to 2³² − 1, or is given twice.
     """
     parts = parse_list(text, "--seeds")
     are_seeds = all(part.isascii() and part.isdigit() and int(part) < 2**32 for part in parts)
     if not are_seeds or len({*map(int, parts)}) < len(parts):
-        raise ConfigError(f"--seeds {text!r:.80}: expected different whole numbers from 0 on, such as 1,2,3")
+        raise ConfigError(f"--seeds {text!r:.80}: expected different whole numbers from 0 to 4294967295, such as 1,2,3")
     return tuple(map(int, parts))
 
 
 def predict(
-    student: Annotated[Path, typer.Argument(metavar="STUDENT", help="Folder of a student that limbeck trained.")],
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSONL rows without answers.")],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="JSONL to write: each row with prediction and text.")],
-    config: Annotated[Path | None, typer.Option("--config", help="For column names and evaluation settings.")] = None,
+    student: Annotated[Path, typer.Argument(metavar="STUDENT", help="Folder of a student trained by limbeck.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Rows without answers, e.g. a JSONL file.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="JSONL file to write: each row plus prediction and text.")],
+    config: Annotated[Path | None, typer.Option("--config", help="Config with column names and evaluation settings.")] = None,
     sets: Sets = None,
 ) -> None:
-    """Write a student's answers for unlabelled rows."""
+    """Write a student's answers to unlabelled rows."""
     from limbeck.cli.progress import ConsoleProgress
     from limbeck.config.config import load_config
     from limbeck.runner.apply import predict as answer

@@ -1,4 +1,4 @@
-"""The command that serves a fake teacher. What is heavy is imported inside it."""
+"""The `fake-teacher` command. It imports heavy modules only when it runs."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from limbeck.cli.options import AsJson
 
 
 def fake_teacher(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0 takes any that is free.")] = 0,
-    replies: Annotated[Path | None, typer.Option(metavar="FILE", help="JSONL rows {match, text} to answer with.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
-    model: Annotated[str, typer.Option(help="Model name in its replies.")] = "fake-teacher",
-    latency_ms: Annotated[float, typer.Option(min=0, help="Time before each reply.")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Local port; 0 picks a free one.")] = 0,
+    replies: Annotated[Path | None, typer.Option(metavar="FILE", help="JSONL rows {match, text} of scripted replies.")] = None,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
+    model: Annotated[str, typer.Option(help="Model name in the replies.")] = "fake-teacher",
+    latency_ms: Annotated[float, typer.Option(min=0, help="Delay before each reply.")] = 0,
     fault: Annotated[
         list[str] | None,
         typer.Option(
             metavar="KIND=SHARE",
-            help="Share of requests with a fault; repeatable. Kinds: throttle (429), fail (500), drop, cut, stall, truncate, "
-            "refuse, empty, filter, malformed, language.",
+            help="Share of requests with this fault; repeatable. Kinds: throttle (429), fail (500), drop, cut, stall, "
+            "truncate, refuse, empty, filter, malformed, language.",
         ),
     ] = None,
     retry_after_s: Annotated[float | None, typer.Option(min=0, help="Retry-After of a 429.")] = None,
-    stall_s: Annotated[float, typer.Option(min=0, help="How long a stalled reply takes.")] = 600,
-    model_change_after: Annotated[int | None, typer.Option(min=0, help="Replies before its model name changes.")] = None,
-    capacity: Annotated[int | None, typer.Option(min=1, help="More requests than this at once get a 429.")] = None,
+    stall_s: Annotated[float, typer.Option(min=0, help="Duration of a stalled reply.")] = 600,
+    model_change_after: Annotated[int | None, typer.Option(min=0, help="Change the model name after so many replies.")] = None,
+    capacity: Annotated[int | None, typer.Option(min=1, help="Answer 429 beyond so many requests at once.")] = None,
     outage: Annotated[
         tuple[int, float] | None, typer.Option(metavar="N S", help="After N requests, answer 503 for S seconds.")
     ] = None,
-    reasoning_tokens: Annotated[int, typer.Option(min=0, help="Reasoning tokens to count in each reply.")] = 0,
-    cached_tokens: Annotated[int, typer.Option(min=0, help="Cached tokens to count in each prompt.")] = 0,
+    reasoning_tokens: Annotated[int, typer.Option(min=0, help="Reasoning tokens reported per reply.")] = 0,
+    cached_tokens: Annotated[int, typer.Option(min=0, help="Cached tokens reported per prompt.")] = 0,
     idempotent: Annotated[
-        bool, typer.Option("--idempotent", help="Replay a reply for the same Idempotency-Key, unpaid.")
+        bool, typer.Option("--idempotent", help="Replay replies by Idempotency-Key, free of charge.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Serve a fake teacher that fails as you tell it, to try a run; its replies are useless for training."""
+    """Serve a fake teacher for dry runs, not for training."""
     from limbeck.fake_teacher.behaviour import WARNING, FakeTeacher, make_settings, read_faults
     from limbeck.fake_teacher.server import serve
     from limbeck.teacher.backends.scripted import read_replies

@@ -1,1 +1,1 @@
-"""Presets and seeds compared at equal budget."""
+"""Compares presets and seeds at equal budget."""

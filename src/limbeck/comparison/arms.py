@@ -1,4 +1,4 @@
-"""The arms of a comparison: their configs, data and runs, and the references that are shown with them."""
+"""The arms of a comparison: their configs, data and runs, and the references shown with them."""
 
 from __future__ import annotations
 
@@ -26,16 +26,17 @@ ALL_LABELS = "all-labels"
 
 @dataclass(frozen=True)
 class Request:
-    """What is compared.
+    """What to compare.
 
     Attributes:
-        config: the YAML file of all arms.
-        folder: of the comparison.
+        config: the YAML file shared by all arms.
+        presets: the arms.
+        seeds: the seeds of each arm.
         sets: overrides of all arms.
         equal: ``examples``, ``tokens`` or both (`comparison.budget.equalise`).
-        share: whose replies are shared: those of ``all`` runs, or only those of one ``seed``, so that seeds differ in them too.
-        jobs: runs at once.
-        has_all_labels, has_teacher: whether those two references are measured; None means if they make sense.
+        share: which runs share replies: ``all``, or only those of the same ``seed``, so that replies differ between seeds.
+        jobs: the number of runs at once.
+        has_all_labels, has_teacher: whether to measure these references; None measures them if they make sense.
     """
 
     config: Path
@@ -50,19 +51,19 @@ class Request:
 
 
 def load_arms(wanted: Request) -> dict[str, Config]:
-    """The config of each preset.
+    """Load the config of each preset.
 
     Raises:
-        ConfigError: as `load_config` and `choose_sets`.
+        ConfigError: see `load_config` and `choose_sets`.
     """
     return {preset: load_config(wanted.config, choose_sets(wanted, preset), preset=preset) for preset in wanted.presets}
 
 
 def choose_sets(wanted: Request, preset: str) -> list[str]:
-    """The overrides of an arm. A preset that fixes its stages keeps them: K is for the others.
+    """Return the overrides of an arm; a preset that fixes its number of stages ignores ``method.stages``.
 
     Raises:
-        ConfigError: an override contradicts the preset, which would be another arm under its name.
+        ConfigError: an override contradicts the preset, so the arm would not be what its name says.
     """
     fixed = load_presets().get(preset, {})
     chosen = [one for one in wanted.sets if not (one.startswith("method.stages=") and "stages" in fixed)]
@@ -72,15 +73,15 @@ def choose_sets(wanted: Request, preset: str) -> list[str]:
         key = one.partition("=")[0].removeprefix("method.")
         if one.startswith("method.") and key in fixed and key not in keeps and getattr(method, key) != fixed[key]:
             raise ConfigError(
-                f"--set {one}: preset {preset} is {key}: {fixed[key]}, and would be another arm. Leave it out of --presets, or "
-                f"add --set 'method.keeps=[{key}]', by which all presets take it from the config"
+                f"--set {one}: preset {preset} sets {key}: {fixed[key]}, so this would be another arm. Leave {preset} out of "
+                f"--presets, or add --set 'method.keeps=[{key}]' so that all presets take {key} from the config"
             )
     return chosen
 
 
 def read_all(arms: Mapping[str, Config]) -> dict[str, RunData]:
-    """The data of each arm, read once for each method; every arm's settings and budget are checked against it."""
-    for config in arms.values():  # before the first reading, which may take long
+    """Read the data of each arm, once per method, and check every arm's settings and budget against it."""
+    for config in arms.values():  # before reading any data, which may take long
         check_settings(config)
     by_method: dict[str, RunData] = {}
     found: dict[str, RunData] = {}
@@ -92,25 +93,25 @@ def read_all(arms: Mapping[str, Config]) -> dict[str, RunData]:
 
 
 def find_pooled(arms: Mapping[str, Config]) -> str | None:
-    """The first arm that chooses from a pool, or None."""
+    """Return the first arm that selects from a pool, or None."""
     return next((name for name, config in arms.items() if METHODS[config.method.name].has_pool), None)
 
 
 def list_own_sets(wanted: Request, config: Config, examples: int, max_tokens: int | None) -> list[str]:
-    """What an arm's runs set beyond the config: its share of what is equal, and whether it measures the teacher too."""
+    """Return what an arm's runs override beyond the config: the equalised budget and whether to measure the teacher."""
     sets = []
     if examples != config.budget.max_examples:
         sets.append(f"budget.max_examples={examples}")
     if max_tokens is not None:
         sets.append(f"budget.max_tokens={max_tokens}")
     if METHODS[config.method.name].has_pool or wanted.has_teacher is False:
-        sets.append("evaluation.teacher=false")  # what it costs is no cost of the arm
+        sets.append("evaluation.teacher=false")  # its cost does not belong to the arm
     return sets
 
 
 def make_run(wanted: Request, folder: ComparisonFolder, arm: str, preset: str, seed: int, sets: Sequence[str]) -> ArmRun:
-    """One run of an arm or of a reference."""
-    # A reference is no variant of an arm.
+    """Make one run of an arm or a reference."""
+    # A reference is not a variant of an arm, so overrides of the method do not apply.
     plain = [*(one for one in wanted.sets if not one.startswith("method.")), "method.keeps=null"]
     own = choose_sets(wanted, preset) if arm == preset else plain
     shared = {
@@ -126,24 +127,24 @@ def make_run(wanted: Request, folder: ComparisonFolder, arm: str, preset: str, s
 
 
 def _quote(text: object) -> str:
-    """A text as a YAML value on one line."""
+    """Write a text as a YAML value on one line."""
     return json.dumps(str(text), ensure_ascii=False)
 
 
 def make_references(
     wanted: Request, folder: ComparisonFolder, arms: Mapping[str, Config], data: Mapping[str, RunData]
 ) -> list[ArmRun]:
-    """The runs of the references: all real labels, for each seed; the teacher, for each choice of the rows it is measured on.
+    """Make the runs of the references: all real labels for each seed, and the teacher for each sample of rows to measure on.
 
-    The teacher is measured on the dev rows if there are some: the test rows are for what is compared.
+    The teacher is measured on the dev rows if there are any, because the test rows are reserved for the arms.
 
     Raises:
-        ConfigError: a reference is asked for and does not make sense.
+        ConfigError: a requested reference does not make sense.
     """
     pooled = find_pooled(arms)
     if pooled is None:
         if wanted.has_all_labels:
-            raise ConfigError("--all-labels: no preset begins with real labels (data.train); leave it out")
+            raise ConfigError("--all-labels: no preset uses real labels (data.train); leave the flag out")
         return []  # runs without a pool measure the teacher themselves
     config, its = arms[pooled], data[pooled]
     runs = []
@@ -164,7 +165,7 @@ def make_references(
 
 
 def check_run_folder(run: ArmRun, data: RunData) -> None:
-    """Refuse a folder that holds another run before anything begins: a finished one would not be looked at again."""
+    """Refuse a folder that contains a different run before anything starts; finished runs are not checked later."""
     folder = RunFolder(run.path)
     if folder.state:
         hashes = dict(data.hashes)
@@ -174,7 +175,7 @@ def check_run_folder(run: ArmRun, data: RunData) -> None:
 
 
 def compare_configs(arms: Mapping[str, Config]) -> list[str]:
-    """A note if arms differ in more than their method, as they do if methods have defaults of their own."""
+    """Note the arms that differ from the first in more than their method, e.g. because methods have their own defaults."""
     names = list(arms)
     plain = {name: config.model_dump(mode="json", exclude={"method"}) for name, config in arms.items()}
     notes = []
@@ -186,10 +187,10 @@ def compare_configs(arms: Mapping[str, Config]) -> list[str]:
 
 
 def explain_sharing(wanted: Request, config: Config) -> list[str]:
-    """What the intervals leave out if seeds share a sampling teacher's replies."""
+    """Note what the intervals leave out if seeds share a sampling teacher's replies."""
     if wanted.share != "all" or len(wanted.seeds) < 2 or config.teacher.temperature == 0 or not can_share(config.teacher):
         return []
     return [
-        "replies are shared by the seeds too, so the intervals leave out how far the teacher's own sampling varies; --share "
-        "seed asks anew for each seed"
+        "all seeds share the teacher's replies, so the intervals leave out the variance of the teacher's sampling; "
+        "--share seed asks again for each seed"
     ]

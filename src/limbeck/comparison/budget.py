@@ -1,4 +1,4 @@
-"""What arms get to spend so that they are equal in it: the same examples, the same tokens, or both."""
+"""Equalises what arms may spend: the same examples, the same tokens, or both."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ MOST_DOUBLINGS = 6
 
 
 def equalise(arms: Mapping[str, tuple[Config, RunData]], equal: Sequence[str]) -> tuple[dict[str, int], int | None, list[str]]:
-    """``budget.max_examples`` of each arm, the cap ``budget.max_tokens`` of all, and what the user should know.
+    """Return ``budget.max_examples`` of each arm, the cap ``budget.max_tokens`` of all, and notes to the user.
 
-    ``examples`` leaves the config's as it is. ``tokens`` gives each arm as many examples as its plan likely has for the tokens:
-    the config's cap, or else what the cheapest arm that asks anything likely needs. Both give all arms the fewest of those.
-    Arms that ask nothing keep the config's examples.
+    ``examples`` keeps the config's number. ``tokens`` gives each arm as many examples as its plan likely affords with a
+    fixed number of tokens: the config's cap, or else the likely need of the cheapest arm that asks anything. Both together
+    give all arms the smallest of these numbers. With ``tokens`` alone, arms that ask nothing keep the config's number.
 
     Args:
         arms: each arm's config and data.
         equal: ``examples``, ``tokens`` or both.
 
     Raises:
-        ConfigError: the tokens don't reach for the least that an arm can do.
+        ConfigError: an arm likely needs more tokens even for its smallest number of examples.
     """
     given = {name: config.budget.max_examples for name, (config, _) in arms.items()}
     if "tokens" not in equal:
@@ -34,24 +34,24 @@ def equalise(arms: Mapping[str, tuple[Config, RunData]], equal: Sequence[str]) -
     needs = {name: tokens for name, (config, data) in arms.items() if (tokens := _foresee(config, data, given[name])[0]) > 0}
     caps = [config.budget.max_tokens for config, _ in arms.values() if config.budget.max_tokens is not None]
     if not needs:
-        return given, None, ["no arm asks the teacher anything, so there are no tokens to make equal"]
+        return given, None, ["no arm asks the teacher anything, so there are no tokens to equalise"]
     tokens = min(caps) if caps else math.ceil(min(needs.values()))
     fitted = {name: fit_examples(*arms[name], tokens) for name in needs}
     if "examples" in equal:
         fitted = dict.fromkeys(given, min(fitted.values()))
     shown = ", ".join(f"{name} {count}" for name, count in fitted.items())
-    notes = [f"equal tokens: {tokens:,} each, by the plan as many examples as {shown}"]
+    notes = [f"equal tokens: {tokens:,} for each arm; examples, according to the plan: {shown}"]
     silent = [name for name in given if name not in fitted]
     if silent:
-        notes.append(f"{', '.join(silent)}: no tokens are asked for, so budget.max_examples of the config is kept")
+        notes.append(f"{', '.join(silent)}: no requests to the teacher, so budget.max_examples of the config applies")
     return {**given, **fitted}, tokens, notes
 
 
 def fit_examples(config: Config, data: RunData, tokens: int) -> int:
-    """The most examples for which the plan of a run likely needs no more tokens.
+    """Return the most examples for which the plan of a run likely stays within the tokens.
 
     Raises:
-        ConfigError: not even the fewest that the method can begin with.
+        ConfigError: the tokens are too few even for the fewest examples that the method can start with.
     """
     least = METHODS[config.method.name].count_min_examples(data, config.method)
     needed, _ = _foresee(config, data, least)
@@ -66,7 +66,7 @@ def fit_examples(config: Config, data: RunData, tokens: int) -> int:
         if needed > tokens:
             break
         low, high = high, 2 * high
-        if examples < low:  # the pool has no more
+        if examples < low:  # the pool is exhausted
             return max(least, examples)
     while high - low > 1:
         middle = (low + high) // 2
@@ -75,7 +75,7 @@ def fit_examples(config: Config, data: RunData, tokens: int) -> int:
 
 
 def _foresee(config: Config, data: RunData, examples: int) -> tuple[float, int]:
-    """Likely tokens, and the examples that can be had, of a run with so many."""
+    """Plan a run with a budget of so many examples; return its likely tokens and the examples it can get."""
     budget = config.budget.model_copy(update={"max_examples": examples})
     planned = make_plan(config.model_copy(update={"budget": budget}), data).totals
     return planned.tokens.likely, planned.examples

@@ -1,9 +1,9 @@
-"""Presets and seeds on the same data, student and budget: one table, paired tests. Imports no torch.
+"""Compares presets and seeds on the same data, student and budget: one table, paired tests. Imports no torch.
 
-Each run is a run folder of its own, made by `limbeck run` and resumed like any other. Replies of the teacher are shared: the
-teacher is asked once, and each run is charged as if it were alone. The untouched student's answers are shared too, and are no
-part of a run's seconds. If they make sense, two references are measured: a student trained on *all* real labels
-(``all-labels``), and the teacher itself.
+Each run has its own run folder, which `limbeck run` makes and resumes like any other. Runs share the teacher's replies: each
+request is sent once, and each run is charged as if it ran alone. They also share the untouched student's answers, whose time
+does not count towards a run's seconds. Two references are measured if they make sense: a student trained on *all* real labels
+(``all-labels``) and the teacher itself.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class Pair:
     Attributes:
         metric: such as ``accuracy_macro``.
         a, b: the arms; the difference is a − b.
-        difference: its mean.
-        low, high: the 95% interval; None for a single seed.
-        p, p_holm: of the paired test, without and with Holm's correction.
+        difference: its mean over seeds.
+        low, high: its 95% interval; None for a single seed.
+        p, p_holm: p-values of the paired test, without and with Holm's correction.
         is_resolved: whether the corrected test resolves the difference.
     """
 
@@ -63,12 +63,12 @@ class Pair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What ``compare.json`` holds.
+    """The results of a comparison.
 
     Attributes:
-        folder: of the comparison.
-        values: its content.
-        exit_code: of the first run that failed, 0 if none did.
+        folder: the comparison's folder.
+        values: all results, as they are written to the folder.
+        exit_code: the exit code of the first run that failed; 0 if none did.
     """
 
     folder: Path
@@ -77,7 +77,7 @@ class Comparison:
 
     @property
     def arms(self) -> Mapping[str, Mapping[str, Any]]:
-        """Preset → ``{mean, ci95, values}`` of every metric and cost, and its ``seeds``."""
+        """Preset → ``{mean, ci95, values}`` of every metric and cost, plus its ``seeds``."""
         arms: Mapping[str, Mapping[str, Any]] = self.values["arms"]
         return arms
 
@@ -102,11 +102,11 @@ class Comparison:
 
     @property
     def warnings(self) -> Sequence[str]:
-        """What should not be overlooked."""
+        """The warnings, such as missing runs and unequal examples."""
         return tuple(self.values["warnings"])
 
     def to_json(self) -> dict[str, Any]:
-        """A plain dictionary."""
+        """Return the results as a plain dictionary."""
         return dict(self.values)
 
 
@@ -124,22 +124,22 @@ def compare(
     teacher: bool | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
-    """Run what is not run yet, and write the comparison's figures.
+    """Run what has not run yet, and write the results of the comparison.
 
     Args:
-        config: the YAML file of all arms.
+        config: the YAML file shared by all arms.
         presets: the arms.
-        seeds: of each arm.
-        out: the folder of the runs; None stands for ``runs/NAME-compare``.
-        sets: overrides of all arms, ``key=value`` each.
-        equal: what is equal for all arms: ``examples``, ``tokens`` or both.
-        share: whether replies are shared among ``all`` runs, or among those of one ``seed``.
-        jobs: runs at once.
-        all_labels, teacher: whether those references are measured; None means if they make sense.
-        progress: told in notes which run begins and ends; None shows nothing.
+        seeds: the seeds of each arm.
+        out: the folder of the comparison; None means ``runs/NAME-compare``.
+        sets: overrides of all arms, each ``key=value``.
+        equal: what to equalise across arms: ``examples``, ``tokens`` or both.
+        share: which runs share replies: ``all``, or only those of the same ``seed``.
+        jobs: the number of runs at once.
+        all_labels, teacher: whether to measure these references; None measures them if they make sense.
+        progress: receives a note when a run starts or ends; None shows nothing.
 
     Raises:
-        ConfigError, DataError: an arm can't be run, or the folder holds runs of another config or other data.
+        ConfigError, DataError: an arm can't be run, or the folder contains runs with another config or other data.
     """
     wanted = Request(Path(config), tuple(presets), tuple(seeds), tuple(sets), tuple(equal), share, jobs, all_labels, teacher)
     arms = load_arms(wanted)
@@ -147,7 +147,7 @@ def compare(
     folder = ComparisonFolder(Path(out or Path("runs") / f"{first.name}-compare").absolute())
     data = read_all(arms)
     if not all(each.test for each in data.values()):
-        raise ConfigError("data.test is not set, or empty: arms are compared by what their students answer to it")
+        raise ConfigError("data.test is not set or is empty: arms are compared by how their students answer it")
     if folder.is_run:
         raise ConfigError(f"{folder.path} is the folder of a single run; choose another --out")
     examples, max_tokens, notes = equalise({name: (config, data[name]) for name, config in arms.items()}, wanted.equal)
@@ -164,7 +164,7 @@ def compare(
     if any(run.arm == TEACHER and run.config.data.test != first.data.test for run in references):
         notes.append("the teacher is measured on the dev rows, the students on the test rows")
     shared = {folder.replies(None if wanted.share == "all" else seed) for seed in wanted.seeds}
-    # The tail is that of the config's own budget, the same for all arms however many examples each gets.
+    # The tail follows from the config's own budget, so it is the same for all arms however many examples each gets.
     tail = frozenset[str]() if pooled is None else data[pooled].tail
     with RunFolder.open(folder.path):
         run_all([*runs, *references], wanted.jobs, (progress or Progress()).note)

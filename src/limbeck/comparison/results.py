@@ -1,4 +1,4 @@
-"""What the runs of a comparison gave: figures by arm and seed, paired tests, and what nobody should overlook."""
+"""Collects the results of a comparison: figures by arm and seed, paired tests, and warnings."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ def collect_results(
     replies: Sequence[Path] | None,
     prices: Prices | None,
 ) -> dict[str, Any]:
-    """The part of ``compare.json`` that comes from run folders.
+    """Collect the results of a comparison from its run folders.
 
     Args:
-        runs: of the arms.
-        beside: of what stands beside them, which is in no paired test.
-        tail: the tail domains, the same for all.
-        notes: what the user should know.
-        equal: what the arms were to be equal in.
-        replies: the files of shared replies, or None where the teacher's can't be shared.
-        prices: of the teacher.
+        runs: the runs of the arms.
+        beside: the runs of the references, which are in no paired test.
+        tail: the tail domains, the same for all runs.
+        notes: notes to the user.
+        equal: what the arms should be equal in.
+        replies: the files of shared replies; None if the teacher's replies can't be shared.
+        prices: the teacher's prices.
     """
     has_prices = prices is not None
     arms = {run.arm: dict[int, Figures]() for run in runs}
@@ -71,9 +71,7 @@ def collect_results(
     pairs, gains = compare_pairs(arms), compare_with_untouched(arms, untouched)
     warnings = [*_list_missing([*runs, *beside]), *_list_ended([*runs, *beside])]
     if any(run.arm == TEACHER and run.is_finished for run in beside) and TEACHER not in references:
-        warnings.append(
-            "the teacher's own accuracy is missing: the caps of the budget do not allow its requests on all test rows"
-        )
+        warnings.append("the teacher's own accuracy is missing: the caps of the budget do not allow a request for every row")
     warnings += _list_unequal(arms) if "examples" in equal else []
     warnings += [text for pair in gains if (text := describe_gain(pair))]
     warnings += [text for pair in pairs if pair["metric"] == PARTS[0] and (text := describe_noise(pair))]
@@ -94,8 +92,10 @@ def collect_results(
 
 
 def name_untouched(runs: Sequence[ArmRun], untouched: Mapping[str, Mapping[int, Figures]]) -> dict[str, dict[int, Figures]]:
-    """The student before training as a reference: ``untouched``, and where some arms alone write rationales, whose prompts ask
-    for them, ``untouched-label`` for the others."""
+    """Name the student before training as a reference: ``untouched``.
+
+    If only some arms write rationales, their prompts differ from the others', which get their own ``untouched-label``.
+    """
     named: dict[str, dict[int, Figures]] = {}
     has_rationale = {run.arm: run.config.method.has_rationale for run in runs}
     are_mixed = len(set(has_rationale.values())) > 1
@@ -103,13 +103,13 @@ def name_untouched(runs: Sequence[ArmRun], untouched: Mapping[str, Mapping[int, 
         name = f"{UNTOUCHED}-label" if are_mixed and not has_rationale[arm] else UNTOUCHED
         named[name] = {**by_seed, **named.get(name, {})}
     both = list(named.values())
-    if len(both) > 1 and both[0] == both[1]:  # as of a classifier, whose prompts are the questions
+    if len(both) > 1 and both[0] == both[1]:  # such as for a classifier, whose prompts are the bare questions
         return {UNTOUCHED: both[0]}
     return named
 
 
 def read_accuracy(metrics: Mapping[str, Any], tail: AbstractSet[str]) -> Figures:
-    """The metrics that have an interval, with head and tail by the given domains: a run's own depend on its budget."""
+    """Return the metrics that have an interval, with head and tail by the given domains: a run's own depend on its budget."""
     found: Figures = {name: value for name, value in metrics.items() if f"{name}_ci95" in metrics}
     for kind in ("accuracy", "f1", "rouge_l"):
         means = {name: np.array([entry[kind]]) for name, entry in metrics["domains"].items() if kind in entry}
@@ -122,7 +122,7 @@ def read_accuracy(metrics: Mapping[str, Any], tail: AbstractSet[str]) -> Figures
 
 
 def read_figures(run: ArmRun, metrics: Mapping[str, Any], tail: AbstractSet[str], *, has_prices: bool) -> Figures:
-    """Metrics, training examples, spend and time of one finished run."""
+    """Return the metrics, training examples, spend and time of one finished run."""
     state = RunFolder(run.path).state
     spent = read_spend(RunFolder(run.path))
     return {
@@ -145,15 +145,16 @@ def _list_missing(runs: Sequence[ArmRun]) -> list[str]:
 
 
 def _list_ended(runs: Sequence[ArmRun]) -> list[str]:
-    """Runs that a cap ended: what they show is what they could afford."""
+    """Warn of each run that a cap ended: its results are those it could afford."""
     ended = [run for run in runs if run.is_finished and RunFolder(run.path).state["status"] == "budget"]
     return [
-        f"{run.name}: a cap of the budget ended it early, on {RunFolder(run.path).state['examples']} examples" for run in ended
+        f"{run.name}: a cap of the budget ended it early, with {RunFolder(run.path).state['examples']} examples"
+        for run in ended
     ]
 
 
 def _list_unequal(arms: Mapping[str, Mapping[int, Figures]]) -> list[str]:
-    """Arms that were to have as many examples and have not; one that trains nothing has none by design."""
+    """Warn if arms trained on different numbers of examples; an arm that doesn't train has none by design."""
     found = {name: {each["examples"] for each in by_seed.values()} - {0} for name, by_seed in arms.items()}
     if len(set().union(*found.values())) < 2:
         return []
@@ -162,7 +163,7 @@ def _list_unequal(arms: Mapping[str, Mapping[int, Figures]]) -> list[str]:
         for name, counts in found.items()
         if counts
     )
-    return [f"the arms were not trained on equally many examples: {shown}"]
+    return [f"the arms were trained on different numbers of examples: {shown}"]
 
 
 def _describe_run(run: ArmRun) -> dict[str, Any]:
@@ -178,13 +179,13 @@ def _describe_run(run: ArmRun) -> dict[str, Any]:
 
 
 def _sum_charged(runs: Sequence[ArmRun], has_prices: bool) -> dict[str, float | None]:
-    """What all runs were charged together, each as if alone; those that did not finish too."""
+    """Return the total that all runs, finished or not, were charged, each as if it ran alone."""
     spent = sum((read_spend(RunFolder(run.path)) for run in runs), Spend())
     return {**asdict(spent), "cost_usd": spent.cost_usd if has_prices else None}
 
 
 def _count_asked(replies: Sequence[Path] | None, prices: Prices | None) -> dict[str, float | None] | None:
-    """What the teacher was really asked, and what its replies cost; None where replies can't be shared."""
+    """Return what the teacher was actually asked and what its replies cost; None if replies can't be shared."""
     if replies is None:
         return None
     counts: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""The runs of a comparison: each a `limbeck run` in a process of its own, some at once, none done twice."""
+"""Runs the arms of a comparison, each run as its own `limbeck run` process, several at once and none twice."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from limbeck.system.processors import count_processors
 TEACHER = "teacher"
 """The arm that measures the teacher itself."""
 POLL_S = 0.1
-STOP_S = 60.0  # how long a run that is told to stop may take to say so
+STOP_S = 60.0  # how long a run may take to stop before it is killed
 ASK_AGAIN_S = 5.0
 
 
@@ -33,9 +33,9 @@ class ArmRun:
 
     Attributes:
         arm: the preset, or the name of the reference.
-        folder: of the comparison.
-        config: as the run will read it.
-        arguments: of ``limbeck run``, which give that config.
+        folder: the comparison's folder.
+        config: the config as the run will read it.
+        arguments: the arguments of ``limbeck run`` that give this config.
     """
 
     arm: str
@@ -46,7 +46,7 @@ class ArmRun:
 
     @property
     def name(self) -> str:
-        """For messages."""
+        """The name of the run in messages."""
         return f"{self.arm}, seed {self.seed}"
 
     @property
@@ -56,12 +56,12 @@ class ArmRun:
 
     @property
     def log(self) -> Path:
-        """What the run wrote to stderr, over all its processes."""
+        """The file with what the run wrote to stderr, including earlier attempts."""
         return self.folder.log(self.arm, self.seed)
 
     @property
     def is_finished(self) -> bool:
-        """Whether nothing is left to do: the run is done, or was ended by the caps that it would have now too."""
+        """Whether nothing is left to do: the run is done, or a cap ended it and its caps are still the same."""
         folder = RunFolder(self.path)
         state = folder.state
         if not folder.metrics.exists() or folder.is_held:
@@ -70,33 +70,33 @@ class ArmRun:
         return bool(state.get("status") == "done" or (state.get("status") == "budget" and folder.config["budget"] == caps))
 
     def read_record(self) -> dict[str, Any]:
-        """``{exit_code, seconds, jobs, last_line}``, jobs the most runs at once; a run started by hand has no record."""
+        """Return ``{exit_code, seconds, jobs, last_line}``; jobs is the most runs at once. Runs started by hand have none."""
         file = self.folder.record(self.arm, self.seed)
         none = {"exit_code": None, "seconds": None, "jobs": 1, "last_line": ""}
         return none | (dict(file.read()) if file.exists() else {})
 
     def read_metrics(self) -> dict[str, Any]:
-        """The metrics of the finished run."""
+        """Return the metrics of the finished run."""
         return dict(RunFolder(self.path).metrics.read())
 
 
 def run_all(runs: Sequence[ArmRun], jobs: int, on_note: Callable[[str], None]) -> None:
-    """Run what is not finished, at most `jobs` at once; how each ended is in its record. One that fails stops no other.
+    """Run what is not finished, at most `jobs` at once, and record how each run ended. A failure does not stop the others.
 
-    An interruption (Ctrl-C, SIGTERM, SIGHUP) is passed on to all of them and waited for.
+    An interruption (Ctrl-C, SIGTERM, SIGHUP) is passed on to all active runs; then it waits until they have stopped.
     """
     waiting = [run for run in runs if not run.is_finished]
     if len(waiting) < len(runs):
         on_note(f"{len(runs) - len(waiting)} of {len(runs)} runs are finished already")
     going: dict[int, tuple[ArmRun, subprocess.Popen[bytes], float]] = {}
     try:
-        with interruptible():  # runs that go on would ask a teacher that costs money
+        with interruptible():  # runs left behind would keep asking a teacher that costs money
             while waiting or going:
                 while waiting and len(going) < jobs:
                     run = waiting.pop(0)
                     process = _start(run, jobs)
                     going[process.pid] = run, process, time.monotonic()
-                    on_note(f"{run.name}: begun ({len(waiting)} waiting)")
+                    on_note(f"{run.name}: started ({len(waiting)} waiting)")
                 time.sleep(POLL_S)
                 for pid, (run, process, began) in list(going.items()):
                     if process.poll() is not None:
@@ -110,7 +110,7 @@ def run_all(runs: Sequence[ArmRun], jobs: int, on_note: Callable[[str], None]) -
 
 
 def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
-    """Interrupt runs and wait until they have said so in their folders; again and again, since a library may swallow one."""
+    """Interrupt runs and wait until they have recorded it; repeat the signal, since a library may swallow one."""
     began, asked = time.monotonic(), -math.inf
     while going := [process for process in processes if process.poll() is None]:
         now = time.monotonic()
@@ -123,7 +123,7 @@ def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
 
 def _start(run: ArmRun, jobs: int) -> subprocess.Popen[bytes]:
     environment = dict(os.environ)
-    if jobs > 1:  # together no more threads than there are processors, or all of them crawl
+    if jobs > 1:  # more threads than processors in total would slow all runs down
         environment.setdefault("OMP_NUM_THREADS", str(max(1, count_processors() // jobs)))
     with explain_storage(run.log):
         run.log.parent.mkdir(parents=True, exist_ok=True)
@@ -143,7 +143,7 @@ def _write_record(run: ArmRun, code: int, seconds: float, jobs: int) -> None:
     lines = run.log.read_text("utf-8", "replace").split("\n")
     last = next((" ".join(line.split())[:500] for line in reversed(lines) if line.strip()), "")
     if code < 0:
-        last = f"ended by signal {-code}; before that: {last}"
+        last = f"ended by signal {-code}; last message: {last}"
     exit_code = code if code >= 0 else 130 if code == -signal.SIGTERM else 1
     record = {"exit_code": exit_code, "seconds": (before["seconds"] or 0.0) + seconds, "jobs": max(before["jobs"], jobs)}
     run.folder.record(run.arm, run.seed).write({**record, "last_line": last})

@@ -1,4 +1,4 @@
-"""What differs between two configs, and what may: a run folder goes on where only that did."""
+"""Compares two configs, and decides whether a run folder may be resumed with the new one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from limbeck.config.config import Config
 from limbeck.errors import ConfigError
 
-# What may differ between a run folder and the config that resumes it: it changes no example and no weight.
+# Settings that may change when a run is resumed: none of them changes an example or a weight.
 CHANGEABLE = (
     "budget.max_requests",
     "budget.max_tokens",
@@ -45,7 +45,7 @@ CHANGEABLE = (
 
 
 def list_differences(first: Mapping[str, Any], second: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Dotted keys whose values differ, `CHANGEABLE` ones left out."""
+    """The dotted keys whose values differ, without those in `CHANGEABLE`."""
     found: list[str] = []
     for key in sorted({*first, *second}):
         name = f"{prefix}{key}"
@@ -59,30 +59,30 @@ def list_differences(first: Mapping[str, Any], second: Mapping[str, Any], prefix
 def check_same_run(
     path: Path, before: Mapping[str, Any], state: Mapping[str, Any], config: Config, hashes: Mapping[str, str]
 ) -> None:
-    """Refuse to go on in a run folder that another config, or other data, made.
+    """Refuse to resume a run folder that was made with another config or other data.
 
     Args:
-        path: the folder.
-        before: its ``config.yaml``; keys that limbeck has learnt since have their defaults.
-        state: its ``run.json``.
-        config: what is to be run there now.
-        hashes: of the files it names.
+        path: the run folder.
+        before: the config stored there; settings that are newer than the folder get their defaults.
+        state: the run's state.
+        config: the config to run there now.
+        hashes: hashes of the data files that `config` names.
 
     Raises:
-        ConfigError: the message names the keys.
+        ConfigError: the config or the data differ; the message names the keys.
     """
     try:
         known_config = Config.model_validate(dict(before)).model_dump(mode="json")
-    except ValidationError:  # it has keys that are gone, which the differences name
+    except ValidationError:  # keys that no longer exist; they are listed as differences
         known_config = dict(before)
     different = list_differences(known_config, config.model_dump(mode="json"))
     if different:
         raise ConfigError(
-            f"{path} was made by another config: {', '.join(different)} differ(s). Choose another --out, or "
-            "give the old values to go on there."
+            f"{path} was made with another config: {', '.join(different)} differ(s). Choose another --out, or "
+            "restore the old values to resume this run."
         )
     known = state.get("data", {})
     changed = [f"data.{name}" for name in hashes if name in known and known[name] != hashes[name]]
     if changed or set(known) != set(hashes):
-        what = ", ".join(changed) or "the set of files"
+        what = ", ".join(changed) or "the set of data files"
         raise ConfigError(f"{path} was made with other data: {what} changed. Choose another --out.")

@@ -1,4 +1,4 @@
-"""The config: YAML → validated settings. Each room owns its settings class; this file only joins them. No torch."""
+"""Reads YAML into a validated config. Each package owns its settings class; this file only joins them. Imports no torch."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from limbeck.teacher.client.budget import BudgetSettings
 from limbeck.teacher.settings import TeacherSettings
 
 PROFILES = ("paper", "cpu")
-"""Two sets of defaults: the papers' released code, and small students trained in a few minutes."""
+"""Two sets of defaults: ``paper`` follows the papers' released code, ``cpu`` trains small students in a few minutes."""
 
 
 class Config(Settings):
-    """Everything about one run, or what `evaluate` and `predict` need of it. Paths are absolute."""
+    """All settings of one run; `evaluate` and `predict` use some of them. Paths are absolute."""
 
     name: str = "limbeck"
     seed: int = 13
@@ -49,14 +49,14 @@ class Config(Settings):
 
 
 ConfigLike = Config | str | Path | Mapping[str, Any]
-"""A config, the YAML file that holds it, or its plain values."""
+"""A config, its YAML file, or its plain values."""
 
 
 def as_config(config: ConfigLike | None) -> Config:
-    """A config as it is, or `load_config` of a YAML file or plain values; None stands for the defaults.
+    """Return a config as it is, or load it from a YAML file or plain values; None means the defaults.
 
     Raises:
-        ConfigError: as `load_config`.
+        ConfigError: see `load_config`.
     """
     return config if isinstance(config, Config) else load_config(config)
 
@@ -64,17 +64,18 @@ def as_config(config: ConfigLike | None) -> Config:
 def load_config(
     source: str | Path | Mapping[str, Any] | None, overrides: Sequence[str] = (), *, preset: str | None = None
 ) -> Config:
-    """Read a config, lay it over its profile and preset, and put overrides on top.
+    """Read a config, fill in the defaults of its profile and preset, and apply overrides.
 
     Args:
-        source: a YAML file, whose relative paths begin in its folder; or plain values, whose relative paths begin in the
-            working folder; None stands for the defaults.
-        overrides: ``a.b=value`` each, as ``--set`` takes them; their relative paths begin in the working folder.
-        preset: a preset's name. Its settings win over those of `source`, except for those that ``method.keeps`` lists, and
-            yield to `overrides`. A ``method.preset`` inside `source` yields to its other settings.
+        source: a YAML file, whose relative paths start at its folder; or plain values, whose relative paths start at the
+            working directory; None means the defaults.
+        overrides: ``a.b=value`` each, as for ``--set``; their relative paths start at the working directory.
+        preset: name of a preset. It overrides `source`, except for the keys in ``method.keeps``; `overrides` override it.
+            A ``method.preset`` inside `source`, in contrast, yields to the other settings there.
 
     Raises:
-        ConfigError: unreadable file, unknown key (with the nearest known one), wrong value, unset ``${VARIABLE}``.
+        ConfigError: unreadable file, unknown key (the message suggests the nearest known one), wrong value, unset
+            ``${VARIABLE}``.
     """
     path = Path(source) if isinstance(source, (str, Path)) else None
     values = expand(read_yaml(path), path) if path else copy.deepcopy(dict(source)) if isinstance(source, Mapping) else {}
@@ -97,14 +98,14 @@ def load_config(
 
 
 def make_config(values: Mapping[str, Any], place: str = "config") -> Config:
-    """The config of plain values, with profile and preset laid under them.
+    """Build a config from plain values and the defaults of their profile and preset.
 
     Raises:
-        ConfigError: as `load_config`.
+        ConfigError: see `load_config`.
     """
     profile = values.get("profile", "cpu")
     if not isinstance(profile, str) or profile not in PROFILES:
-        raise ConfigError(f"{place}: profile: {profile!r:.80} is none of {', '.join(PROFILES)}")
+        raise ConfigError(f"{place}: profile: {profile!r:.80} is not one of {', '.join(PROFILES)}")
     values = _merge(_preset_values(values, place), _move_template(values, place))
     name = _read_name(values, "method", "name", DEFAULT, METHODS, place)
     kind = _read_name(values, "student", "kind", "causal", KINDS, place)
@@ -128,7 +129,7 @@ def make_config(values: Mapping[str, Any], place: str = "config") -> Config:
 
 
 def _read_name(values: Mapping[str, Any], group: str, key: str, default: str, table: Table[Any], place: str) -> str:
-    """The value of a key that decides which defaults hold."""
+    """The value of a key that decides which defaults apply."""
     part = values.get(group)
     try:
         return table.resolve(part.get(key, default) if isinstance(part, dict) else default)
@@ -137,7 +138,7 @@ def _read_name(values: Mapping[str, Any], group: str, key: str, default: str, ta
 
 
 def _move_template(values: Mapping[str, Any], place: str) -> dict[str, Any]:
-    """The values with ``data.template`` and ``data.fields``, which stand beside the columns, where the task has them."""
+    """Move ``data.template`` and ``data.fields``, which may be written next to the columns, to the task."""
     data, task = values.get("data"), values.get("task") or {}
     if not isinstance(data, dict) or not isinstance(task, dict):
         return dict(values)
@@ -153,7 +154,7 @@ def _set_value(values: dict[str, Any], override: str) -> None:
     check_text(override, "--set")
     dotted, equals, text = override.partition("=")
     if not equals or not dotted:
-        raise ConfigError(f"--set {override:.200}: KEY=VALUE is wanted, such as --set budget.max_examples=100")
+        raise ConfigError(f"--set {override:.200}: expected KEY=VALUE, such as --set budget.max_examples=100")
     value = parse_yaml(text, f"--set {dotted:.200}")
     *parents, last = dotted.split(".")
     place = values
@@ -162,7 +163,7 @@ def _set_value(values: dict[str, Any], override: str) -> None:
             place[parent] = {}
         place = place[parent]
         if not isinstance(place, dict):
-            raise ConfigError(f"--set {override:.200}: {parent:.80} is no group of settings")
+            raise ConfigError(f"--set {override:.200}: {parent:.80} is not a group of settings")
     place[last] = value
     if dotted in (*PATH_KEYS, *DATA_KEYS):
         make_absolute(values, [dotted], Path())
@@ -176,7 +177,7 @@ def _preset_values(values: Mapping[str, Any], place: str) -> dict[str, Any]:
     presets = load_presets()
     if not isinstance(preset, str) or preset not in presets:
         raise ConfigError(
-            f"{place}: method.preset: no preset {preset!r:.80}{suggest(str(preset), presets)}; known are {', '.join(presets)}"
+            f"{place}: method.preset: no preset {preset!r:.80}{suggest(str(preset), presets)}; known: {', '.join(presets)}"
         )
     return {"method": presets[preset]}
 

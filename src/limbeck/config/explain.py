@@ -10,28 +10,28 @@ from pydantic_core import ErrorDetails
 
 from limbeck.tables import suggest
 
-MAX_FAULTS = 20  # listed at once
-MAYBE_SECRET = ("teacher.api_key_env", "teacher.base_url")  # a key may have been put there, so the value is not repeated
+MAX_FAULTS = 20  # listed in one message
+MAYBE_SECRET = ("teacher.api_key_env", "teacher.base_url")  # a user may have put an API key there, so don't repeat the value
 
 
 def explain(faults: Sequence[ErrorDetails], place: str, models: Mapping[str, type[BaseModel]]) -> str:
-    """The faults of a config in one line: each key, its value, and the nearest known key. Possible secrets are left out.
+    """List the faults of a config in one line: each key, its value and the nearest known key. Leaves out possible secrets.
 
     Args:
-        faults: of pydantic.
-        place: the file.
-        models: the settings class of the whole config under an empty name, and those that depend on the config's values under
-            their key.
+        faults: pydantic's errors.
+        place: the config file.
+        models: the settings class of the whole config under the key ``""``, and classes that depend on the config's values
+            under their own key.
     """
     lines = []
     for fault in faults:
         dotted = f"{'.'.join(map(str, fault['loc'])):.200}"
         if fault["type"] == "extra_forbidden":
             known = _list_keys(models, fault["loc"][:-1])
-            lines.append(f"{dotted}: unknown key{suggest(str(fault['loc'][-1]), known) or '; known are ' + ', '.join(known)}")
+            lines.append(f"{dotted}: unknown key{suggest(str(fault['loc'][-1]), known) or '; known: ' + ', '.join(known)}")
         else:
             message, given = f"{fault['msg'].removeprefix('Value error, '):.500}", f"{fault['input']!r:.200}"
-            # A check of several settings gets all of them as its input; its message names the ones that matter.
+            # The input of a check across settings is all of them; its message already names the ones that matter.
             is_told = given in message or (fault["type"] == "value_error" and isinstance(fault["input"], dict))
             lines.append(f"{dotted}: {message}{'' if is_told or dotted in MAYBE_SECRET else f', got {given}'}")
     more = [f"and {len(lines) - MAX_FAULTS} more"] if len(lines) > MAX_FAULTS else []
@@ -39,7 +39,7 @@ def explain(faults: Sequence[ErrorDetails], place: str, models: Mapping[str, typ
 
 
 def _list_keys(models: Mapping[str, type[BaseModel]], place: Sequence[int | str]) -> list[str]:
-    """The keys that a place of the config may have."""
+    """The keys allowed at a place of the config."""
     first = str(place[0]) if place else ""
     model, rest = (models[first], place[1:]) if first in models else (models[""], place)
     for step in rest:

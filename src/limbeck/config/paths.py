@@ -1,4 +1,4 @@
-"""The files that a config names, found from the folder that each begins in."""
+"""Makes the paths in a config absolute."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from limbeck.data.readers import find_hub_id
 from limbeck.errors import ConfigError
 
-# Files that a config names. Those of the data begin in `data.root`, the others in the folder of the config.
+# Keys that name files. Relative paths under DATA_KEYS start at `data.root`, those under PATH_KEYS at the config's folder.
 DATA_KEYS = (
     "data.human",
     "data.train",
@@ -34,10 +34,10 @@ PATH_KEYS = (
 
 
 def make_absolute(values: dict[str, Any], keys: Sequence[str], folder: Path) -> None:
-    """Put absolute paths in the place of those that the values have under dotted keys; relative ones begin in `folder`.
+    """Make the paths under the dotted `keys` of `values` absolute, in place; relative ones start at `folder`.
 
     Raises:
-        ConfigError: one can't be a path.
+        ConfigError: a value can't be a path.
     """
     for dotted in keys:
         *parents, last = dotted.split(".")
@@ -49,14 +49,14 @@ def make_absolute(values: dict[str, Any], keys: Sequence[str], folder: Path) -> 
 
 
 def _is_path(dotted: str, value: object) -> bool:
-    """Whether the value of a key that may name a file does; a model is one only where it ends in .gguf."""
+    """Whether a key's value is a path; ``teacher.model`` is one only if it ends in ``.gguf``."""
     return isinstance(value, str) and (dotted != "teacher.model" or value.endswith(".gguf"))
 
 
 def _find_path(dotted: str, source: str, folder: Path) -> str:
-    """The absolute path of what a key names in a folder; or a source of data itself where it can only be a Hub id.
+    """The absolute path for a key's value, or the value itself if it is a data source that can only be a Hub id.
 
-    A path whose first part is a folder here is a path, even if the rest of it is missing.
+    A value whose first part is an existing folder is a path, even if the rest of it is missing.
     """
     if dotted not in DATA_KEYS:
         return str(_resolve(source, folder))
@@ -72,6 +72,6 @@ def _resolve(path: str, folder: Path) -> Path:
     try:
         found = (folder / Path(path).expanduser()).resolve()
         found.exists()
-    except (OSError, RuntimeError, ValueError) as error:  # too long, ~nobody, links in a circle
+    except (OSError, RuntimeError, ValueError) as error:  # too long, an unknown ~user, circular links
         raise ConfigError(f"{path!r:.80} can't be a path: {error!s:.200}") from error
     return found

@@ -1,4 +1,4 @@
-"""The text of a config → plain values, within limits: a config may come from anybody."""
+"""Parses YAML configs into plain values, within limits, since a config may be untrusted."""
 
 from __future__ import annotations
 
@@ -18,28 +18,29 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file, empty where the file is.
+    """Read the mapping in a YAML file; an empty file gives an empty mapping.
 
     Raises:
-        ConfigError: it can't be read, is larger than `MAX_BYTES` or no mapping; or as `parse_yaml`.
+        ConfigError: the file can't be read, is larger than `MAX_BYTES` or is not a mapping; see also `parse_yaml`.
     """
     try:
         with path.open("rb") as file:
-            text = file.read(MAX_BYTES + 1).decode("utf-8")
-    except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a path that can't be one
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise ConfigError(f"{path}: more than {MAX_BYTES:,} bytes; is it a config?")
+        text = content.decode("utf-8")
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or an invalid path
         raise ConfigError(f"{path}: {(error.strerror or error) if isinstance(error, OSError) else error}") from error
-    if len(text) > MAX_BYTES:
-        raise ConfigError(f"{path}: more than {MAX_BYTES:,} bytes; is it a config?")
     values = parse_yaml(text, str(path))
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise ConfigError(f"{path}: a mapping of keys is wanted, {type(values).__name__} found")
+        raise ConfigError(f"{path}: expected a mapping of keys, found {type(values).__name__}")
     return values
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain values only: no aliases, no key twice, and a date stays text."""
+    """Loads plain values only: rejects aliases and repeated keys, and keeps dates as text."""
 
     yaml_implicit_resolvers: ClassVar = {  # type: ignore[misc]
         first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
@@ -47,14 +48,14 @@ class _Loader(yaml.SafeLoader):
     }
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:  # noqa: ANN401
-        """Refuse aliases: a few of them can stand for billions of values."""
+        """Reject aliases: a few of them can expand to billions of values."""
         if self.check_event(yaml.AliasEvent):
             raise ValueError(f"line {self.line + 1}: aliases (*) are not supported; write the value out")
         node: yaml.Node | None = super().compose_node(parent, index)
         return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Refuse a key that is given twice, of which YAML would keep the last."""
+        """Reject a key that is given twice; YAML would silently keep the last one."""
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         twice = next((key for key in keys if keys.count(key) > 1), None)
         if twice is not None:
@@ -63,16 +64,16 @@ class _Loader(yaml.SafeLoader):
 
 
 def parse_yaml(text: str, place: str) -> Any:  # noqa: ANN401 (any YAML value)
-    """The value of a YAML text.
+    """Parse a YAML text.
 
     Raises:
         ConfigError: not YAML, an alias, a key given twice, more than `MAX_DEPTH` levels, a number of more than `MAX_DIGITS`
-            digits, or a text that no file can hold.
+            digits, or text that can't be written to a file.
     """
     try:
         value = _Loader(text).get_single_data()
     except RecursionError as error:
-        raise ConfigError(f"{place}: nested too deep; {MAX_DEPTH} levels are allowed") from error
+        raise ConfigError(f"{place}: nested too deep; at most {MAX_DEPTH} levels are allowed") from error
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{place}: not YAML: {' '.join(str(error).split())[:500]}") from error
     _check(value, place)
@@ -81,7 +82,7 @@ def parse_yaml(text: str, place: str) -> Any:  # noqa: ANN401 (any YAML value)
 
 def _check(value: object, place: str, depth: int = 0) -> None:
     if depth > MAX_DEPTH:
-        raise ConfigError(f"{place}: nested too deep; {MAX_DEPTH} levels are allowed")
+        raise ConfigError(f"{place}: nested too deep; at most {MAX_DEPTH} levels are allowed")
     if isinstance(value, (dict, list)):
         for child in [*value, *value.values()] if isinstance(value, dict) else value:
             _check(child, place, depth + 1)
@@ -90,21 +91,21 @@ def _check(value: object, place: str, depth: int = 0) -> None:
     elif isinstance(value, int) and abs(value) >= 10**MAX_DIGITS:
         raise ConfigError(f"{place}: a number of more than {MAX_DIGITS} digits")
     elif value is not None and not isinstance(value, (bool, int, float)):
-        raise ConfigError(f"{place}: {value!r:.80} is a {type(value).__name__}; write plain values, without tags")
+        raise ConfigError(f"{place}: {value!r:.80} is a {type(value).__name__}; write plain values without tags")
 
 
 def check_text(text: str, place: str) -> None:
-    """Refuse a text with what no file or message can hold.
+    """Reject text that can't be written to a file or a message.
 
     Raises:
-        ConfigError: a null character, or half of a character.
+        ConfigError: it contains a null character or a lone surrogate.
     """
     if any("\ud800" <= char <= "\udfff" or char == "\0" for char in text):
-        raise ConfigError(f"{place}: a null character, or half of a character (a lone surrogate), in {text!r:.80}")
+        raise ConfigError(f"{place}: a null character or half of a character (a lone surrogate) in {text!r:.80}")
 
 
 def expand(value: Any, path: Path) -> Any:  # noqa: ANN401 (any YAML value)
-    """The value with each ``${VARIABLE}`` of its texts replaced from the environment, or by what stands behind ``:-``.
+    """Replace each ``${VARIABLE}`` in the texts of a value from the environment, or by the default after ``:-``.
 
     Raises:
         ConfigError: a variable is not set and has no default.

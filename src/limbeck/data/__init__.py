@@ -1,1 +1,1 @@
-"""THE RECORD: what one example is, how files become examples, and how answers are read and compared."""
+"""Examples and the task: reading data files, splits, the pool, overlap and diversity."""

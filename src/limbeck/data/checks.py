@@ -1,4 +1,4 @@
-"""Whether a generated example passes the checks that its task declares (`limbeck.data.task.Checks`)."""
+"""Checks generated examples against the task's settings (`limbeck.data.task.Checks`)."""
 
 from __future__ import annotations
 
@@ -53,17 +53,17 @@ def find_check_fault(task: Task, fields: Mapping[str, str], answer: str) -> tupl
 
 
 def is_span(answer: str, context: str) -> bool:
-    """Whether an answer occurs in a context as whole words, case, punctuation and articles apart; never where it is empty."""
+    """Whether a non-empty answer occurs in a context as whole words, ignoring case, punctuation and articles."""
     wanted, where = (normalise_text(re.sub(r"[^\w\s\x00-\x7f]", " ", text)) for text in (answer, context))
     if wanted and not wanted.isascii() and wanted in where:
-        return True  # scripts that put no spaces between words
+        return True  # scripts without spaces between words
     return bool(wanted) and f" {wanted} " in f" {where} "
 
 
 def read_numbers(text: str) -> set[str]:
-    """The numbers of a text in one form each: ``7``, ``7.0`` and ``seven`` are the same.
+    """The numbers of a text in canonical form: ``7``, ``7.0`` and ``seven`` are the same.
 
-    Of numbers of several words ("twenty-one", "two hundred") the parts are found too.
+    A number of several words ("twenty-one", "two hundred") also yields its parts.
     """
     digits = re.findall(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?", text)
     found = {str(value) for match in digits if (value := parse_number(match)) is not None}
@@ -79,9 +79,9 @@ def read_numbers(text: str) -> set[str]:
 
 
 def measure_distinct(text: str) -> float:
-    """The share of a text's word pairs that are different ones, 0 to 1 (distinct-2); 1 for a text of less than three words.
+    """Distinct-2: the share of distinct word pairs in a text, 0 to 1; 1 for a text of fewer than three words.
 
-    A small teacher that has lost its thread says the same few words again and again.
+    Catches small teachers that repeat the same few words.
     """
     words = re.findall(r"\w+", text.casefold())
     pairs = list(itertools.pairwise(words))

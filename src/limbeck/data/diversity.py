@@ -1,8 +1,9 @@
-"""How varied the questions of a domain are, real and synthesized side by side, and whether inventions are only paraphrases.
+"""Measures how varied a domain's questions are, real and synthesized, and detects inventions that are mere paraphrases.
 
-Distinct-2: Li et al., "A Diversity-Promoting Objective Function", NAACL 2016, arXiv 1510.03055 (there divided by all words,
-here by all pairs of words, so that it is a share). Similarity is `limbeck.data.overlap.measure_similarity`, and the cosine of
-vectors if there are some. Pure arithmetic; the same questions give the same numbers.
+Distinct-2: Li et al., "A Diversity-Promoting Objective Function", NAACL 2016, arXiv 1510.03055. The paper divides by the number
+of words; we divide by the number of word pairs, so the result is a share. Similarity is
+`limbeck.data.overlap.measure_similarity` and, if there are vectors, their cosine. Pure arithmetic: the same questions give the
+same numbers.
 """
 
 from __future__ import annotations
@@ -19,23 +20,23 @@ from limbeck.data.vectors import COSINE_DIGITS, Vectors
 from limbeck.hashing import hash_text
 
 MOST_TEXTS = 200
-"""Of a larger domain so many real and so many synthesized questions are measured, chosen by the hash of their text."""
+"""At most this many real and this many synthesized questions of a domain are measured, chosen by the hash of their text."""
 PARAPHRASED_FROM = 4
-"""So few inventions are never called paraphrases, and so few real questions do not say how alike those of a domain are."""
+"""A domain needs this many inventions to be called paraphrased, and this many real questions to estimate how alike they are."""
 PARAPHRASED = {"nearest_similarity": (0.35, 0.25), "nearest_cosine": (0.92, 0.10)}
-"""``measure: (at least, and at least so much above the real questions')``; where the figures are from, see docs/methods.md."""
-MOST_NAMED = 5  # domains in a warning
+"""``measure: (minimum, minimum distance above the real questions' value)``; docs/methods.md explains the figures."""
+MOST_NAMED = 5  # domains listed in a warning
 UNKNOWN_REAL = {"nearest_similarity": 0.30, "nearest_cosine": 0.75}
-"""How alike real questions are taken to be where no domain has enough of them."""
+"""Assumed similarity of real questions if no domain has enough of them."""
 
 Matrix = Callable[[Sequence[str], Sequence[str]], np.ndarray]
-"""Similarities of texts to texts, shape (first, second), higher = more alike."""
+"""Similarities between two lists of texts, shape (first, second), higher = more alike."""
 
 
 def measure_distinct_2(texts: Sequence[str]) -> float | None:
-    """Distinct-2: different word pairs over all word pairs of the texts, 0 to 1; higher = more varied.
+    """Distinct-2: distinct word pairs over all word pairs of the texts, 0 to 1; higher = more varied.
 
-    It falls with the number of texts, so compare equal numbers. None if no text has two words.
+    It falls as the number of texts grows, so compare equal numbers. None if no text has two words.
     """
     words = [normalise_question(text).split() for text in texts]
     pairs = [pair for each in words for pair in itertools.pairwise(each)]
@@ -43,7 +44,7 @@ def measure_distinct_2(texts: Sequence[str]) -> float | None:
 
 
 def choose_texts(texts: Sequence[str], most: int) -> list[str]:
-    """At most so many of the texts, those with the lowest hashes, in their order."""
+    """Choose at most `most` texts, those with the lowest hashes, in their original order."""
     chosen = set(sorted(range(len(texts)), key=lambda place: (hash_text(texts[place]), place))[:most])
     return [text for place, text in enumerate(texts) if place in chosen]
 
@@ -57,24 +58,25 @@ def compare_shingles(first: Sequence[str], second: Sequence[str]) -> np.ndarray:
 def measure_domain(
     real: Sequence[str], synthesized: Sequence[str], compare_vectors: Matrix | None = None
 ) -> dict[str, dict[str, Any]]:
-    """What is said of one domain.
+    """Measure the diversity of one domain.
 
     Args:
         real: questions of its real examples.
-        synthesized: questions of its inventions, in the order kept.
-        compare_vectors: cosines of texts, where there are vectors.
+        synthesized: questions of its inventions, in the order they were kept.
+        compare_vectors: cosines of texts, if there are vectors.
 
     Returns:
         ``real`` and ``synthesized``, each with
 
-        - ``count``, and ``measured``, which is `MOST_TEXTS` at most;
-        - ``distinct_2``, of as many real questions as synthesized ones, since it falls with the number;
-        - ``nearest_similarity``: mean over the questions of the highest similarity, of a real one to any other real one, of an
-          invention to any real one or earlier invention; with vectors ``nearest_cosine``;
-        - ``near_duplicates_of_real``: share of the questions whose similarity to a real one (of a real one: to another) is at
-          least 0.8, whatever their numbers: a template with other numbers counts here, though `DuplicateGuard` keeps it.
+        - ``count``, and ``measured``, which is at most `MOST_TEXTS`;
+        - ``distinct_2``, for equal numbers of real and synthesized questions, because it falls as the number grows;
+        - ``nearest_similarity``: each question's highest similarity, averaged. A real question is compared with the other real
+          ones, an invention with all real ones and the earlier inventions. With vectors also ``nearest_cosine``;
+        - ``near_duplicates_of_real``: the share of questions whose similarity to a real one (for a real question: to another
+          real one) is at least 0.8. Different numbers don't matter: a template with other numbers counts here, although
+          `DuplicateGuard` keeps it.
 
-        What can't be measured is None.
+        Values that can't be measured are None.
     """
     groups = {"real": choose_texts(real, MOST_TEXTS), "synthesized": choose_texts(synthesized, MOST_TEXTS)}
     size = min(map(len, groups.values())) or MOST_TEXTS
@@ -91,9 +93,9 @@ def measure_domain(
 
 
 def _measure_likeness(measure: str, among: np.ndarray, to_real: np.ndarray | None) -> dict[str, float | None]:
-    """Nearest question and near-duplicates by one measure, from the similarities among questions and to real ones."""
+    """Nearest question and near-duplicates by one measure, from similarities `among` the questions and `to_real` ones."""
     is_real = to_real is None
-    # A question is not compared with itself, and an invention not with those that came after it.
+    # A question is not compared with itself, nor an invention with later ones.
     blind = np.eye(len(among), dtype=bool) if is_real else np.triu(np.ones_like(among, dtype=bool))
     others = np.where(blind, -1.0, among)
     found = {f"nearest_{measure}": _mean_of_highest(others if to_real is None else np.hstack([others, to_real]))}
@@ -103,12 +105,12 @@ def _measure_likeness(measure: str, among: np.ndarray, to_real: np.ndarray | Non
 
 
 def _share_of_near(matrix: np.ndarray) -> float | None:
-    """Share of the rows with a value of at least `NEAR_DUPLICATE_JACCARD`; None where nothing is compared."""
+    """Share of rows with a value of at least `NEAR_DUPLICATE_JACCARD`; None if nothing was compared."""
     return _round((matrix.max(axis=1) >= NEAR_DUPLICATE_JACCARD).mean()) if matrix.size else None
 
 
 def _mean_of_highest(matrix: np.ndarray) -> float | None:
-    """Mean over the rows of the highest value of each; rows that are compared with nothing (all −1) have no part."""
+    """Mean of the rows' highest values; rows that were compared with nothing (all −1) are skipped."""
     highest = matrix.max(axis=1) if matrix.size else np.zeros(0)
     highest = highest[highest > -1]
     return _round(highest.mean()) if highest.size else None
@@ -121,9 +123,9 @@ def _round(value: float | None) -> float | None:
 def measure_domains(
     real: Sequence[Example], synthesized: Sequence[Example], vectors: Vectors | None = None
 ) -> dict[str, dict[str, Any]]:
-    """`measure_domain` of each domain of real examples and inventions, with ``is_paraphrased``; domains in alphabetical order.
+    """Run `measure_domain` on each domain and add ``is_paraphrased``; domains are in alphabetical order.
 
-    Vectors are looked up in domains that have inventions only.
+    Vectors are looked up only in domains that have inventions.
     """
     groups: dict[str, tuple[list[str], list[str]]] = {}
     for place, examples in enumerate((real, synthesized)):
@@ -133,7 +135,7 @@ def measure_domains(
     for name, (questions, inventions) in sorted(groups.items()):
 
         def compare(first: Sequence[str], second: Sequence[str], name: str = name) -> np.ndarray:
-            assert vectors is not None  # noqa: S101 (it is only called where there are some)
+            assert vectors is not None  # noqa: S101 (only called if there are vectors)
             if not first or not second:
                 return np.zeros((len(first), len(second)))
             cosines: np.ndarray = vectors.find(first, name) @ vectors.find(second, name).T
@@ -146,10 +148,10 @@ def measure_domains(
 
 
 def estimate_real_similarity(domains: Mapping[str, Mapping[str, Any]], name: str) -> dict[str, float]:
-    """How alike the real questions of a domain are, by each measure of `PARAPHRASED`.
+    """Estimate how alike the real questions of a domain are, by each measure in `PARAPHRASED`.
 
-    Fewer than `PARAPHRASED_FROM` do not say, so there it is the mean of the domains that have as many (where none has,
-    `UNKNOWN_REAL`), or what those few are if that is more.
+    A domain with at least `PARAPHRASED_FROM` real questions has its own value. A domain with fewer gets the larger of its own
+    value and the mean of the domains that have enough (`UNKNOWN_REAL` if there are none).
     """
     found = {}
     for measure, unknown in UNKNOWN_REAL.items():
@@ -165,14 +167,14 @@ def estimate_real_similarity(domains: Mapping[str, Mapping[str, Any]], name: str
 
 
 def is_paraphrased(entry: Mapping[str, Any], real: Mapping[str, float]) -> bool:
-    """Whether the inventions of a domain are little more than paraphrases of what was there before them.
+    """Whether the inventions of a domain are little more than paraphrases of earlier questions.
 
-    They are at least `PARAPHRASED_FROM`, and the nearest question is on average too like (`PARAPHRASED`): by its words or,
-    where there are vectors, by its meaning.
+    This needs at least `PARAPHRASED_FROM` inventions whose nearest questions are too similar on average (`PARAPHRASED`), by
+    their words or, if there are vectors, by their meaning.
 
     Args:
-        entry: of `measure_domain`.
-        real: of `estimate_real_similarity`.
+        entry: the result of `measure_domain`.
+        real: the result of `estimate_real_similarity`.
     """
     invented = entry["synthesized"]
     return invented["measured"] >= PARAPHRASED_FROM and any(
@@ -182,7 +184,7 @@ def is_paraphrased(entry: Mapping[str, Any], real: Mapping[str, float]) -> bool:
 
 
 def describe_paraphrased(domains: Mapping[str, Mapping[str, Any]]) -> str | None:
-    """The warning of domains whose inventions are paraphrases, the worst first, with figures and remedies; None of none."""
+    """The warning about domains whose inventions are paraphrases (worst first), with figures and remedies, or None."""
     found = [name for name, entry in domains.items() if entry["is_paraphrased"]]
     if not found:
         return None
@@ -191,7 +193,7 @@ def describe_paraphrased(domains: Mapping[str, Mapping[str, Any]]) -> str | None
     def show(name: str) -> str:
         invented, real = domains[name]["synthesized"], estimate_real_similarity(domains, name)
         parts = [
-            f"{what} {invented[measure]:.2f}, of real ones {real[measure]:.2f}"
+            f"{what} {invented[measure]:.2f}, real examples {real[measure]:.2f}"
             for measure, what in (("nearest_similarity", "3-shingle Jaccard"), ("nearest_cosine", "cosine"))
             if invented.get(measure) is not None
         ]
@@ -200,14 +202,14 @@ def describe_paraphrased(domains: Mapping[str, Mapping[str, Any]]) -> str | None
     more = f", and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
     named = ", ".join(map(show, found[:MOST_NAMED])) + more
     return (
-        f"what was synthesized for {len(found)} domain(s) is little more than paraphrases, by the mean similarity to the "
-        f"nearest known question: {named}. Raise teacher.temperature or teacher.seed_examples, set method.feedback or "
-        "method.near_duplicates: embedding, word another teacher.templates.synthesize, or ask for less of these domains"
+        f"the synthesized examples of {len(found)} domain(s) are little more than paraphrases, judged by the mean similarity "
+        f"to the nearest known question: {named}. Raise teacher.temperature or teacher.seed_examples, set method.feedback or "
+        "method.near_duplicates: embedding, rewrite teacher.templates.synthesize, or request fewer examples of these domains"
     )
 
 
 def summarize(domains: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Means over the domains that have inventions, of both kinds of questions, and the names of those that are paraphrased."""
+    """Means and total counts over the domains with inventions, for both kinds of questions, and the paraphrased domains."""
     with_inventions = {name: entry for name, entry in domains.items() if entry["synthesized"]["count"]}
     found: dict[str, Any] = {"domains": len(with_inventions)}
     for kind in ("real", "synthesized"):
@@ -222,7 +224,7 @@ def summarize(domains: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def describe_summary(summary: Mapping[str, Any]) -> str:
-    """A summary in a line, for a person."""
+    """A one-line summary for the user."""
 
     def show(kind: str, key: str) -> str:
         value = summary[kind].get(key)
@@ -230,10 +232,10 @@ def describe_summary(summary: Mapping[str, Any]) -> str:
 
     invented = summary["synthesized"]
     return (
-        f"diversity of {invented['count']} synthesized examples in {summary['domains']} domain(s), real ones in brackets: "
+        f"diversity of {invented['count']} synthesized examples in {summary['domains']} domain(s) (real examples in brackets): "
         f"distinct-2 {show('synthesized', 'distinct_2')} ({show('real', 'distinct_2')}), "
-        f"nearest other {show('synthesized', 'nearest_similarity')} ({show('real', 'nearest_similarity')}), "
-        f"near-duplicates of real ones {show('synthesized', 'near_duplicates_of_real')} "
+        f"nearest other question {show('synthesized', 'nearest_similarity')} ({show('real', 'nearest_similarity')}), "
+        f"near-duplicates of real questions {show('synthesized', 'near_duplicates_of_real')} "
         f"({show('real', 'near_duplicates_of_real')}); "
         f"little more than paraphrases: {', '.join(summary['paraphrased']) or 'none'}"
     )

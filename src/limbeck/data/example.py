@@ -1,4 +1,4 @@
-"""One record and its life: JSONL line → `Example` → chosen, annotated, kept or rejected."""
+"""Examples, where they come from, and why they are rejected."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from limbeck.hashing import canonical_json, hash_text
 
 
 def make_example_id(domain: str, fields: Mapping[str, str]) -> str:
-    """The stable id of an example: 16 hex digits of the hash of its domain and fields, before any template."""
+    """The stable id of an example: 16 hex digits of the hash of its domain and fields, independent of the template."""
     return hash_text(canonical_json({"domain": domain, "fields": dict(fields)}))[:16]
 
 
@@ -22,7 +22,7 @@ class Provenance:
         kind: ``real`` (a row of the user's data) or ``synthesized`` (written by the teacher).
         request: ledger key of the request that wrote it, for synthesized examples.
         seeds: ids of the seed examples shown in that request.
-        copy: 0 for an original; 1, 2, … for the repeats that ``tail: duplicate`` makes.
+        copy: 0 for an original; 1, 2, … for repeats made by ``tail: duplicate``.
     """
 
     kind: str = "real"
@@ -48,20 +48,20 @@ class Example:
     meta: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        # One order of the fields, whether the example comes from the data or from a run folder's sorted JSON.
+        # The same order for examples from the data and from the sorted JSON of a run folder.
         object.__setattr__(self, "fields", dict(sorted(self.fields.items())))
 
-    def but(self, **changes: Any) -> Example:  # noqa: ANN401 (the fields of this very class)
-        """This example with some attributes changed."""
+    def but(self, **changes: Any) -> Example:  # noqa: ANN401 (the fields of this class)
+        """A copy of this example with some attributes changed."""
         return replace(self, **changes)
 
     def to_json(self) -> dict[str, Any]:
-        """A plain dictionary, in the order of the attributes, that `from_json` reads back."""
+        """A plain dictionary in the order of the attributes; `from_json` reads it back."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Example:
-        """The example that `to_json` wrote."""
+        """Read an example that `to_json` wrote."""
         provenance = dict(row["provenance"])
         provenance["seeds"] = tuple(provenance["seeds"])
         return cls(**{**row, "provenance": Provenance(**provenance)})
@@ -69,15 +69,15 @@ class Example:
 
 @dataclass(frozen=True)
 class Rejected:
-    """An example (or a reply that never became one) that was dropped, with the reason.
+    """A dropped example (or a reply that never became one), with the reason.
 
     Attributes:
-        stage: stage in which it was dropped.
-        domain: domain it would have counted for.
+        stage: the stage that dropped it.
+        domain: the domain it would have counted for.
         reason: one word of a fixed set, such as ``answer_mismatch``; counted in reports.
-        example_id: id of the example, where there was one.
-        request: ledger key of the teacher request behind it, where there was one.
-        detail: the facts, for a person.
+        example_id: id of the example, if there was one.
+        request: ledger key of the teacher request behind it, if there was one.
+        detail: the details, for the user.
     """
 
     stage: int
@@ -101,6 +101,6 @@ def count_reasons(rejected: Sequence[Rejected]) -> dict[str, int]:
 
 
 def explain_rejects(rejected: Sequence[Rejected], most: int | None = None) -> str:
-    """The reasons with their shares, most frequent first, such as ``malformed 60%, truncated 40%``; at most `most` of them."""
+    """The `most` most frequent reasons with their shares, such as ``malformed 60%, truncated 40%``."""
     reasons = list(count_reasons(rejected).items())[:most]
     return ", ".join(f"{reason} {count / len(rejected):.0%}" for reason, count in reasons)

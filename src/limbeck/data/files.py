@@ -1,4 +1,4 @@
-"""Rows of files: JSON Lines and arrays, CSV, Parquet. Complaints name file and line."""
+"""Rows of JSON Lines, JSON array, CSV, TSV and Parquet files; errors name file and line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from limbeck.errors import DataError
 Row = dict[str, Any]
 PlacedRow = tuple[str, Row]
 PlacedRows = Iterator[PlacedRow]
-"""Rows, each with its place: the file and line of a text file, the number of the row elsewhere (both from 1)."""
+"""Rows, each with its place: file and line in a text file, else file and row number (both from 1)."""
 
 MAX_CELL_CHARS = 16 * 2**20
 MAX_LINE_BYTES = 64 * 2**20
@@ -24,10 +24,10 @@ MAX_DEPTH = 64
 
 
 def read_jsonl(path: Path) -> PlacedRows:
-    """The objects of a JSONL file; blank lines are passed over.
+    """Read the objects of a JSONL file, or of a ``.json`` file with one array; blank lines are skipped.
 
     Raises:
-        DataError: the file can't be read, or a line is no JSON object.
+        DataError: the file can't be read, or a line is not a JSON object.
     """
     try:
         with path.open("rb") as file:
@@ -37,7 +37,7 @@ def read_jsonl(path: Path) -> PlacedRows:
             file.seek(0)
             for number, raw in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES + 1), b""), start=1):
                 if len(raw) > MAX_LINE_BYTES:
-                    raise DataError(f"{path}:{number}: a line of more than {MAX_LINE_BYTES:,} bytes; is it JSON Lines?")
+                    raise DataError(f"{path}:{number}: the line has more than {MAX_LINE_BYTES:,} bytes; is this JSON Lines?")
                 if raw.strip():
                     yield f"{path}:{number}", _parse_line(raw, f"{path}:{number}", is_first=number == 1)
     except OSError as error:
@@ -45,7 +45,7 @@ def read_jsonl(path: Path) -> PlacedRows:
 
 
 def _read_array(path: Path) -> PlacedRows:
-    """The objects of a JSON file that is one array."""
+    """Read the objects of a JSON file that contains one array."""
     try:
         rows = json.loads(path.read_bytes().decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
@@ -61,14 +61,14 @@ def _parse_line(raw: bytes, place: str, *, is_first: bool) -> Row:
         raise DataError(f"{place}: not UTF-8 at byte {error.start} of the line") from error
     except (ValueError, RecursionError) as error:
         fault = f" at column {error.colno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else f": {error}"
-        raise DataError(f"{place}: not JSON{': too deep' if isinstance(error, RecursionError) else fault}") from error
+        raise DataError(f"{place}: not JSON{': nested too deep' if isinstance(error, RecursionError) else fault}") from error
     return _check_row(row, place, is_flat=raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH)
 
 
 def _check_row(row: Any, place: str, *, is_flat: bool = False) -> Row:  # noqa: ANN401 (any JSON value)
-    """The row, if it is an object that is not too deep to be copied and written."""
+    """Return the row if it is an object, and not nested too deep to be copied and written."""
     if not isinstance(row, dict):
-        raise DataError(f"{place}: a JSON object is wanted, {type(row).__name__} found")
+        raise DataError(f"{place}: expected a JSON object, found {type(row).__name__}")
     level: list[Any] = [] if is_flat else [row]
     for _ in range(MAX_DEPTH):
         level = [
@@ -78,12 +78,12 @@ def _check_row(row: Any, place: str, *, is_flat: bool = False) -> Row:  # noqa: 
             if isinstance(item, (dict, list))
         ]
     if level:
-        raise DataError(f"{place}: nested too deep; {MAX_DEPTH} levels are allowed")
+        raise DataError(f"{place}: nested too deep; at most {MAX_DEPTH} levels are allowed")
     return row
 
 
 def read_csv(path: Path) -> PlacedRows:
-    """The rows of a CSV or TSV file with a header line; a cell is text, an empty one is None.
+    """Read the rows of a CSV or TSV file with a header line; cells are text, empty cells are None.
 
     Raises:
         DataError: the file can't be read, a quote is broken, or a row has more or fewer cells than the header.
@@ -94,22 +94,25 @@ def read_csv(path: Path) -> PlacedRows:
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines = csv.reader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=True)
             header = next(lines, [])
-            # One nameless column is the row numbers that pandas writes.
+            # pandas writes row numbers into one column without a name, so one is allowed.
             doubled = sorted(name for name, count in Counter(header).items() if count > 1)
             if not header or doubled:
-                raise DataError(f"{path}:1: the header must name each column once; {doubled[:8] or 'it is empty'}")
+                raise DataError(
+                    f"{path}:1: the header must name each column once; "
+                    f"{f'duplicates: {doubled[:8]}' if doubled else 'it is empty'}"
+                )
             begin = lines.line_num + 1
             for cells in lines:
                 if cells and len(cells) != len(header):
                     raise DataError(
-                        f"{path}:{begin}: {len(cells)} cells, but the header names {len(header)} columns; a text with "
-                        "the separator in it must stand in quotes"
+                        f"{path}:{begin}: {len(cells)} cells, but the header names {len(header)} columns; put "
+                        "texts that contain the separator in quotes"
                     )
                 if cells:
                     yield f"{path}:{begin}", {name: cell or None for name, cell in zip(header, cells, strict=True) if name}
                 begin = lines.line_num + 1
     except csv.Error as error:
-        raise DataError(f"{path}:{begin}: the row that begins here is no CSV: {error}; look for a broken quote") from error
+        raise DataError(f"{path}:{begin}: the row starting here is not valid CSV: {error}; look for a broken quote") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path}:{begin}: not UTF-8 in or after this line, at byte {error.start} of its block") from error
     except OSError as error:
@@ -117,10 +120,10 @@ def read_csv(path: Path) -> PlacedRows:
 
 
 def read_parquet(path: Path) -> PlacedRows:
-    """The rows of a Parquet file; class labels that `datasets` wrote as numbers are read as their names.
+    """Read the rows of a Parquet file; class labels that `datasets` wrote as numbers become their names.
 
     Raises:
-        DataError: the file can't be read or is no Parquet.
+        DataError: the file can't be read or is not Parquet.
     """
     from pyarrow import ArrowException
     from pyarrow.parquet import ParquetFile
@@ -134,11 +137,11 @@ def read_parquet(path: Path) -> PlacedRows:
                     number += 1
                     yield f"{path}: row {number}", to_plain(name_labels(row, names))
     except (OSError, ArrowException) as error:
-        raise DataError(f"{path}: no readable Parquet after row {number}: {error}") from error
+        raise DataError(f"{path}: not readable as Parquet after row {number}: {error}") from error
 
 
 def _read_label_names(metadata: Mapping[bytes, bytes]) -> dict[str, list[str]]:
-    """The names of the class labels by column, from what `datasets` writes beside the schema."""
+    """The class label names of each column, from the metadata that `datasets` adds to the schema."""
     try:
         features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
         return {name: list(kind["names"]) for name, kind in features.items() if kind.get("_type") == "ClassLabel"}
@@ -147,7 +150,7 @@ def _read_label_names(metadata: Mapping[bytes, bytes]) -> dict[str, list[str]]:
 
 
 def name_labels(row: Row, names: Mapping[str, list[str]]) -> Row:
-    """The row, in which class labels that are numbers have become their names; a number without a name becomes None."""
+    """Replace numeric class labels in a row with their names; a number without a name becomes None."""
     for column, labels in names.items():
         value = row.get(column)
         if isinstance(value, int):
@@ -156,7 +159,7 @@ def name_labels(row: Row, names: Mapping[str, list[str]]) -> Row:
 
 
 def to_plain(value: Any) -> Any:  # noqa: ANN401 (any value of a column)
-    """The value as JSON can hold it: dates and the like as text; what is no text at all (bytes, images) as None."""
+    """Convert a value to plain JSON: dates, times and decimals become text, bytes and images None."""
     if isinstance(value, dict):
         return {str(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -179,4 +182,4 @@ FORMATS: Mapping[str, Callable[[Path], PlacedRows]] = {
     ".tsv": read_csv,
     ".parquet": read_parquet,
 }
-"""How a file is read, by the end of its name."""
+"""The reader of a file by its suffix."""

@@ -1,4 +1,4 @@
-"""Long-tailed data sets made from balanced ones: Zipf-sized domains, balanced dev and test, no leakage."""
+"""Makes long-tailed data sets from balanced ones: Zipf-sized domains, balanced dev and test, no leakage."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class LongTail:
 
 
 def compute_zipf_sizes(available: Sequence[int], exponent: float) -> list[int]:
-    """Domain sizes that fall with rank^−exponent, never above what is available and never below 1.
+    """Compute domain sizes that fall with rank^−exponent, at most the available rows and at least 1.
 
     Args:
-        available: rows each domain could give, largest first, shape (domains,).
-        exponent: Zipf exponent; 0 keeps all domains as large as the first.
+        available: rows available in each domain, largest first, shape (domains,).
+        exponent: Zipf exponent; at 0 no domain is cut.
 
     Returns:
-        ``min(available[r], ⌊available[0]·(r+1)^−exponent⌋)`` for each rank r, at least 1, as in the paper's data (§4).
+        ``min(available[r], ⌊available[0]·(r+1)^−exponent⌋)`` for each rank r, at least 1, as in BalDistill's data (§4).
     """
     largest = available[0]
     return [max(1, min(size, int(largest * rank**-exponent + 1e-9))) for rank, size in enumerate(available, start=1)]
@@ -51,20 +51,20 @@ def make_longtail(
 ) -> LongTail:
     """Split rows into balanced test and dev sets and a Zipf-sized training set.
 
-    Repeats (same normalised question, any domain) are collapsed before anything is split, so no question is in two
-    splits, and rows that leak into dev or test by the rule of `LeakGuard` never become training rows. Each domain is
-    shuffled by a generator of its own, so its rows do not depend on the other domains.
+    Repeats (same normalised question, any domain) are collapsed first, so no question is in two splits. Rows that leak into
+    dev or test by the rule of `LeakGuard` never become training rows. Each domain is shuffled by its own generator, so its
+    rows do not depend on the other domains.
 
     Args:
-        rows: each row with its place (``file:line``), which errors name.
-        domain_column, question_columns: where domain and question are.
-        exponent: of the training sizes.
-        seed: of the shuffles.
-        dev_per_domain, test_per_domain: rows of each domain that are held out.
+        rows: rows with their places (``file:line``) for error messages.
+        domain_column, question_columns: the columns of domain and question.
+        exponent: Zipf exponent of the training sizes.
+        seed: seed of the shuffles.
+        dev_per_domain, test_per_domain: held-out rows per domain.
         is_small_dropped: leave out domains that are too small instead of failing.
 
     Raises:
-        DataError: a row without domain or question, or a domain too small to give dev, test and one training row.
+        DataError: a row without domain or question, or a domain too small for dev, test and one training row.
     """
     by_domain = _group(rows, domain_column, question_columns)
     needed = dev_per_domain + test_per_domain + 1
@@ -96,12 +96,12 @@ def make_longtail(
 def choose_without_leaks(
     rest: Mapping[str, Sequence[Row]], sizes: Mapping[str, int], held_out: Sequence[Row], question_columns: Sequence[str]
 ) -> dict[str, list[Row]]:
-    """The first rows of each domain that do not leak into the held-out rows, as many as `sizes` says (or all there are).
+    """Choose the first rows of each domain that do not leak into the held-out rows, up to the domain's size in `sizes`.
 
-    What counts as template text depends on the training rows, so rows are replaced until the whole choice is clean.
+    The training rows decide what counts as template text, so rows are replaced until the whole choice is clean.
 
     Raises:
-        DataError: a domain has no row that does not leak.
+        DataError: all rows of a domain leak.
     """
     queues = {domain: list(rest[domain]) for domain in sizes}
     while True:
@@ -114,7 +114,7 @@ def choose_without_leaks(
         for domain, queue in queues.items():
             queues[domain] = [row for row in queue if _question(row, question_columns) not in leaking]
             if not queues[domain]:
-                raise DataError(f"every training row of domain {domain!r} leaks into dev or test; lower their sizes")
+                raise DataError(f"every training row of domain {domain!r} leaks into dev or test; make dev and test smaller")
 
 
 def _question(row: Row, question_columns: Sequence[str]) -> str:
@@ -127,7 +127,7 @@ def _group(rows: Iterable[tuple[str, Row]], domain_column: str, question_columns
     for place, row in rows:
         for column in (domain_column, *question_columns):
             if not ("" if row.get(column) is None else str(row[column])).strip():
-                raise DataError(f"{place}: no column {column!r}, or it is empty; the row has {sorted(row)}")
+                raise DataError(f"{place}: column {column!r} is missing or empty; the row has {sorted(row)}")
         text = normalise_question(_question(row, question_columns))
         if text not in seen:
             seen.add(text)

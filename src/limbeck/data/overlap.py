@@ -1,4 +1,4 @@
-"""Overlap between examples: exact repeats, near-duplicates, and leaks into the test set (DESIGN §4, Overlap)."""
+"""Overlap between examples: exact repeats, near-duplicates, and leaks into the test set (see `docs/methods.md`)."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ NGRAM_WORDS = 8
 LEAK_SHARE = 0.60
 BRACKETS = frozenset("()[]{}")
 COMMON_SHARE = 0.01
-HELD_OUT_TEMPLATE_ROWS = 8  # of fewer held-out rows, a text that they share may as well be a near-repeat
+HELD_OUT_TEMPLATE_ROWS = 8  # text shared by fewer held-out rows may just as well be a near-repeat
 SHINGLE_WORDS = 3
 NEAR_DUPLICATE_JACCARD = 0.80
 _PERMUTATIONS = 128
-_CANDIDATE_JACCARD = 0.5  # LSH misses pairs near its own threshold (64% of those at 0.8); candidates are checked exactly
+_CANDIDATE_JACCARD = 0.5  # LSH misses pairs near its threshold (64% of those at 0.8); candidates are checked exactly
 
 
 def normalise_question(text: str) -> str:
-    """Lower case, punctuation and spaces folded to single spaces; numbers, signs and brackets are kept."""
+    """Lower-case a text and fold punctuation and spaces to single spaces; numbers, signs and brackets are kept."""
     folded = unicodedata.normalize("NFKC", text).casefold()
-    # A hyphen that is a sign or subtracts is part of the problem; one that joins words is not.
+    # A hyphen that is a sign or a minus is part of the problem; one that joins words is not.
     folded = re.sub(r"(?<![\w)])-(?=\s*[\d.])|(?<=[\d)])\s*-(?=\s*[\d(])|(?<=\s)-(?=\s)", " − ", folded)
-    folded = re.sub(r"([()\[\]{}])", r" \1 ", folded)  # brackets may be all that tells two questions apart
+    folded = re.sub(r"([()\[\]{}])", r" \1 ", folded)  # two questions may differ in brackets only
     return " ".join(re.sub(r"[^\w+*/^=<>−×÷()\[\]{}]|_", " ", folded).split()) or folded.strip()
 
 
 def make_ngrams(text: str, words: int = NGRAM_WORDS) -> set[str]:
-    """The word n-grams of a normalised text, brackets left out; empty where it has fewer than `words` words."""
+    """The word n-grams of a normalised text without brackets; empty if it has fewer than `words` words."""
     parts = [part for part in text.split() if part not in BRACKETS]
     return {" ".join(parts[i : i + words]) for i in range(len(parts) - words + 1)}
 
@@ -44,10 +44,9 @@ class LeakGuard:
     """Finds rows that leak into the test (or dev) set.
 
     A row leaks if it equals a held-out row after `normalise_question`, or if at least 60% of its 8-grams are in *one*
-    held-out row. 8-grams that occur in more than 1% of the training rows, or of the held-out rows (where the template of
-    a rare domain is not rare), are template text and are left out first; a row that has no other 8-gram leaks only by
-    equality. In the equality rule of number and math tasks the numbers are part of the text, so another problem of the
-    same form is no leak.
+    held-out row. 8-grams in more than 1% of the training rows are template text and don't count; the same goes for those in
+    more than 1% of the held-out rows, where the template of a rare domain is not rare. A row without other 8-grams leaks
+    only by equality. Numbers are part of the text, so another short problem of the same form is not a leak.
     """
 
     def __init__(self, held_out: Iterable[tuple[str, str]], train: Sequence[str]) -> None:
@@ -63,7 +62,7 @@ class LeakGuard:
                 self._rows_with[ngram].add(row)
 
     def find_leak(self, question: str) -> str | None:
-        """The id of the held-out row that this question leaks, or None."""
+        """The id of the held-out row that this question repeats, or None."""
         text = normalise_question(question)
         if text in self._exact:
             return self._exact[text]
@@ -78,7 +77,7 @@ class LeakGuard:
 
 
 def _find_common(texts: Sequence[str], at_least: int = 2) -> set[str]:
-    """The 8-grams that occur in more than 1% of the texts, and in so many at least."""
+    """The 8-grams that occur in more than 1% of the texts and in at least `at_least` texts."""
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(make_ngrams(text))
@@ -93,12 +92,12 @@ class _Known(NamedTuple):
 
 
 class DuplicateGuard:
-    """Remembers questions and recognises repeats: exact after `normalise_question`, or near.
+    """Remembers questions and recognises repeats: exact ones (after `normalise_question`) and near-duplicates.
 
-    Near = Jaccard of the sets of word 3-shingles ≥ 0.8, candidates found by MinHash (128 permutations) and checked
-    exactly; with `vectors` also a cosine ≥ `min_cosine`, among questions of the same domain only, since a sentence encoder
-    puts two reviews that praise and blame in the same words close together. In number and math tasks a pair whose numbers
-    differ is none, by either measure.
+    Near-duplicates have a Jaccard similarity of their word 3-shingles ≥ 0.8; MinHash (128 permutations) finds candidates,
+    which are checked exactly. With `vectors`, a cosine ≥ `min_cosine` also makes a near-duplicate, but only within a domain,
+    because a sentence encoder puts a positive and a negative review in the same words close together. In number and math
+    tasks, questions with different numbers are never near-duplicates, by either measure.
     """
 
     def __init__(self, examples: Iterable[Example] = (), *, vectors: Vectors | None = None, min_cosine: float = 1.0) -> None:
@@ -110,7 +109,7 @@ class DuplicateGuard:
             self.add(example)
 
     def add(self, example: Example) -> None:
-        """Remember an example; one that is known already changes nothing."""
+        """Remember an example; does nothing if its question is already known."""
         text = normalise_question(example.question)
         if text in self._exact:
             return
@@ -121,7 +120,7 @@ class DuplicateGuard:
         self._near.insert(key, _minhash(shingles))
 
     def forget(self, example: Example) -> None:
-        """Undo `add`; an example that is not known, or whose question was known before it, changes nothing."""
+        """Undo `add`; does nothing if the example is not known or its question was known before it."""
         text = normalise_question(example.question)
         if self._exact.get(text) != example.id:
             return
@@ -134,9 +133,9 @@ class DuplicateGuard:
         """``(reason, id of the known example)`` with reason ``duplicate`` or ``near_duplicate``, or None.
 
         Args:
-            question: as it would be asked.
-            answer_type: decides whether numbers make another question.
-            domain: of the question; without it nothing is compared by vectors.
+            question: the rendered question.
+            answer_type: decides whether different numbers make a different question.
+            domain: the question's domain; without it, vectors are not compared.
         """
         text = normalise_question(question)
         if text in self._exact:
@@ -171,13 +170,13 @@ def measure_similarity(first: str, second: str) -> float:
 
 
 def measure_jaccard(first: set[str], second: set[str]) -> float:
-    """Size of the intersection over size of the union of two sets that are not both empty, 0 to 1."""
+    """Size of the intersection over size of the union, 0 to 1; the sets must not both be empty."""
     shared = len(first & second)
     return shared / (len(first) + len(second) - shared)
 
 
 def make_shingles(text: str) -> set[str]:
-    """The word 3-shingles of a text after `normalise_question`; the whole text where it is shorter."""
+    """The word 3-shingles of a text after `normalise_question`; the whole text if it is shorter."""
     return _shingles(normalise_question(text))
 
 

@@ -8,10 +8,10 @@ from limbeck.data.example import Example
 
 
 class Pool:
-    """Candidates by domain, in the order of the data.
+    """Candidates by domain, in data order.
 
-    `counts` (n_d of the papers) are those of the original pool and never change; `originals` keeps what the pool was
-    made of, since a domain whose candidates are all taken still gives seed examples.
+    `counts` (n_d in the papers) describes the original pool and never changes. `originals` keeps the original examples,
+    because a domain whose candidates are all taken still provides seed examples.
     """
 
     def __init__(self, examples: Iterable[Example]) -> None:
@@ -29,7 +29,7 @@ class Pool:
         return sorted(self.counts, key=lambda domain: (-self.counts[domain], domain))
 
     def candidates(self, domain: str) -> list[Example]:
-        """What is left of a domain, in the order of the data."""
+        """The remaining candidates of a domain, in data order."""
         return list(self._rest[domain].values())
 
     def count_left(self, domain: str) -> int:
@@ -37,12 +37,12 @@ class Pool:
         return len(self._rest[domain])
 
     def remove(self, ids: Iterable[str]) -> None:
-        """Remove examples (kept or rejected alike) from the candidates; unknown ids are passed over."""
+        """Remove examples, kept or rejected, from the candidates; unknown ids are ignored."""
         gone = set(ids)
         for domain, rest in self._rest.items():
             self._rest[domain] = {key: example for key, example in rest.items() if key not in gone}
 
     def add(self, examples: Iterable[Example]) -> None:
-        """Put synthesized candidates into the pool (``pooling: premixed``); `counts` and `originals` stay."""
+        """Add synthesized candidates to the pool (``pooling: premixed``); `counts` and `originals` stay unchanged."""
         for example in examples:
             self._rest[example.domain][example.id] = example

@@ -1,4 +1,4 @@
-"""From a source to rows: which kind it is (a file, a folder saved by `datasets`, a Hub id), and who reads it."""
+"""Reads the rows of a source: a file, a folder saved by `datasets`, or a Hub id."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _HUB_ID = re.compile(r"(?P<name>[\w-][\w.-]*/[\w-][\w.-]*)(?:/(?P<config>[\w.-]+
 
 
 def read_rows(source: str | Path, wanted: str = "train") -> PlacedRows:
-    """The rows of a source with their places.
+    """Read the rows of a source with their places.
 
     Args:
-        source: a ``.jsonl``, ``.csv``, ``.tsv`` or ``.parquet`` file; a folder that `datasets` saved; or a Hub id
-            ``ORG/NAME``, ``ORG/NAME/CONFIG``. Folder and Hub id may end in ``:SPLIT``.
-        wanted: ``train``, ``dev`` or ``test``: which split of a folder or Hub data set is meant where it names none.
+        source: a ``.jsonl``, ``.json``, ``.ndjson``, ``.csv``, ``.tsv`` or ``.parquet`` file; a folder saved by `datasets`; or
+            a Hub id ``ORG/NAME`` or ``ORG/NAME/CONFIG``. Folder and Hub id may end in ``:SPLIT``.
+        wanted: ``train``, ``dev`` or ``test``: the split to read if a folder or Hub id names none.
 
     Raises:
-        DataError: no such source, or a row that can't be read; the message names file and line.
+        DataError: the source does not exist, or a row can't be read; the message names file and line.
     """
     text = str(source)
     folder, _, split = (text, "", "") if _exists(text) else text.partition(":")
@@ -34,16 +34,16 @@ def read_rows(source: str | Path, wanted: str = "train") -> PlacedRows:
     if hub is not None:
         return read_hub(hub, wanted)
     raise DataError(
-        f"{text}: {'a file of no known format' if _exists(text) else 'no such file or folder'}; read are "
-        f"{', '.join(FORMATS)} files, folders saved by `datasets`, and Hub ids ORG/NAME"
+        f"{text}: {'unknown file format' if _exists(text) else 'no such file or folder'}; expected a "
+        f"{', '.join(FORMATS)} file, a folder saved by `datasets`, or a Hub id ORG/NAME"
     )
 
 
 def name_split(source: str, wanted: str) -> str:
-    """The source that `read_rows` reads the same rows of, whatever is wanted: with its split, where it has splits.
+    """Add the split that `read_rows` would choose to the name of a source, if it has splits.
 
     Raises:
-        DataError: as `read_rows`, but for rows.
+        DataError: a saved or Hub data set can't be loaded or lacks the split.
     """
     if _exists(source) and Path(source).is_dir():
         split = find_saved_split(Path(source), wanted)
@@ -55,19 +55,19 @@ def name_split(source: str, wanted: str) -> str:
 
 
 def is_there(source: str) -> bool:
-    """Whether a source is a file or folder here, or may be a data set on the Hub."""
+    """Whether a source is an existing file or folder, or may be a data set on the Hub."""
     return _exists(source) or _exists(source.partition(":")[0]) or find_hub_id(source) is not None
 
 
 def _exists(source: str) -> bool:
     try:
         return Path(source).exists()
-    except (OSError, ValueError):  # a name that is too long for a file, or none at all
+    except (OSError, ValueError):  # the name is too long or not valid for a file
         return False
 
 
 def find_hub_id(source: str) -> re.Match[str] | None:
-    """The parts of a text that can be a Hub id and is no file or folder here, or None."""
+    """The parts of a text that may be a Hub id; None if it can't be one, or is an existing file or folder."""
     if _exists(source) or Path(source).suffix.lower() in FORMATS:
         return None
     return _HUB_ID.fullmatch(source)

@@ -1,4 +1,4 @@
-"""Rows of data sets that the library `datasets` reads: folders that it saved, and the Hub."""
+"""Rows of data sets read with the `datasets` library: saved folders and the Hub."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from limbeck.data.files import PlacedRows, name_labels, to_plain
 from limbeck.errors import DataError
 
-# What a split is called, by what it is wanted for; the first that a data set has is taken.
+# Names of each split in data sets; the first one that the data set has is used.
 SPLITS: Mapping[str, tuple[str, ...]] = {
     "train": ("train",),
     "dev": ("validation", "dev", "valid", "val"),
@@ -20,29 +20,29 @@ SPLITS: Mapping[str, tuple[str, ...]] = {
 
 
 def read_saved(folder: Path, split: str, wanted: str) -> PlacedRows:
-    """The rows of a folder written by ``Dataset.save_to_disk`` or ``DatasetDict.save_to_disk``.
+    """Read the rows of a folder written by ``Dataset.save_to_disk`` or ``DatasetDict.save_to_disk``.
 
     Args:
-        folder: it.
-        split: its name, or empty: the one that is `wanted`.
+        folder: the saved data set.
+        split: the name of the split; if empty, the split for `wanted`.
         wanted: ``train``, ``dev`` or ``test``.
 
     Raises:
-        DataError: no data set is in the folder, or not that split.
+        DataError: the folder contains no data set, or not that split.
     """
     found = _load_saved(folder)
     if isinstance(found, dict):
         found = found[_choose_split(list(found), split, wanted, str(folder))]
     elif split and str(found.split or "") != split:
-        raise DataError(f"{folder}: no split {split}; the data set saved here has none. Give the folder alone")
+        raise DataError(f"{folder}: no split {split}; this folder contains a single data set without splits. Omit the split")
     return _read_dataset(found, str(folder))
 
 
 def find_saved_split(folder: Path, wanted: str) -> str | None:
-    """The split that `read_saved` takes where none is named; None where the folder holds one data set without splits.
+    """The split that `read_saved` uses if none is named; None if the folder contains a single data set without splits.
 
     Raises:
-        DataError: as `read_saved`.
+        DataError: see `read_saved`.
     """
     found = _load_saved(folder)
     return _choose_split(list(found), "", wanted, str(folder)) if isinstance(found, dict) else None
@@ -55,20 +55,20 @@ def _load_saved(folder: Path) -> Any:  # noqa: ANN401 (a `datasets.Dataset`, or 
         return load_from_disk(str(folder))
     except (OSError, ValueError, KeyError) as error:
         raise DataError(
-            f"{folder}: no data set that `datasets` saved (save_to_disk) is in this folder; give a file in it, or its "
-            f"folder: {error}"
+            f"{folder}: this folder contains no data set saved by `datasets` (save_to_disk); give a data file or the folder "
+            f"of a saved data set: {error}"
         ) from error
 
 
 def read_hub(hub: re.Match[str], wanted: str) -> PlacedRows:
-    """The rows of a data set of the Hub.
+    """Read the rows of a data set on the Hub.
 
     Args:
-        hub: its ``name``, ``config`` and ``split``, of which the last two may be None.
-        wanted: as for `read_saved`.
+        hub: its ``name``, ``config`` and ``split``; the last two may be None.
+        wanted: ``train``, ``dev`` or ``test``.
 
     Raises:
-        DataError: it can't be had, or not that split.
+        DataError: the data set can't be loaded, or has no such split.
     """
     from datasets import load_dataset
 
@@ -79,10 +79,10 @@ def read_hub(hub: re.Match[str], wanted: str) -> PlacedRows:
 
 
 def find_hub_split(hub: re.Match[str], wanted: str) -> str:
-    """The split that `read_hub` takes.
+    """The split that `read_hub` uses.
 
     Raises:
-        DataError: as `read_hub`.
+        DataError: see `read_hub`.
     """
     from datasets import get_dataset_split_names
 
@@ -97,8 +97,8 @@ def _explain_hub(hub: re.Match[str]) -> Iterator[None]:
         yield
     except (OSError, ValueError) as error:
         raise DataError(
-            f"{hub.string}: no such file or folder here, and no data set of this name could be had from the Hub: {error}. "
-            "Without a network, save it elsewhere with save_to_disk and give the folder."
+            f"{hub.string}: no such file or folder here, and loading a data set of this name from the Hub failed: {error}. "
+            "Without a network, save it on another machine with save_to_disk, copy the folder here and name the folder."
         ) from error
 
 

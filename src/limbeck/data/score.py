@@ -1,4 +1,4 @@
-"""One score of one example."""
+"""The score of one example."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Score:
-    """A score and the numbers it was made of.
+    """A score and the numbers it was computed from.
 
     Attributes:
         id: example id.
         domain: its domain.
-        score: the number by which candidates are ordered, higher = harder; None if there is none (empty output).
-        parts: the numbers behind it.
+        score: the number that orders candidates, higher = harder; None if there is none (empty output).
+        parts: the numbers it was computed from.
     """
 
     id: str

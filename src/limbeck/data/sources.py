@@ -1,4 +1,4 @@
-"""From rows to examples. Every complaint names the file and the line."""
+"""Turns rows into examples; every error names the file and the line."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ from limbeck.settings import Settings
 
 T = TypeVar("T")
 ALL_DOMAINS = "all"
-"""The one domain of data whose domains are not told apart."""
+"""The only domain of data without separate domains (``data.domain: none``)."""
 
 
 class DataSettings(Settings):
     """Where the data is and what its columns are called.
 
     Attributes:
-        root: the folder in which relative paths of `train`, `dev`, `test` and of recorded replies begin; the config's own
-            folder where none is given.
-        human: the few labelled examples that GOLD begins with, as `train`; real rows, never generated ones.
-        human_size: at most so many of them, domains in turn, a seeded choice among those that do not leak into dev or test;
-            null takes all, and fails where one leaks.
-        train: the pool: a JSONL, CSV, TSV or Parquet file, a folder that `datasets` saved, or a Hub id ORG/NAME[/CONFIG];
-            the last two may end in :SPLIT.
-        dev: held-out rows on which stage students are measured.
-        test: held-out rows for the final measurement only; no choice ever looks at it.
+        root: the base folder for relative paths of `human`, `train`, `dev`, `test` and recorded replies; by default the
+            config's folder.
+        human: the few labelled examples that GOLD starts from, in any format of `train`; use real rows, never generated ones.
+        human_size: how many of them to use at most: a seeded choice, balanced over domains, among those that do not leak
+            into dev or test. Null uses all, and fails if one leaks.
+        train: the pool: a JSONL, CSV, TSV or Parquet file, a folder saved by `datasets`, or a Hub id ORG/NAME[/CONFIG];
+            folder and Hub id may end in :SPLIT.
+        dev: held-out rows for measuring stage students.
+        test: held-out rows for the final measurement only; no choice ever looks at them.
         columns: ``{our name: column in the file}`` for ``domain``, ``answer``, ``answer_type``, ``rationale`` and each
-            field of the task; a name that is not listed is looked up under itself. A list names alternatives, where files
-            differ: the first that a row has is read. A dotted name, ``meta.equation``, is looked up inside the object in
-            column ``meta`` where the row has no column of that very name.
+            field of the task; by default a column has our name. A list gives alternatives for files that differ: the first
+            one that a row has is read. A dotted name such as ``meta.equation`` looks inside the object in column ``meta``
+            if the row has no column with exactly that name.
         domain: ``column``; ``answer`` to balance over the answers themselves (classification); or ``none``, one domain for all.
-        domains: the domains to keep, in train, dev and test alike; the rows of others are passed over, and where labels are
-            collected theirs are none. Null keeps all.
-        on_leak: what happens to training rows that leak into dev or test: ``drop`` them with a count, or ``error``.
+        domains: the domains to keep in train, dev and test. Rows of other domains are skipped, and their labels are not
+            collected. Null keeps all.
+        on_leak: what to do with training rows that leak into dev or test: ``drop`` them and report how many, or ``error``.
     """
 
     root: Path | None = None
@@ -62,7 +62,7 @@ class DataSettings(Settings):
 
 @dataclass(frozen=True)
 class Reading:
-    """What a source gave: its examples in its order, how many exact repeats were collapsed, and a hash of its rows."""
+    """The contents of a source: its examples in order, how many exact repeats were collapsed, and a hash of its rows."""
 
     source: str
     examples: tuple[Example, ...]
@@ -72,18 +72,18 @@ class Reading:
 
 
 def read_examples(source: str | Path, task: Task, settings: DataSettings, wanted: str = "train") -> Reading:
-    """All examples of a labelled source. Rows with the same domain and fields are one example (the first is kept).
+    """Read all examples of a labelled source; rows with the same domain and fields become one example (the first is kept).
 
     Args:
-        source: what `read_rows` reads.
+        source: a source as in `read_rows`.
         task: fields, answer type and labels.
         settings: columns and domain.
-        wanted: which split is meant: ``train``, ``dev`` or ``test``.
+        wanted: the split to read: ``train``, ``dev`` or ``test``.
 
     Raises:
         DataError: a missing file or column, a malformed line, an empty domain, an answer of the wrong type, two answers
-            for one question, or no row at all; the message names file and line. One of ``data.domains`` has no row in a
-            training source, or none of them has any in a held-out one; the message names the domains that there are.
+            to one question, or no rows; the message names file and line. Also if one of ``data.domains`` has no row in a
+            training source, or all of them have none in a held-out one; the message lists the domains that exist.
     """
     return _make_reading(source, _read_kept_rows(source, task, settings, wanted), task, settings)
 
@@ -114,15 +114,15 @@ def _make_reading(source: str | Path, rows: Iterable[PlacedRow], task: Task, set
 
 
 def read_questions(source: str | Path, task: Task, settings: DataSettings) -> list[tuple[dict[str, Any], str, str]]:
-    """The rows of an unlabelled source, each with its rendered question and answer type (for ``limbeck predict``).
+    """Read the rows of an unlabelled source, each with its rendered question and answer type (for ``limbeck predict``).
 
     Raises:
-        DataError: as `read_examples`, answers apart.
+        DataError: see `read_examples`, except for answers.
     """
     rows = []
     for place, row in read_rows(source, "test"):
         fields, _ = _read_fields(row, task, settings, place)
-        _check_text(row, "of the row", place)  # it is written with the answer
+        _check_text(row, "the row", place)  # `limbeck predict` writes the whole row
         rows.append((row, task.render_question(fields), _read_answer_type(row, task, settings, place)))
     if not rows:
         raise DataError(f"{source}: no rows")
@@ -130,7 +130,7 @@ def read_questions(source: str | Path, task: Task, settings: DataSettings) -> li
 
 
 def read_labelled(task: Task, settings: DataSettings, wanted: str = "train") -> tuple[Task, Reading]:
-    """The examples of a split, and the task with their labels if it is a label task that lists none.
+    """Read the examples of a split, and add their labels to the task if it is a label task that lists none.
 
     Args:
         task: fields, answer type and labels.
@@ -139,7 +139,7 @@ def read_labelled(task: Task, settings: DataSettings, wanted: str = "train") -> 
 
     Raises:
         ConfigError: the split is not set.
-        DataError: as `read_examples`.
+        DataError: see `read_examples`.
     """
     source = getattr(settings, wanted)
     if source is None:
@@ -157,7 +157,7 @@ def read_labelled(task: Task, settings: DataSettings, wanted: str = "train") -> 
 
 
 def _read_kept_rows(source: str | Path, task: Task, settings: DataSettings, wanted: str) -> PlacedRows:
-    """The rows of a source that are of a domain in ``data.domains``; all where that is null."""
+    """The rows of a source whose domain is in ``data.domains``; all rows if that is null."""
     if settings.domains is None:
         yield from read_rows(source, wanted)
         return
@@ -170,13 +170,13 @@ def _read_kept_rows(source: str | Path, task: Task, settings: DataSettings, want
     missing = [name for name in settings.domains if name not in known]
     if known and missing and (wanted == "train" or len(missing) == len(settings.domains)):
         raise DataError(
-            f"{source}: data.domains names {', '.join(map(repr, missing))[:300]}, of which there is no row; known are "
+            f"{source}: data.domains lists {', '.join(map(repr, missing))[:300]}, but no row has such a domain; known: "
             f"{', '.join(map(repr, sorted(known)))[:1500]}"
         )
 
 
 def _read_domain(row: dict[str, Any], task: Task, settings: DataSettings, place: str) -> str:
-    """The domain of a row. As the answer, it may be none of the task's labels: those of other domains are none of them."""
+    """The domain of a row; if it is the answer, it need not be a label of the task, which lacks those of skipped domains."""
     if settings.domain == "column":
         return _read_cell(row, _column(row, settings, "domain"), place)
     if settings.domain == "none":
@@ -203,7 +203,7 @@ def _row_to_example(row: dict[str, Any], task: Task, settings: DataSettings, pla
         domain = _read_cell(row, _column(row, settings, "domain"), place)
     else:
         domain = answer if settings.domain == "answer" else ALL_DOMAINS
-    rationale = _check_text(_peek(row, _column(row, settings, "rationale")), "rationale", place) or steps
+    rationale = _check_text(_peek(row, _column(row, settings, "rationale")), "the rationale", place) or steps
     return Example(
         id=make_example_id(domain, fields),
         domain=domain,
@@ -224,40 +224,40 @@ def _read_answer_type(row: dict[str, Any], task: Task, settings: DataSettings, p
 
 
 def _read_fields(row: dict[str, Any], task: Task, settings: DataSettings, place: str) -> tuple[dict[str, str], str | None]:
-    """The fields of a row; and what the assistant says where the row is a conversation, else None."""
+    """The fields of a row, and the assistant's message if the row is a conversation, else None."""
     names = [_column(row, settings, name) for name in task.fields]
     if len(names) == 1 and not _has(row, names[0]) and any(row.get(column) is not None for column in CONVERSATIONS):
         question, said = flatten_conversation(row, place)
-        return {task.fields[0]: _check_cell(question, "of the user's words", place)}, said
+        return {task.fields[0]: _check_cell(question, "the user's message", place)}, said
     return {name: _read_cell(row, column, place) for name, column in zip(task.fields, names, strict=True)}, None
 
 
 def _read_answer(
     row: dict[str, Any], said: str | None, task: Task, settings: DataSettings, answer_type: str, place: str
 ) -> tuple[str, str | None]:
-    """The gold answer of a row, and the steps before it where the row holds a whole solution."""
+    """The gold answer of a row, and the steps before it if the row contains a whole solution."""
     column = _column(row, settings, "answer")
     if said is None or _has(row, column):
         return task.read_gold(_read_cell(row, column, place), answer_type)
-    return task.read_gold(_check_cell(said, "of the assistant's words", place), answer_type, is_solution=True)
+    return task.read_gold(_check_cell(said, "the assistant's message", place), answer_type, is_solution=True)
 
 
 def _read_meta(row: dict[str, Any], place: str) -> dict[str, Any]:
     meta = row.get("meta") or {}
     if not isinstance(meta, dict):
-        raise DataError(f"{place}: column 'meta' must be an object, {type(meta).__name__} found")
-    return _check_text({**meta, **({"source": row["source"]} if "source" in row else {})}, "meta or source", place)
+        raise DataError(f"{place}: column 'meta' must be an object, found {type(meta).__name__}")
+    return _check_text({**meta, **({"source": row["source"]} if "source" in row else {})}, "column 'meta' or 'source'", place)
 
 
 def _column(row: dict[str, Any], settings: DataSettings, name: str) -> str:
-    """The column of this row that holds `name`: the first of those listed that the row has."""
+    """The column of this row that contains `name`: the first listed one that the row has."""
     listed = settings.columns.get(name, name)
     names = [listed] if isinstance(listed, str) else listed
     return next((column for column in names if _has(row, column)), names[0])
 
 
 def _locate(row: dict[str, Any], column: str) -> tuple[dict[str, Any], str, str]:
-    """The object that holds a column, its key there, and the object's name; `meta.equation` is `equation` in `meta`."""
+    """The object that contains a column, its key there, and the object's name; `meta.equation` is `equation` in `meta`."""
     holder, key, name = row, column, "the row"
     while key not in holder and "." in key:
         outer, _, inner = key.partition(".")
@@ -281,19 +281,19 @@ def _read_cell(row: dict[str, Any], column: str, place: str) -> str:
     holder, key, name = _locate(row, column)
     if key not in holder:
         raise DataError(f"{place}: no column {column!r}; {name} has {', '.join(map(repr, holder))[:500] or 'none'}")
-    return _check_cell(holder[key], repr(column), place)
+    return _check_cell(holder[key], f"column {column!r}", place)
 
 
 def _check_cell(value: object, column: str, place: str) -> str:
     if value is None or isinstance(value, (dict, list, bytes)) or not str(value).strip():
-        raise DataError(f"{place}: column {column} is empty or no plain value: {value!r:.80}")
+        raise DataError(f"{place}: {column} is empty or not a plain value: {value!r:.80}")
     return _check_text(str(value).strip(), column, place)
 
 
 def _check_text(value: T, column: str, place: str) -> T:
-    """The value, if it can be written as UTF-8."""
+    """Return the value if it can be written as UTF-8; errors call it `column`."""
     try:
         canonical_json(value).encode("utf-8")
     except UnicodeEncodeError as error:
-        raise DataError(f"{place}: column {column} holds half of a character (a lone surrogate)") from error
+        raise DataError(f"{place}: {column} contains half of a character (a lone surrogate); remove it") from error
     return value

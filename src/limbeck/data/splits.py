@@ -1,4 +1,4 @@
-"""What the splits of a data set share: rows that leak are kept out, and everything is counted."""
+"""Reads the splits of a data set, leaves out rows that leak into dev or test, and counts overlaps."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from limbeck.data.task import Task
 
 @dataclass(frozen=True)
 class Splits:
-    """The splits of a data set behind the guard against leaks.
+    """The splits of a data set after the leak check.
 
     Attributes:
-        task: of the config, with the labels of `source` if it lists none.
-        source: what training or generation begins with.
+        task: the config's task, with the labels of `source` if it lists none.
+        source: the examples that training or generation starts from.
         dev, test: the held-out rows; empty if there are none.
-        clean: the examples of `source` that are in no held-out row.
-        left_out: the others, each with the held-out row that it repeats.
-        leaks: tells whether a new example repeats a held-out row.
-        hashes: of the rows of each split.
-        notes: what the user should know.
+        clean: the examples of `source` that do not leak into a held-out row.
+        left_out: the examples that leak, each with the held-out row it repeats.
+        leaks: checks whether a new example repeats a held-out row.
+        hashes: the hash of the rows of each split.
+        notes: messages for the user.
         overlap: exact ``repeats`` collapsed in each split, ``leaks`` into each held-out one, and ``dev_in_test``.
     """
 
@@ -42,16 +42,16 @@ class Splits:
 
 
 def read_splits(task: Task, settings: DataSettings, wanted: Literal["train", "human"] = "train") -> Splits:
-    """Read all splits of a data set, and find what they share.
+    """Read all splits of a data set and find their overlaps.
 
     Args:
-        task: of the config; a held-out row whose label the source lacks is read, and can't be got right.
+        task: the config's task. A held-out row whose label is not in the source is read, but no student can get it right.
         settings: the sources.
-        wanted: what training or generation begins with.
+        wanted: the split that training or generation starts from.
 
     Raises:
         ConfigError: this split is not set.
-        DataError: as `read_examples`.
+        DataError: see `read_examples`.
     """
     with_labels, source = read_labelled(task, settings, wanted)
     # A pool shows what is template text; a few human examples do not.
@@ -70,7 +70,7 @@ def read_splits(task: Task, settings: DataSettings, wanted: Literal["train", "hu
 
 
 def split_leaking(examples: Sequence[Example], leaks: LeakGuard) -> tuple[list[Example], list[Rejected]]:
-    """``(clean, left out)``: rows that are in no held-out row, and the others with the row that they repeat."""
+    """``(clean, left out)``: the rows that don't leak into a held-out row, and the others with the row they repeat."""
     clean: list[Example] = []
     left_out: list[Rejected] = []
     for example in examples:
@@ -83,7 +83,7 @@ def split_leaking(examples: Sequence[Example], leaks: LeakGuard) -> tuple[list[E
 
 
 def count_shared(dev: Sequence[Example], test: Sequence[Example], train: Sequence[str]) -> int:
-    """How many dev rows are also in test, by the rule of `LeakGuard`; the questions of `train` say what is template text."""
+    """How many dev rows are also in test, by the rule of `LeakGuard`; the questions of `train` show what is template text."""
     if not dev or not test:
         return 0
     leaks = LeakGuard(((example.id, example.question) for example in test), train)
@@ -93,17 +93,19 @@ def count_shared(dev: Sequence[Example], test: Sequence[Example], train: Sequenc
 def describe_overlap(
     readings: Mapping[str, Reading], left_out: Sequence[Rejected], shared: int
 ) -> tuple[list[str], dict[str, Any]]:
-    """``(notes, counts)`` of what splits repeat.
+    """Describe the overlaps of the splits as ``(notes, counts)``.
 
-    A dev row that is also in test stays in both. It decides quotas at most, but these then follow the test set: so it is said.
+    A dev row that is also in test stays in both. Dev decides quotas at most, but these then follow the test set, so a note
+    reports it.
 
     Args:
-        readings: the splits by name; those called ``dev`` and ``test`` are held out.
-        left_out: of `split_leaking`.
-        shared: of `count_shared`.
+        readings: the splits by name; ``dev`` and ``test`` are held out.
+        left_out: from `split_leaking`.
+        shared: from `count_shared`.
 
     Returns:
-        Counts: exact ``repeats`` that were collapsed in each split, ``leaks`` into each held-out one, and ``dev_in_test``.
+        Notes for the user, and counts: exact ``repeats`` collapsed in each split, ``leaks`` into each held-out one, and
+        ``dev_in_test``.
     """
     repeats = {name: reading.repeat_count for name, reading in readings.items()}
     notes = [
@@ -113,8 +115,8 @@ def describe_overlap(
     ]
     if shared:
         notes.append(
-            f"{shared} of {len(readings['dev'].examples)} dev rows are also in test: what follows dev (method.quota: error) "
-            "then follows the test set; leave them out of data.dev"
+            f"{shared} of {len(readings['dev'].examples)} dev rows are also in test, so anything based on dev "
+            "(method.quota: error) also follows the test set; remove them from data.dev"
         )
     leaks = {}
     for name in ("dev", "test"):

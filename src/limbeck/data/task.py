@@ -1,4 +1,4 @@
-"""What the user asks of a student: the instruction, the fields, the answer type and the labels."""
+"""The user's task: the instruction, the fields, the answer type and the labels."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def _as_label_meanings(value: object) -> object:
 
 
 class Checks(Settings):
-    """What a generated example must satisfy; real rows are taken as they are.
+    """What a generated example must satisfy; real rows are not checked.
 
     Attributes:
-        min_chars, max_chars: of every field.
-        min_distinct: least share of a field's word pairs that must be different ones; small teachers fall into loops.
-        span_of: the field of which the answer must be a span, in its own words (extractive question answering).
-        numbers_in: the field in which every number of the answer must occur (math word problems), as digits or in words.
+        min_chars, max_chars: the length limits of every field, in characters.
+        min_distinct: the least share of distinct word pairs in a field; catches small teachers that repeat themselves.
+        span_of: the field that must contain the answer as a span (extractive question answering).
+        numbers_in: the field that must contain every number of the answer, in digits or words (math word problems).
     """
 
     min_chars: int = Field(default=10, ge=1)
@@ -43,21 +43,21 @@ Values = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
 class Task(Settings):
-    """The task in the user's words.
+    """The task as the user describes it.
 
     Attributes:
-        instruction: one or two sentences, shown to teacher and student alike.
+        instruction: one or two sentences, shown to both teacher and student.
         answer: ``number``, ``choice``, ``label``, ``text``, ``math``, ``equation`` (arithmetic) or ``formulation`` (a linear
-            program); ``letter`` and ``latex`` are read as ``choice`` and ``math``; a column may override it row by row.
-        labels: for ``label``: each label and what it means (a plain list is read as labels without meanings). Where
-            none are given they are collected from the training data.
-        fields: names of the inputs of an example.
-        template: how the question is made of the fields, ``{name}`` by ``{name}``; a single field needs none.
-        answer_prefix: what stands before the answer in every completion, teacher's and student's.
-        noun: what one example is called when the teacher is asked for a new one, such as ``film-review sentence``.
+            program); ``letter`` and ``latex`` are aliases of ``choice`` and ``math``; a column may override it for each row.
+        labels: for ``label``: each label with its meaning; a plain list gives labels without meanings. If there are none,
+            they are collected from the training data.
+        fields: the names of an example's inputs.
+        template: how the fields form the question, with ``{name}`` placeholders; a single field needs no template.
+        answer_prefix: the text before the answer in every completion of teacher and student.
+        noun: what to call an example when asking the teacher for a new one, such as ``film-review sentence``.
         checks: what a generated example must satisfy.
-        attributes: values by name, such as ``{topic: [acting, music]}``, of which prompts draw one each against sameness; by
-            label where they depend on it, such as ``{verdict: {positive: [moving], negative: [dull]}}``.
+        attributes: values by name, such as ``{topic: [acting, music]}``; each prompt draws one of each, to keep examples
+            varied. If the values depend on the label: ``{verdict: {positive: [moving], negative: [dull]}}``.
     """
 
     instruction: str = "Solve the problem."
@@ -74,28 +74,28 @@ class Task(Settings):
     def _check_template(self) -> Task:
         for key, name in (("span_of", self.checks.span_of), ("numbers_in", self.checks.numbers_in)):
             if name is not None and name not in self.fields:
-                raise ValueError(f"task.checks.{key}: {name!r} is none of the fields {list(self.fields)}")
+                raise ValueError(f"task.checks.{key}: {name!r} is not one of the fields {list(self.fields)}")
         for name, values in self.attributes.items():
             unknown = sorted(set(values) - set(self.labels)) if isinstance(values, dict) else []
             if unknown:
-                raise ValueError(f"task.attributes.{name}: {unknown} are none of the labels {list(self.labels)}")
+                raise ValueError(f"task.attributes.{name}: {unknown} are not among the labels {list(self.labels)}")
         if self.template is None:
             if len(self.fields) != 1:
                 raise ValueError(f"{len(self.fields)} fields {list(self.fields)} need a task.template that joins them")
             return self
         unknown = sorted(set(_PLACEHOLDER.findall(self.template)) - set(self.fields))
         if unknown:
-            raise ValueError(f"the template names unknown field(s) {unknown}; known are {list(self.fields)}")
+            raise ValueError(f"the template names unknown field(s) {unknown}; known: {list(self.fields)}")
         return self
 
     def render_question(self, fields: dict[str, str]) -> str:
-        """The question of an example: the template with each ``{field}`` replaced once, values never re-read."""
+        """Render the question of an example; placeholders inside field values stay as they are."""
         if self.template is None:
             return fields[self.fields[0]].strip()
         return _PLACEHOLDER.sub(lambda match: fields[match.group(1)], self.template).strip()
 
     def list_attributes(self, group: str) -> dict[str, Sequence[str]]:
-        """The values that may be drawn for a group (a label, where they depend on it), by attribute."""
+        """The values that prompts may draw for a group (the label, if values depend on it), by attribute."""
         found = {
             name: values.get(group, ()) if isinstance(values, dict) else values for name, values in self.attributes.items()
         }
@@ -107,11 +107,11 @@ class Task(Settings):
         return ANSWERS[self.answer].is_label
 
     def list_labels(self, answer_type: str) -> tuple[str, ...]:
-        """The answers that a row may have, if they are labels; else nothing."""
+        """The possible answers of a row if its answer is a label; else empty."""
         return tuple(self.labels) if ANSWERS[answer_type].is_label else ()
 
     def describe_labels(self, answer_type: str) -> str:
-        """The labels as a line for a prompt; an empty text if the task has none, or if the row's answer is no label."""
+        """The labels as text for a prompt; empty if the task has none or the row's answer is not a label."""
         if not self.list_labels(answer_type):
             return ""
         if any(self.labels.values()):
@@ -119,16 +119,16 @@ class Task(Settings):
         return ", ".join(self.labels)
 
     def read_gold(self, text: str, answer_type: str, *, is_solution: bool = False) -> tuple[str, str | None]:
-        """The gold answer of a row in the form in which it is compared, and the steps before it, if there are any.
+        """Read the gold answer of a row in its canonical form, and the steps before it, if there are any.
 
         Args:
-            text: the answer; or a solution that ends in it, after `answer_prefix`, as an assistant's turn does, and
-                GSM8K's answers with ``answer_prefix: "#### "``.
+            text: the answer, or a solution that ends in `answer_prefix` and the answer, such as an assistant turn, or a GSM8K
+                answer with ``answer_prefix: "#### "``.
             answer_type: a key of `ANSWERS`.
-            is_solution: whether a prefix is looked for even where the whole text can be read as an answer.
+            is_solution: whether to look for the prefix even if the whole text can be read as an answer.
 
         Raises:
-            DataError: the text is no answer of this type.
+            DataError: the text is not an answer of this type.
         """
         read = ANSWERS[answer_type].read
         split = split_at_marker(text, self.marker)
@@ -143,14 +143,14 @@ class Task(Settings):
 
     @property
     def marker(self) -> str:
-        """The answer prefix without its colon: what is looked for in replies, upper or lower case."""
+        """The answer prefix without its colon, as searched for in replies, ignoring case."""
         return self.answer_prefix.strip().rstrip(":").strip()
 
     def read_answer(self, text: str, answer_type: str) -> str | None:
-        """The final answer of a teacher's or student's text, or None where it gives none.
+        """Read the final answer in a teacher's or student's text; None if there is none.
 
-        The last answer prefix wins ("The answer is", upper or lower case, colon or not); without one, the last thing of
-        the text that looks like an answer of this type.
+        The answer after the last prefix wins ("The answer is", in any case, with or without colon). If there is no prefix, it
+        is the last thing in the text that looks like an answer of this type.
         """
         return ANSWERS[answer_type].extract(text, tuple(self.labels), self.marker)
 

@@ -1,4 +1,4 @@
-"""Vectors of questions, each made once: what near-duplicates in meaning and measures of diversity are read from."""
+"""Vectors of questions, each computed once, for near-duplicates in meaning and diversity measures."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import numpy as np
 from limbeck.data.example import Example
 
 Embed = Callable[[Sequence[str]], np.ndarray]
-"""Texts → their vectors, shape (texts, width), of unit length: a dot product is a cosine, 1 = the same."""
+"""Texts → vectors of unit length, shape (texts, width); dot products are cosines, 1 = same direction."""
 
-COSINE_DIGITS = 5  # of a cosine that count: what a text is padded to, and the machine, move the last ones
+COSINE_DIGITS = 5  # the digits beyond vary with padding and hardware
 
 
 class Vectors:
     """The vectors of a run's questions, by their text.
 
-    The user's rows are embedded a domain at a time, when the first question of the domain is looked up: head domains, for
-    which nothing is invented, never are. Any other text is embedded alone, so that a resumed run, which meets the texts in
-    other company, finds the same digits.
+    The user's rows are embedded one domain at a time, when a question of the domain is first looked up, so head domains
+    without inventions are never embedded. Every other text is embedded alone, so that a resumed run, which would batch the
+    texts differently, gets the same digits.
     """
 
     def __init__(self, embed: Embed, examples: Iterable[Example] = ()) -> None:
@@ -30,7 +30,7 @@ class Vectors:
             self._waiting.setdefault(example.domain, []).append(example.question)
 
     def find(self, texts: Sequence[str], domain: str) -> np.ndarray:
-        """The vectors of questions of a domain, shape (texts, width), in their order; `texts` is not empty."""
+        """The vectors of a domain's questions, shape (texts, width), in the same order; `texts` must not be empty."""
         if domain in self._waiting:
             waiting = list(dict.fromkeys(self._waiting.pop(domain)))
             self._known.update(zip(waiting, self._embed(waiting), strict=True))

@@ -1,1 +1,1 @@
-"""Where student work runs."""
+"""Engines: where students are trained, scored and evaluated."""

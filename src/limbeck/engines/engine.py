@@ -1,7 +1,7 @@
-"""The protocol through which methods ask for student work, wherever it runs.
+"""The protocol through which methods train and use students, wherever that runs.
 
-Methods never hold a live model. They name a student by the folder that holds it, and None is the untouched student; so an
-engine may train and score in this process, in another one, or on another machine.
+Methods never hold a live model. They refer to a student by its folder, and None means the untouched student. So an engine
+may train and score in this process, in another one, or on another machine.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from limbeck.student.settings import StudentSettings, TrainingSettings
 
 
 class Engine(Protocol):
-    """Trains, scores, embeds, answers and saves students of one run. Every method is blocking.
+    """Trains, scores, embeds, evaluates and saves the students of one run. Every method blocks.
 
     Raises:
         ConfigError: a student can't be loaded.
@@ -40,17 +40,17 @@ class Engine(Protocol):
         held_out: Sequence[Example] = (),
         patience: int | None = None,
     ) -> list[float]:
-        """Train a student on examples and save it in a folder, whole or not at all.
+        """Train a student on examples and save it in a folder, completely or not at all.
 
         Args:
             examples: the training set.
-            folder: where the student is saved; replaced if it exists.
-            seed: of the weights of a new head or adapter, of the order of the data, and of dropout.
-            start_from: the student whose weights are trained on; None starts from the untouched student.
-            training: in place of the run's settings.
-            held_out: examples by whose accuracy the best epoch is chosen (the first, if several are equal); empty keeps the
-                last epoch.
-            patience: epochs without a better accuracy that end the training; None trains all epochs.
+            folder: where to save the student; replaced if it exists.
+            seed: seeds the weights of a new head or adapter, the data order, and dropout.
+            start_from: the student to continue training from; None starts from the untouched student.
+            training: replaces the run's training settings.
+            held_out: keep the epoch with the best accuracy on these examples (the first, if several are equal); if empty,
+                keep the last epoch.
+            patience: stop after this many epochs in a row without a better accuracy; None trains all epochs.
 
         Returns:
             The held-out accuracy after each epoch; empty without `held_out`.
@@ -58,65 +58,65 @@ class Engine(Protocol):
         ...
 
     def score(self, student: Path | None, examples: Sequence[Example], score: str, *, max_new_tokens: int = 1) -> list[Score]:
-        """The score of each example, in the order given.
+        """Score each example, in the order given.
 
         Args:
-            student: who is asked.
-            examples: to score.
+            student: the student that scores them.
+            examples: the examples to score.
             score: a name in `SCORES`.
-            max_new_tokens: of the student's own output, for scores that look at one.
+            max_new_tokens: limit of the student's own output, for scores that need one.
         """
         ...
 
     def answer(self, student: Path | None, examples: Sequence[Example], what: str) -> list[Prediction]:
-        """The student's answers to labelled examples, compared with the gold answers, in the order given.
+        """Answer labelled examples and compare with the gold answers, in the order given.
 
         Args:
-            student: who answers.
+            student: the student that answers.
             examples: the questions.
-            what: what this is for, as progress shows it.
+            what: description shown with the progress.
         """
         ...
 
     def embed_examples(self, student: Path | None, examples: Sequence[Example]) -> np.ndarray:
-        """Unit vectors of examples in the student's view, shape (examples, hidden size); higher dot product = more alike."""
+        """Embed examples with the student: unit vectors, shape (examples, hidden size); higher dot product = more similar."""
         ...
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
-        """Unit vectors of texts by the packaged sentence encoder, shape (texts, 384); higher dot product = more alike."""
+        """Embed texts with the packaged encoder: unit vectors, shape (texts, 384); higher dot product = more similar."""
         ...
 
     def save(self, student: Path, folder: Path) -> None:
-        """Save a trained student on its own, without the adapter and base model it may consist of."""
+        """Save a trained student as standalone weights; an adapter is merged into its base model."""
         ...
 
     def find_fault(self, example: Example) -> str | None:
-        """``too_long`` for an example that exceeds ``training.max_length``, else None; such rows are rejected, never cut."""
+        """Return ``too_long`` if an example exceeds ``training.max_length``, else None; such rows are rejected, not cut."""
         ...
 
     def to_rows(self, example: Example) -> list[dict[str, object]]:
-        """An example as conversational training rows: one, or one for each of two separate objectives."""
+        """Convert an example into conversational training rows: one, or one for each of two separate objectives."""
         ...
 
     def identify(self, examples: Sequence[Example]) -> str:
-        """A hash of everything on which the untouched student's answers to these examples depend."""
+        """Return a hash of everything that the untouched student's answers to these examples depend on."""
         ...
 
 
 class CheckStudent(Protocol):
-    """What is checked of a student before anything is paid."""
+    """Checks a student before any money is spent."""
 
     def __call__(self, student: StudentSettings, training: TrainingSettings) -> None:
-        """Refuse a student that can't be trained as the settings say.
+        """Refuse a student that can't be trained with these settings.
 
         Raises:
-            ConfigError: the message has the limit and the remedy.
+            ConfigError: the message gives the limit and the remedy.
         """
         ...
 
 
 class OpenEngine(Protocol):
-    """What an entry of `ENGINES` is."""
+    """Opens an engine; the type of an entry of `ENGINES`."""
 
     def __call__(
         self,
@@ -129,13 +129,13 @@ class OpenEngine(Protocol):
         is_separate: bool,
         on_progress: OnProgress,
     ) -> Engine:
-        """An engine for the students of one run.
+        """Open an engine for the students of one run.
 
         Args:
             student, training, evaluation: the run's settings.
             task: instruction, labels and answer prefix.
             has_rationale: whether students write a rationale before their answer.
-            is_separate: whether rationales are learnt apart from answers.
-            on_progress: told what is being done.
+            is_separate: whether rationales are learnt separately from answers.
+            on_progress: called with what is being done, how much is done, and the total.
         """
         ...

@@ -1,4 +1,4 @@
-"""Student work in this process, one piece after the other."""
+"""The local engine: trains, scores and evaluates students in this process, one task after another."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from limbeck.student.tables import SCORES
 
 @dataclass
 class LocalEngine(Engine):
-    """The engine ``local``. Attributes as the arguments of `OpenEngine`.
+    """The engine ``local``. For its attributes see the arguments of `OpenEngine`.
 
-    The student that was used last stays loaded, since a method often scores and measures the same one.
+    It keeps the last used student loaded, since a method often scores and evaluates the same one.
     """
 
     student: StudentSettings
@@ -65,13 +65,13 @@ class LocalEngine(Engine):
         held_out: Sequence[Example] = (),
         patience: int | None = None,
     ) -> list[float]:
-        """As `Engine.train`."""
+        """See `Engine.train`."""
         self._loaded = None  # frees its memory
         training = training or self.training
         accuracies: list[float] = []
 
         def judge(student: Student) -> float:
-            predictions = self._answer(student, held_out, f"judging by {len(held_out)} held-out examples")
+            predictions = self._answer(student, held_out, f"evaluating on {len(held_out)} held-out examples")
             accuracies.append(sum(one.is_correct for one in predictions) / len(predictions))
             return accuracies[-1]
 
@@ -89,13 +89,13 @@ class LocalEngine(Engine):
             patience=patience,
         )
         if start_from is not None and training.lora is not None:
-            # An adapter on top of a trained student is worthless without that student, so the sum of both is saved.
+            # An adapter on top of a trained student is useless without that student, so save the merged weights.
             trained.model = trained.model.merge_and_unload()
         save_student(trained, folder, self.task, has_rationale=self.encoder.has_rationale)
         return accuracies
 
     def score(self, student: Path | None, examples: Sequence[Example], score: str, *, max_new_tokens: int = 1) -> list[Score]:
-        """As `Engine.score`."""
+        """See `Engine.score`."""
         return SCORES[score].compute(
             self._load(student),
             examples,
@@ -106,31 +106,31 @@ class LocalEngine(Engine):
         )
 
     def answer(self, student: Path | None, examples: Sequence[Example], what: str) -> list[Prediction]:
-        """As `Engine.answer`."""
+        """See `Engine.answer`."""
         return self._answer(self._load(student), examples, what)
 
     def embed_examples(self, student: Path | None, examples: Sequence[Example]) -> np.ndarray:
-        """As `Engine.embed_examples`."""
+        """See `Engine.embed_examples`."""
         return embed_examples(self._load(student), examples, self.encoder, batch_size=self.evaluation.batch_size)
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
-        """As `Engine.embed_texts`."""
+        """See `Engine.embed_texts`."""
         return self._embed(texts)
 
     def save(self, student: Path, folder: Path) -> None:
-        """As `Engine.save`."""
+        """See `Engine.save`."""
         save_student(self._load(student), folder, self.task, has_rationale=self.encoder.has_rationale)
 
     def find_fault(self, example: Example) -> str | None:
-        """As `Engine.find_fault`."""
+        """See `Engine.find_fault`."""
         return "too_long" if self.encoder.encode(example).length > self.training.max_length else None
 
     def to_rows(self, example: Example) -> list[dict[str, object]]:
-        """As `Engine.to_rows`."""
+        """See `Engine.to_rows`."""
         return self.encoder.to_conversations(example)
 
     def identify(self, examples: Sequence[Example]) -> str:
-        """As `Engine.identify`."""
+        """See `Engine.identify`."""
         parts = {
             "student": self.student.model_dump(mode="json"),
             "task": self.task.model_dump(mode="json"),
@@ -146,7 +146,7 @@ class LocalEngine(Engine):
         return load_minilm()
 
     def _load(self, folder: Path | None) -> Student:
-        """The student of a folder, or the untouched one."""
+        """Load the student of a folder, or the untouched one."""
         facts = None if folder is None else folder.stat()
         name = (folder, facts and (facts.st_ino, facts.st_mtime_ns))  # a folder may be replaced by another student
         if self._loaded is None or self._loaded[0] != name:
@@ -162,9 +162,9 @@ class LocalEngine(Engine):
 
 
 def check_student(student: StudentSettings, training: TrainingSettings) -> None:
-    """Refuse training rows that are longer than the student can read.
+    """Refuse a ``training.max_length`` above what the student can read.
 
     Raises:
-        ConfigError: as `check_context_length`, or the student can't be loaded.
+        ConfigError: the limit is exceeded, or the student can't be loaded.
     """
     check_context_length(student, training.max_length)

@@ -1,4 +1,4 @@
-"""The engines by name. Each is imported when it is used, since engines need torch."""
+"""The engines by name. Each is imported only when used, since engines need torch."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from limbeck.tables import OneOf, Table, load_attribute
 
 @dataclass(frozen=True)
 class EngineType:
-    """A place where student work runs.
+    """An engine: where students are trained and scored.
 
     Attributes:
         source: ``module:name`` of the `OpenEngine`.
         check_source: ``module:name`` of the `CheckStudent`.
-        quiet_source: ``module:name`` of a context in which its libraries print nothing.
+        quiet_source: ``module:name`` of a context manager that silences its libraries.
     """
 
     source: str
@@ -34,23 +34,23 @@ class EngineType:
 
     @property
     def check(self) -> CheckStudent:
-        """Refuses a student that can't be trained as the settings say."""
+        """Refuses a student that can't be trained with the settings."""
         found: CheckStudent = load_attribute(self.check_source)
         return found
 
     @property
     def quiet(self) -> Callable[[], AbstractContextManager[None]]:
-        """A context in which its libraries print nothing."""
+        """A context manager that silences its libraries."""
         found: Callable[[], AbstractContextManager[None]] = load_attribute(self.quiet_source)
         return found
 
 
 ENGINES: Table[EngineType] = Table("engines", "engine", {"local": EngineType("limbeck.engines.local:LocalEngine")})
-"""What ``execution.engine`` may name."""
+"""The values of ``execution.engine``."""
 
 
 class ExecutionSettings(Settings):
-    """Where student work runs.
+    """Where students are trained and scored.
 
     Attributes:
         engine: ``local`` trains and scores in this process.

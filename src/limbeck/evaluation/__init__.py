@@ -1,1 +1,1 @@
-"""MEASURING: metrics by domain with intervals, and how a student's predictions are made."""
+"""Evaluation: a student's predictions, metrics by domain with intervals, and statistics over seeds."""

@@ -1,4 +1,4 @@
-"""A student's predictions on labelled rows."""
+"""Makes a student's predictions on labelled rows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def predict(
     *,
     on_batch: Callable[[int, int], None] = silent,
 ) -> list[tuple[str | None, Generation]]:
-    """The student's answer (None where it gives none) to each ``(question, answer type)``, and all it wrote."""
+    """Return the student's answer (None if it gives none) to each ``(question, answer type)``, and everything it wrote."""
     outputs = generate(
         student,
         [encoder.encode_prompt(question, answer_type) for question, answer_type in questions],
@@ -44,7 +44,7 @@ def evaluate(
     *,
     on_batch: Callable[[int, int], None] = silent,
 ) -> list[Prediction]:
-    """Predictions for labelled rows, compared with their gold answers, in the order given."""
+    """Predict labelled rows and compare with their gold answers, in the order given."""
     answers = predict(
         student, encoder, [(example.question, example.answer_type) for example in examples], settings, on_batch=on_batch
     )

@@ -1,7 +1,8 @@
 """Accuracy, F1 and ROUGE-L by domain, head, tail and worst, with 95% bootstrap intervals. Numpy only.
 
-Intervals resample rows *within* domains: the sizes of the domains are part of the design of a test set, not of chance.
-Head and tail are the same for all arms of a comparison: tail = domains with n_d < B/l in the original pool.
+Intervals resample rows *within* domains: the sizes of the domains are part of the test set's design, not chance. Head and
+tail are the same for all arms of a comparison: tail = domains with fewer examples in the original pool than an even share of
+the budget (n_d < B/l, for budget B and l domains).
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ BOOTSTRAP_SAMPLES = 2_000
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a student answered to one test row.
+    """A student's answer to one test row.
 
     Attributes:
-        id, domain, answer, answer_type: of the row; `answer` is gold.
-        prediction: the final answer read from `text`, or None where there is none.
+        id, domain, answer, answer_type: copied from the row; `answer` is the gold answer.
+        prediction: the final answer read from `text`, or None if there is none.
         is_correct: whether it equals the gold answer.
         f1: SQuAD token F1 for text answers, else None.
-        text: all the student wrote.
+        text: everything the student wrote.
         is_truncated: whether the token limit ended it.
         rouge_l: ROUGE-L of text and formulation answers, else None.
     """
@@ -50,22 +51,22 @@ class Prediction:
     rouge_l: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """A plain dictionary in the order of the attributes."""
+        """Return a plain dictionary in the order of the attributes."""
         return asdict(self)
 
 
 def aggregate(
     domain_means: Mapping[str, Floats], counts: Mapping[str, int], tail: AbstractSet[str]
 ) -> dict[str, Floats | None]:
-    """Micro, macro, head, tail and worst of per-domain means.
+    """Aggregate per-domain means into micro, macro, head, tail and worst.
 
     Args:
-        domain_means: mean of each domain, arrays of one shape (one entry, or one per bootstrap sample).
-        counts: rows of each domain, the weights of micro.
+        domain_means: mean of each domain, as arrays of the same shape (one entry, or one per bootstrap sample).
+        counts: number of rows of each domain, which weight micro.
         tail: names of the tail domains; the others are head.
 
     Returns:
-        ``micro, macro, head, tail, worst``, each of that shape; head or tail is None where it has no domain.
+        ``micro, macro, head, tail, worst``, each of that shape; head or tail is None if it has no domains.
     """
     names = list(domain_means)
     stacked = np.stack([domain_means[name] for name in names])
@@ -83,14 +84,17 @@ def aggregate(
 def summarize_values(
     values: Floats, domains: Sequence[str], tail: AbstractSet[str], *, name: str, seed: int = 0
 ) -> dict[str, Any]:
-    """``{name}_micro`` … ``{name}_worst`` with ``*_ci95``, and ``domains`` with ``{name}``, its interval and ``count``.
+    """Summarize per-row values by domain and over domains, with 95% bootstrap intervals.
 
     Args:
         values: one number per row, shape (rows,): 0/1 correctness, an F1 or ROUGE-L, or a difference of two of those.
         domains: domain of each row.
         tail: names of the tail domains.
-        name: what the values are called.
-        seed: of the bootstrap.
+        name: name of the metric.
+        seed: bootstrap seed.
+
+    Returns:
+        ``{name}_micro`` … ``{name}_worst`` with ``*_ci95``, and ``domains`` with ``{name}``, its interval and ``count``.
     """
     rows = rows_by_domain(domains)
     draw = np.random.default_rng(seed)
@@ -114,15 +118,15 @@ def summarize_values(
 
 
 def compute_interval(samples: Floats) -> list[float]:
-    """The 2.5% and 97.5% quantiles of bootstrap samples."""
+    """Return the 2.5% and 97.5% quantiles of bootstrap samples."""
     return [float(bound) for bound in np.quantile(samples, (0.025, 0.975))]
 
 
 def compute_label_f1(gold: Sequence[str], predicted: Sequence[str | None]) -> dict[str, float]:
-    """Macro- and micro-F1 over the labels that occur in `gold`.
+    """Compute macro- and micro-F1 over the labels that occur in `gold`.
 
-    A row without a prediction is a miss of its label and a false alarm of none. A label that was predicted but is never
-    gold lowers micro-F1 and is no class of its own in macro-F1.
+    A row without a prediction is a false negative for its label and a false positive for none. A label that is predicted
+    but never gold lowers micro-F1 and is not a class of its own in macro-F1.
     """
     names = sorted(set(gold))
     hits = dict.fromkeys(names, 0)
@@ -155,10 +159,10 @@ def _label_f1_with_intervals(predictions: Sequence[Prediction], seed: int) -> di
 
 
 def compute_metrics(predictions: Sequence[Prediction], tail: AbstractSet[str], *, seed: int = 0) -> dict[str, Any]:
-    """All metrics of one student on one test set, in the form of ``metrics.json`` (DESIGN §3).
+    """Compute all metrics of one student on one test set.
 
-    Accuracy always; the SQuAD F1 of text rows and the ROUGE-L of text and formulation rows, aggregated in the same way; for
-    label rows macro- and micro-F1 over labels.
+    Accuracy is always computed. The SQuAD F1 of text rows and the ROUGE-L of text and formulation rows are aggregated in the
+    same way. Label rows get macro- and micro-F1 over labels, unless there are text rows too, whose F1 has the same name.
     """
     domains = [row.domain for row in predictions]
     correct = np.array([row.is_correct for row in predictions], dtype=float)
@@ -174,7 +178,7 @@ def compute_metrics(predictions: Sequence[Prediction], tail: AbstractSet[str], *
                 metrics["domains"][domain].update({key: entry[key] for key in (name, f"{name}_ci95")})
             metrics.update(summary)
     labelled = [row for row in predictions if ANSWERS[row.answer_type].is_label]
-    if labelled and "f1_micro" not in metrics:  # a test set of both would have two meanings of one name; it keeps the text's
+    if labelled and "f1_micro" not in metrics:  # with text rows too, the name means their F1
         metrics.update(_label_f1_with_intervals(labelled, seed))
     return metrics
 
@@ -182,27 +186,27 @@ def compute_metrics(predictions: Sequence[Prediction], tail: AbstractSet[str], *
 def compute_gain(
     before: Sequence[Prediction], after: Sequence[Prediction], tail: AbstractSet[str], *, seed: int = 0
 ) -> dict[str, Any]:
-    """The paired difference after − before of accuracy, with intervals, in the form of `summarize_values`.
+    """Compute the paired difference in accuracy, after − before, with intervals, in the form of `summarize_values`.
 
     Raises:
-        ValueError: the two do not hold the same rows.
+        ValueError: the two don't contain the same rows.
     """
     first = {row.id: row.is_correct for row in before}
     if set(first) != {row.id for row in after} or len(before) != len(after):
-        raise ValueError(f"{len(before)} rows before and {len(after)} after are not the same rows")
+        raise ValueError(f"the {len(before)} rows before and the {len(after)} rows after are not the same rows")
     difference = np.array([float(row.is_correct) - float(first[row.id]) for row in after])
     return summarize_values(difference, [row.domain for row in after], tail, name="accuracy", seed=seed)
 
 
 def make_prediction(task: Task, example: Example, answer: str | None, text: str, *, is_truncated: bool) -> Prediction:
-    """An answer compared with the gold answer: the one rule, for students and teachers alike.
+    """Compare an answer with the gold answer, by the same rule for students and teachers.
 
     Args:
-        task: says when two answers are equal.
+        task: decides whether two answers are equal.
         example: the labelled row.
-        answer: what `text` was read as, or None.
-        text: all that was written.
-        is_truncated: whether a limit ended it.
+        answer: the answer read from `text`, or None.
+        text: everything that was written.
+        is_truncated: whether the token limit ended it.
     """
     kind = ANSWERS[example.answer_type]
     return Prediction(

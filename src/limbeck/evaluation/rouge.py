@@ -1,4 +1,4 @@
-"""ROUGE-L of one answer, by Google's `rouge_score`."""
+"""ROUGE-L of one answer, computed with Google's `rouge_score`."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 
 
 def compute_rouge_l(prediction: str | None, gold: str) -> float:
-    """The F-measure of the longest common subsequence of words, 0 to 1, higher = closer; no stemmer.
+    """Compute the F-measure of the longest common subsequence of words, 0 to 1, higher = closer, without a stemmer.
 
-    Words are runs of ``a-z0-9`` in lower case, so the signs of a formulation count for nothing; no prediction gives 0.
+    Words are runs of ``a-z0-9`` in lower case, so the operators of a formulation are ignored. No prediction gives 0.
     """
     return float(_load_scorer().score(gold, prediction or "")["rougeL"].fmeasure)
 
 
 @lru_cache(maxsize=1)
 def _load_scorer() -> Any:  # noqa: ANN401
-    from rouge_score.rouge_scorer import RougeScorer  # here, since it loads nltk and few tasks need it
+    from rouge_score.rouge_scorer import RougeScorer  # imported here because it loads nltk and few tasks need it
 
     return RougeScorer(["rougeL"], use_stemmer=False)

@@ -10,16 +10,16 @@ from limbeck.settings import Settings
 
 
 class EvaluationSettings(Settings):
-    """How a student is measured.
+    """How a student is evaluated.
 
     Attributes:
-        max_examples: at most this many rows, a seeded and domain-balanced subset; null takes all.
-        max_new_tokens: tokens an answer may take, rationale included.
-        batch_size: prompts a batch.
-        teacher: whether the teacher's own accuracy is measured on the same rows, greedily and without examples; its
-            requests count in the caps. On by default in GOLD.
-        shared_baseline: a folder of the untouched student's predictions that several runs share, so that the same prompts are
-            answered once; `limbeck compare` sets it.
+        max_examples: evaluate at most this many rows, a seeded and domain-balanced subset; null takes all.
+        max_new_tokens: maximum number of tokens per answer, including the rationale.
+        batch_size: maximum number of prompts per batch.
+        teacher: whether to measure the teacher's own accuracy on the same rows, with greedy decoding and without examples in
+            the prompt; its requests count towards the caps. On by default in GOLD.
+        shared_baseline: a folder where several runs share the untouched student's predictions, so that the same prompts are
+            answered only once; `limbeck compare` sets it.
     """
 
     max_examples: int | None = Field(default=None, gt=0)

@@ -1,7 +1,7 @@
-"""Means, paired differences and their 95% Student-t intervals over seeds, with Holm's correction. No torch.
+"""Means and paired differences over seeds, with 95% Student-t intervals and Holm's correction. No torch.
 
-The intervals say how much a figure would move with another seed of the run (what is chosen, the order of training, the
-student's adapters), on these test rows. They say nothing of other test rows: those are the bootstrap's, in ``metrics.json``.
+The intervals show how much a metric varies between seeds of a run (selection, training order, initial adapters), on these
+test rows. They don't cover other test rows; the bootstrap intervals of a run's metrics do.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from scipy.special import stdtr, stdtrit
 
 LEVEL = 0.95
 PARTS = ("accuracy_macro", "accuracy_micro", "accuracy_head", "accuracy_tail", "accuracy_worst")
-"""The metrics that arms are tested by, the main one first."""
+"""The metrics that are tested between arms, the main one first."""
 
 UNTOUCHED = "untouched"
-"""What the student is called before any training."""
+"""The name of the student before any training."""
 
 BySeed = Mapping[int, Mapping[str, float | None]]
-"""The figures of an arm: seed → name → value, or None where there is none."""
+"""The metrics of an arm: seed → name → value, or None if there is none."""
 
 
 def compute_t_quantile(degrees: int, level: float = LEVEL) -> float:
-    """The t of which a share `level` of Student's distribution lies within ±t."""
+    """Return the t for which a share `level` of Student's t distribution lies within ±t."""
     return float(stdtrit(degrees, 0.5 + level / 2))
 
 
 def compute_t_p_value(t: float, degrees: int) -> float:
-    """The two-sided p-value of a t."""
+    """Return the two-sided p-value of a t statistic."""
     return float(2 * stdtr(degrees, -abs(t)))
 
 
 def compute_t_interval(values: Sequence[float]) -> list[float] | None:
-    """The 95% interval of a mean; None where fewer than two values show no spread at all."""
+    """Return the 95% interval of a mean; None for fewer than two values."""
     if len(values) < 2:
         return None
     mean, half = float(np.mean(values)), compute_t_quantile(len(values) - 1) * _compute_error(values)
@@ -45,12 +45,12 @@ def compute_t_interval(values: Sequence[float]) -> list[float] | None:
 
 
 def _compute_error(values: Sequence[float]) -> float:
-    """The standard error of a mean; exactly 0 where all values are the same, which sums of floats may miss."""
+    """Return the standard error of a mean; exactly 0 if all values are equal up to rounding."""
     return 0.0 if max(values) - min(values) < 1e-12 else float(np.std(values, ddof=1)) / math.sqrt(len(values))
 
 
 def summarize_seeds(by_seed: BySeed) -> dict[str, Any]:
-    """``seeds``, and for every figure ``{mean, ci95, values}`` with a value a seed; a figure that some seed lacks is None."""
+    """Return ``seeds``, and ``{mean, ci95, values}`` for every metric with one value per seed; None if a seed lacks it."""
     seeds = sorted(by_seed)
     names = dict.fromkeys(name for seed in seeds for name in by_seed[seed])
     summary: dict[str, Any] = {"seeds": seeds}
@@ -64,7 +64,7 @@ def summarize_seeds(by_seed: BySeed) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class PairedTest:
-    """A paired t test. `ci95` and `p` are None where nothing can be said: one pair, or differences that all are the same."""
+    """A paired t test. `ci95` and `p` are None if it can't be made: one pair, or equal non-zero differences."""
 
     difference: float
     ci95: list[float] | None
@@ -72,16 +72,16 @@ class PairedTest:
 
 
 def compute_paired_test(first: Sequence[float], second: Sequence[float]) -> PairedTest:
-    """The mean of first − second over pairs, with its interval and two-sided p-value.
+    """Compute the mean of first − second over pairs, with its interval and two-sided p-value.
 
-    Where all differences are the same but not 0, t would be infinite and p 0: with a few seeds and a coarse metric that
-    happens by chance, so nothing is said. Where all are 0, p is 1.
+    If all differences are equal but not 0, t would be infinite and p 0. With a few seeds and a coarse metric that happens by
+    chance, so `ci95` and `p` are None. If all differences are 0, p is 1.
 
     Raises:
-        ValueError: no pairs, or not as many of the one as of the other.
+        ValueError: there are no pairs, or the two differ in length.
     """
     if not first or len(first) != len(second):
-        raise ValueError(f"{len(first)} and {len(second)} values are no pairs")
+        raise ValueError(f"can't pair {len(first)} values with {len(second)}; expected the same number, at least one")
     differences = [a - b for a, b in zip(first, second, strict=True)]
     mean, error = float(np.mean(differences)), _compute_error(differences)
     if len(differences) < 2:
@@ -92,9 +92,9 @@ def compute_paired_test(first: Sequence[float], second: Sequence[float]) -> Pair
 
 
 def correct_holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Holm's step-down correction, in the order given: rejecting where it is below 0.05 errs in any of them at most so often.
+    """Apply Holm's step-down correction, in the order given: rejecting below 0.05 keeps the family-wise error rate at 5%.
 
-    A None stays None, and counts as a test: that it could not be made must not make the others look better.
+    A None stays None but counts as a test: a test that couldn't be made must not make the others look better.
     """
     count = len(p_values)
     known = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
@@ -107,13 +107,13 @@ def correct_holm(p_values: Sequence[float | None]) -> list[float | None]:
 
 
 def compare_pairs(arms: Mapping[str, BySeed], metrics: Sequence[str] = PARTS) -> list[dict[str, Any]]:
-    """Every pair of arms by every metric that both have, over the seeds that both have, corrected within each metric.
+    """Compare every pair of arms by every metric they share, over the seeds they share, corrected within each metric.
 
-    Arms without a seed in common count as a test of every metric, though none can be made.
+    A pair of arms without a common seed counts as a test of every metric, although none can be made.
 
     Returns:
-        ``{a, b, metric, seeds, difference, ci95, p, p_holm, is_resolved}`` each, `difference` being a − b; `is_resolved` is
-        whether `p_holm` is below 0.05.
+        ``{a, b, metric, seeds, difference, ci95, p, p_holm, is_resolved}`` for each comparison. `difference` is a − b, and
+        `is_resolved` is whether `p_holm` is below 0.05.
     """
     rows = []
     for metric in metrics:
@@ -146,15 +146,15 @@ def compare_pairs(arms: Mapping[str, BySeed], metrics: Sequence[str] = PARTS) ->
 def compare_with_untouched(
     arms: Mapping[str, BySeed], untouched: Mapping[str, BySeed], metric: str = PARTS[0]
 ) -> list[dict[str, Any]]:
-    """Every arm that trains against the untouched student, in the form of `compare_pairs`, corrected over these tests alone.
+    """Test every trained arm against the untouched student, like `compare_pairs`, corrected over these tests alone.
 
-    Both answer the same prompts for a seed, so a difference that is not resolved says that this student, at this budget and
-    on so many rows and seeds, shows nothing that was learnt.
+    For each seed both answer the same prompts. An unresolved difference means that with this student, budget, and number of
+    rows and seeds, no learning can be shown.
 
     Args:
-        arms: the figures of each arm.
-        untouched: those of the student before training, by arm: one that writes no rationale has other prompts.
-        metric: that is tested.
+        arms: the metrics of each arm.
+        untouched: the metrics of the student before training, by arm, since arms without rationales have other prompts.
+        metric: the metric to test.
     """
     rows = []
     for name, by_seed in arms.items():
@@ -166,40 +166,42 @@ def compare_with_untouched(
 
 
 def describe_gain(pair: Mapping[str, Any]) -> str | None:
-    """Why what an arm seems to gain over the untouched student can't be believed, in a sentence; None where it is a gain."""
+    """Explain in a sentence why an arm's gain over the untouched student isn't convincing; None if it is."""
     if (noise := describe_noise(pair)) is not None:
-        return f"{noise}. What {pair['a']} teaches this student can't be seen here"
+        return f"{noise}. This shows no effect of training with {pair['a']}"
     if pair["difference"] < 0:
         return f"{pair['a']} is worse than the untouched student: {pair['metric']} {pair['difference']:+.3f}"
     return None
 
 
 def describe_run_gain(gain: Mapping[str, Any], row_count: int) -> str | None:
-    """That one run's paired gain over the untouched student can't be told from none, in a sentence; None where it can.
+    """Report in a sentence that a run's paired gain over the untouched student isn't significant; None if it is.
 
     Args:
-        gain: of `compute_gain`; its intervals are the bootstrap's over test rows, and hold nothing of other seeds.
-        row_count: of test rows.
+        gain: from `compute_gain`; its bootstrap intervals cover test rows, not other seeds.
+        row_count: number of test rows.
     """
     name, (low, high) = PARTS[0], gain[f"{PARTS[0]}_ci95"]
     if low > 0 or high < 0:
         return None
     return (
-        f"the gain over the untouched student, {name} {gain[name]:+.3f}, can't be told from none: its 95% interval "
-        f"[{low:+.3f}, {high:+.3f}] holds 0 on {row_count:,} test rows. More rows, budget or parameters may show it"
+        f"the gain over the untouched student, {name} {gain[name]:+.3f}, is not significant: its 95% interval "
+        f"[{low:+.3f}, {high:+.3f}] on {row_count:,} test rows contains 0. Try more test rows, more budget or a larger student"
     )
 
 
 def describe_noise(pair: Mapping[str, Any]) -> str | None:
-    """Why a difference should not be believed, in a sentence; None where it is resolved."""
+    """Explain in a sentence why a difference may be noise; None if it is resolved."""
     if pair["is_resolved"]:
         return None
     name = f"{pair['a']} − {pair['b']}: {pair['metric']} {pair['difference']:+.3f}"
     if len(pair["seeds"]) < 2:
-        return f"{name} rests on one seed, so nobody can say whether it is noise; give --seeds at least two, better five"
+        return f"{name} comes from a single seed, so it may be noise; pass at least two --seeds, better five"
     if pair["ci95"] is None:
-        return f"{name} is the same for all of {len(pair['seeds'])} seeds, which leaves nothing to test by; give more seeds"
+        return f"{name} is the same for all {len(pair['seeds'])} seeds, so it can't be tested; pass more --seeds"
     low, high = pair["ci95"]
     if low <= 0 <= high:
-        return f"{name} is within noise: its 95% interval [{low:+.3f}, {high:+.3f}] holds 0"
-    return f"{name} is within noise once all pairs are counted: p {pair['p']:.3f}, by Holm {pair['p_holm']:.3f}"
+        return f"{name} is within noise: its 95% interval [{low:+.3f}, {high:+.3f}] contains 0"
+    return (
+        f"{name} is within noise after correcting for all comparisons: p {pair['p']:.3f}, Holm-corrected {pair['p_holm']:.3f}"
+    )

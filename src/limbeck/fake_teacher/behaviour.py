@@ -1,9 +1,9 @@
-"""The fake teacher: answers limbeck's prompts without understanding them, and fails as often as it is told to.
+"""The fake teacher: answers limbeck's prompts without understanding them, and fails as often as configured.
 
-It is for tests, for trying limbeck without a key, and for seeing what a run does when its teacher misbehaves. What becomes
-of a request is drawn from (seed, hash of its canonical body, how often it was seen), so neither the order of arrival nor
-timing changes it; only `capacity`, `outage` and `model_change_after` look at all requests, as they must. Where a request
-carries an ``Idempotency-Key``, what stands before its last ``-`` tells apart samples of the same body, as limbeck sends it.
+Use it for tests, to try limbeck without a key, and to see what a run does when its teacher misbehaves. The fate of a request
+is drawn from (seed, hash of its canonical body, how often it was seen), so neither the order of arrival nor timing changes
+it; only `capacity`, `outage` and `model_change_after` depend on all requests. If a request has an ``Idempotency-Key``, the
+part before the key's last ``-`` distinguishes samples of the same body, which is how limbeck sends it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from limbeck.tables import suggest
 from limbeck.teacher.backends.http_parts import read_content
 
 Fault = Literal["throttle", "fail", "drop", "cut", "stall", "truncate", "refuse", "empty", "filter", "malformed", "language"]
-"""What can go wrong with a request; at most one of them does."""
+"""What can go wrong with a request; at most one fault per request."""
 FAULTS: tuple[Fault, ...] = get_args(Fault)
 WARNING = "this is a fake: it understands nothing, and its replies are worth nothing for training"
 KEY_HEADER = "Idempotency-Key"
@@ -41,22 +41,23 @@ class FakeSettings(Settings):
     """How the fake teacher behaves.
 
     Attributes:
-        seed: of all that is drawn.
-        model: the name under which it answers.
-        latency_s: a reply comes after so many seconds.
-        faults: the share of requests, 0 to 1, that each fault befalls:
+        seed: seed of everything that is drawn.
+        model: the model name it answers under.
+        latency_s: seconds before each reply.
+        faults: the share of requests, 0 to 1, that get each fault:
 
             - ``throttle``: a 429; ``fail``: a 500; ``drop``: an aborted connection. No reply is made.
-            - ``cut``: half of the reply's JSON; ``stall``: the reply comes byte by byte over `stall_s`.
-            - ``truncate``: half of the text; ``refuse``: a refusal; ``empty``: no text; ``filter``: no text, for
-              ``content_filter``; ``malformed``: text in no form; ``language``: another script. These are whole replies.
-        retry_after_s: what a 429 asks to wait; None leaves it out.
-        stall_s: how long a reply that stalls takes.
-        model_change_after: after so many replies it answers under another name.
-        capacity: more requests than that at once get a 429.
-        outage: after so many requests it answers 503 for so many seconds, once.
-        reasoning_tokens, cached_tokens: what it counts as such, as far as a reply's limit or a prompt allows.
-        is_idempotent: whether a reply is kept by its request's ``Idempotency-Key`` and replayed without being paid again.
+            - ``cut``: half of the reply's JSON; ``stall``: the reply arrives in small pieces over `stall_s`.
+            - ``truncate``: half of the text; ``refuse``: a refusal; ``empty``: no text; ``filter``: no text, with the finish
+              reason ``content_filter``; ``malformed``: text without the expected form; ``language``: text in another script.
+              These are whole replies.
+        retry_after_s: seconds that a 429 asks to wait; None sends no such header.
+        stall_s: seconds that a stalled reply takes.
+        model_change_after: after this many replies it answers under another model name.
+        capacity: requests beyond this many at once get a 429.
+        outage: after this many requests it answers 503 for this many seconds, once.
+        reasoning_tokens, cached_tokens: tokens it counts as such, at most the reply's limit or the prompt's tokens.
+        is_idempotent: whether to keep each reply by its request's ``Idempotency-Key`` and replay it without charging again.
     """
 
     seed: int = 0
@@ -81,10 +82,10 @@ class FakeSettings(Settings):
 
 
 def read_faults(texts: Sequence[str]) -> dict[str, float]:
-    """The shares of ``KIND=SHARE`` texts.
+    """Parse ``KIND=SHARE`` texts into shares by kind.
 
     Raises:
-        ConfigError: another form, a fault that does not exist, or one given twice.
+        ConfigError: a text has another form, or names an unknown fault or one given twice.
     """
     found: dict[str, float] = {}
     for text in texts:
@@ -104,7 +105,7 @@ def read_faults(texts: Sequence[str]) -> dict[str, float]:
 
 
 def make_settings(**values: Any) -> FakeSettings:  # noqa: ANN401 (the fields of FakeSettings)
-    """The settings with these values.
+    """Make the settings from these values.
 
     Raises:
         ConfigError: a value is out of range; the message names the setting.
@@ -120,15 +121,15 @@ def make_settings(**values: Any) -> FakeSettings:  # noqa: ANN401 (the fields of
 
 
 class FakeTeacher(FakeServer):
-    """The server that these settings describe.
+    """The server that fails as its settings say.
 
     Args:
         settings: how it behaves.
-        replies: ``(match, text, finish_reason)``: the first whose `match` occurs in the prompt is what it says.
+        replies: ``(match, text, finish_reason)``; it answers with the first one whose `match` occurs in the prompt.
         tls: makes it an HTTPS server.
 
     Attributes:
-        prompt_tokens, completion_tokens: of all replies that were made, also of those that did not arrive: what a real
+        prompt_tokens, completion_tokens: tokens of all replies made, including those that did not arrive: what a real
             teacher would charge for.
     """
 
@@ -154,7 +155,7 @@ class FakeTeacher(FakeServer):
         return {**super().describe(), "replayed": self.outcomes["replay"], **tokens}
 
     def react(self, request: web.Request, body: dict[str, Any]) -> Reaction:
-        """What is done with a chat request: see the module."""
+        """Decide how to react to a chat request; see the module."""
         settings = self.settings
         if self._is_out():
             return Reaction(refuse("the fake teacher is out of order", type="server_error"), 503, outcome="outage")
@@ -203,7 +204,7 @@ class FakeTeacher(FakeServer):
         return replace(reply, headers={"Idempotent-Replayed": "true"}, outcome="replay", body_hash="")
 
     def _draw(self, digest: bytes) -> str:
-        """The fault, or ``answer``."""
+        """Draw the fault, or ``answer``."""
         left = int.from_bytes(digest[:6]) / 2**48
         for kind in FAULTS:
             left -= self.settings.faults.get(kind, 0.0)
@@ -212,7 +213,7 @@ class FakeTeacher(FakeServer):
         return "answer"
 
     def _answer(self, body: dict[str, Any], kind: str, draw: str) -> dict[str, Any]:
-        """The chat completion, counted as made."""
+        """Make the chat completion and count it."""
         settings = self.settings
         prompt = "\n".join(read_content(message.get("content")) for message in body["messages"])
         text, finish = self._say(body["messages"], prompt, kind, draw)
@@ -238,7 +239,7 @@ class FakeTeacher(FakeServer):
         return complete(None, model, finish, usage, refusal=text) if kind == "refuse" else complete(text, model, finish, usage)
 
     def _say(self, messages: Sequence[dict[str, Any]], prompt: str, kind: str, draw: str) -> tuple[str, str]:
-        """The text of the reply and why it ends."""
+        """The text of the reply and its finish reason."""
         if kind in ("refuse", "empty", "filter", "malformed"):
             text = {"refuse": REFUSAL, "malformed": FORMLESS}.get(kind, "")
             return text, "content_filter" if kind == "filter" else "stop"
@@ -253,7 +254,7 @@ class FakeTeacher(FakeServer):
 
 
 def find_body_fault(body: dict[str, Any]) -> str | None:
-    """Why a body is no chat request that the fake teacher can answer, or None."""
+    """Why a body is not a chat request that the fake teacher can answer, or None."""
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages or not all(isinstance(message, dict) for message in messages):
         return "messages: a list of messages is wanted"
@@ -267,5 +268,5 @@ def find_body_fault(body: dict[str, Any]) -> str | None:
 
 
 def count_tokens(text: str) -> int:
-    """What the fake teacher counts: a token for four bytes of UTF-8, rounded up."""
+    """Count tokens as the fake teacher does: one per four bytes of UTF-8, rounded up."""
     return -(-len(text.encode("utf-8", "replace")) // 4)

@@ -1,7 +1,7 @@
-"""What the fake teacher says: texts in the form in which limbeck's prompts ask for them, made without understanding any.
+"""The fake teacher's replies: texts in the form that limbeck's prompts ask for, made without understanding them.
 
-A prompt that shows the right answer is answered with it; one that asks for a new example gets one of those it shows with
-other numbers and words; a text depends on the prompt and a given draw alone. Such replies show that a run works from end to
+A prompt that shows the right answer gets that answer. A prompt that asks for a new example gets one of the examples it shows,
+with other numbers and words. A text depends only on the prompt and a given draw. Such replies show that a run works end to
 end, with its checks and its bookkeeping. They are worth nothing for training.
 """
 
@@ -21,7 +21,7 @@ FIXED = "This is what a fake teacher says to whatever it does not know."
 FORMLESS = "There is much to be said here, and little of it is certain.\n\n- Some see it one way.\n- Others see it another way."
 REFUSAL = "I'm sorry, but I can't help with that."
 _HINT = "The correct answer is "
-_INVENTED = "Another thing that nobody has written about before stands here"  # where a prompt shows no example
+_INVENTED = "Another thing that nobody has written about before stands here"  # if a prompt shows no example
 _SLOT = re.compile(r"^(.*)<([^<>\n]+)>[ \t]*$", re.MULTILINE)
 _FORM = "write nothing else"
 _JSON_FORM = re.compile(r"one JSON object with the texts (.+?) and write nothing else")
@@ -40,10 +40,10 @@ class Draft:
     """A reply before it is written down.
 
     Attributes:
-        parts: what stands before each text (``Question: ``, or nothing), and the text.
-        answer: the last part where it is an answer, which no fault of language touches.
-        prefix: what stands before the answer.
-        is_json: whether one JSON object is wanted; then what stands before a text is its name.
+        parts: pairs of a head (``Question: ``, or empty) and the text after it.
+        answer: the last part if it is an answer; the language fault leaves it unchanged.
+        prefix: the head of the answer.
+        is_json: whether the reply is one JSON object; the heads are then its field names.
     """
 
     parts: tuple[tuple[str, str], ...]
@@ -59,7 +59,7 @@ class Draft:
         return "\n".join([*(head + text for head, text in self.parts), *end])
 
     def in_cyrillic(self) -> Draft:
-        """The same in another script, with the form and the answer as they were."""
+        """This draft in Cyrillic script, with the same form and answer."""
         return replace(self, parts=tuple((head, to_cyrillic(text)) for head, text in self.parts))
 
 
@@ -69,7 +69,7 @@ def to_cyrillic(text: str) -> str:
 
 
 def draft_reply(messages: Sequence[Mapping[str, object]], draw: str) -> Draft:
-    """What is answered to a conversation; `draw` (any text) decides what is invented."""
+    """Draft the reply to a conversation; `draw` (any text) decides what is invented."""
     said = [read_content(message.get("content")) for message in messages]
     prompt = said[-1] if said else ""
     if _HINT in prompt:
@@ -94,7 +94,7 @@ def _read_prefix(prompt: str) -> str:
 
 
 def _invent(shown: str, wish: str, *, draw: str) -> Draft:
-    """One of the shown examples with other numbers, and with other words where it has no numbers or its answer is none."""
+    """One of the shown examples with other numbers, and other words if it has no numbers or its answer is not a number."""
     slots = _SLOT.findall(wish.partition(_FORM)[2])
     names = re.findall(r'"([^"]+)"', found[1]) if (found := _JSON_FORM.search(wish)) else []
     if names:
@@ -116,7 +116,7 @@ def _invent(shown: str, wish: str, *, draw: str) -> Draft:
 
 
 def _cut_examples(shown: str, heads: Sequence[str]) -> list[dict[str, str]]:
-    """The shown examples, each as the text after every head; a new one begins at the first head."""
+    """Split the shown text into examples, each as the text after every head; a new one begins at the first head."""
     if heads == [""]:
         return [{"": shown.strip()}] if shown.strip() else []
     places = list(re.finditer("^(" + "|".join(map(re.escape, heads)) + ")", shown, re.MULTILINE))
@@ -136,7 +136,7 @@ def _pick(examples: Sequence[dict[str, str]], heads: Sequence[str], draw: str) -
 
 
 def _change(texts: Mapping[str, str], answer: str, draw: str) -> dict[str, str]:
-    """The texts and, under `PREFIX`, the answer: equal numbers become equal ones; words of the answer stay as they are."""
+    """Change the texts and, under `PREFIX`, the answer; equal numbers stay equal, and words of the answer are kept."""
     together = "\n".join(texts.values())
     is_number = not _WORD.search(answer) and bool(_DIGITS.search(answer))
     kept = {word.lower() for word in _WORD.findall(answer)}

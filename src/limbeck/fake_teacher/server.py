@@ -1,11 +1,12 @@
-"""A server on this machine that speaks the OpenAI chat protocol and does with each request what it is told to.
+"""A local server that speaks the OpenAI chat protocol and reacts to each request as a subclass decides.
 
-Who tells it is a subclass: `limbeck.fake_teacher.behaviour` draws what happens, a test may say it request by request.
+`limbeck.fake_teacher.behaviour` draws the reactions; a test can script them request by request.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
 import ssl
@@ -19,20 +20,20 @@ from aiohttp import web
 
 from limbeck.errors import ConfigError
 
-HOST = "127.0.0.1"  # and nothing else: what it says must reach nobody who takes it for a teacher
+HOST = "127.0.0.1"  # only loopback: nobody else may mistake it for a real teacher
 MAX_BODY_BYTES = 64 * 2**20
 TRICKLE_PIECES = 20
 
 
 @dataclass(frozen=True)
 class Reaction:
-    """What the server does with a request: status, body and headers, after a delay; or it drops the connection.
+    """How the server reacts to a request: status, body and headers after a delay, or a dropped connection.
 
     Attributes:
-        body: a value that is sent as JSON; a text or bytes are sent as they are.
-        trickle_s: the body is sent piece by piece over so many seconds.
-        outcome: the name under which it is counted.
-        body_hash: of the request that this whole and newly made reply answers; empty for any other reaction.
+        body: a value to send as JSON; text and bytes are sent as they are.
+        trickle_s: send the body in pieces over this many seconds.
+        outcome: the name it is counted under.
+        body_hash: hash of the request's body if this is a whole, newly made reply; otherwise empty.
     """
 
     body: Any = None
@@ -46,30 +47,30 @@ class Reaction:
 
 
 def complete(text: str | None, model: str, finish_reason: str, usage: Mapping[str, Any], **changes: Any) -> dict[str, Any]:  # noqa: ANN401
-    """A chat completion as servers send it; `changes` go into the message."""
+    """Make a chat completion as servers send it; `changes` go into the message."""
     message = {"role": "assistant", "content": text, **changes}
     choices = [{"index": 0, "finish_reason": finish_reason, "message": message}]
     return {"id": "fake", "object": "chat.completion", "created": 0, "model": model, "choices": choices, "usage": usage}
 
 
 def refuse(message: str, **details: Any) -> dict[str, Any]:  # noqa: ANN401 (whatever a server adds)
-    """An error body as OpenAI writes it."""
+    """Make an error body in OpenAI's form."""
     return {"error": {"message": message, "type": "invalid_request_error", **details}}
 
 
 class FakeServer(ABC):
-    """The server, between `start` and `stop`, which belong to one event loop.
+    """The server. It runs between `start` and `stop`, both called in one event loop.
 
     Args:
-        listing: what ``GET /v1/models`` answers.
+        listing: the reaction to ``GET /v1/models``.
         tls: makes it an HTTPS server.
 
     Attributes:
-        requests: chat requests that arrived.
-        at_once, most_at_once: those under way now, and the most there ever were.
-        outcomes: how many of them had which outcome.
-        served_by_body: whole replies that were made and sent, by `Reaction.body_hash`.
-        lost_count: such replies whose client had gone.
+        requests: number of chat requests received.
+        at_once, most_at_once: requests in progress now, and the most so far.
+        outcomes: number of requests by outcome.
+        served_by_body: number of whole replies made and sent, by `Reaction.body_hash`.
+        lost_count: number of such replies whose client was gone.
     """
 
     def __init__(self, listing: Reaction, *, tls: ssl.SSLContext | None = None) -> None:
@@ -80,11 +81,11 @@ class FakeServer(ABC):
 
     @abstractmethod
     def react(self, request: web.Request, body: dict[str, Any]) -> Reaction:
-        """What is done with a chat request."""
+        """Decide how to react to a chat request."""
         ...
 
     def describe(self) -> dict[str, Any]:
-        """The counts, as ``GET /stats`` gives them."""
+        """The counts that ``GET /stats`` returns."""
         return {
             "requests": self.requests,
             "served": self.served_by_body.total(),
@@ -95,7 +96,7 @@ class FakeServer(ABC):
         }
 
     async def start(self, port: int = 0) -> tuple[str, int]:
-        """Listen on a port, or with 0 on any that is free; gives the base URL and the port.
+        """Listen on a port (0 picks a free one); returns the base URL and the port.
 
         Raises:
             ConfigError: the port can't be used.
@@ -111,7 +112,7 @@ class FakeServer(ABC):
         except OSError as error:
             await self._runner.cleanup()
             raise ConfigError(
-                f"port {port} of {HOST} can't be used ({error.strerror or error}); give another one, or 0 for any that is free"
+                f"port {port} of {HOST} can't be used ({error.strerror or error}); choose another port, or 0 for any free one"
             ) from error
         listens_on = int(self._runner.addresses[0][1])
         return f"{'https' if self._tls else 'http'}://{HOST}:{listens_on}/v1", listens_on
@@ -157,7 +158,7 @@ class FakeServer(ABC):
                 response = make_response(reaction)
                 await response.prepare(request)
                 await response.write_eof()
-        except ConnectionResetError:  # the client did not wait, or was dropped
+        except ConnectionResetError:  # the client gave up, or was dropped
             self.lost_count += bool(reaction.body_hash)
             return make_response(reaction)
         if reaction.body_hash:
@@ -166,7 +167,7 @@ class FakeServer(ABC):
 
     @staticmethod
     async def _trickle(request: web.Request, reaction: Reaction) -> web.StreamResponse:
-        """Send a response in pieces, slower than clients have patience."""
+        """Send a response in pieces, slowly enough for most clients to time out."""
         response, body = web.StreamResponse(status=reaction.status, headers=write_headers(reaction)), write_body(reaction)
         response.content_length = len(body)
         await response.prepare(request)
@@ -179,7 +180,7 @@ class FakeServer(ABC):
 
 
 def make_response(reaction: Reaction) -> web.Response:
-    """The HTTP response that a reaction describes."""
+    """Make the HTTP response for a reaction."""
     return web.Response(body=write_body(reaction), status=reaction.status, headers=write_headers(reaction))
 
 
@@ -191,12 +192,12 @@ def write_body(reaction: Reaction) -> bytes:
 
 
 def write_headers(reaction: Reaction) -> dict[str, str]:
-    """The headers of a reaction; its body is JSON unless they say otherwise."""
+    """The headers of a reaction; the content type is JSON unless they set another."""
     return {"Content-Type": "application/json", **reaction.headers}
 
 
 def serve(server: FakeServer, port: int, on_ready: Callable[[str, int], None]) -> dict[str, Any]:
-    """Serve until SIGINT or SIGTERM; `on_ready` gets URL and port once the server listens. Gives its counts.
+    """Serve until SIGINT or SIGTERM and return the counts; `on_ready` gets the URL and port once the server listens.
 
     Raises:
         ConfigError: the port can't be used.
@@ -205,7 +206,8 @@ def serve(server: FakeServer, port: int, on_ready: Callable[[str, int], None]) -
     async def serve_until_stopped() -> None:
         is_over = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, is_over.set)
+            with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C ends the loop instead
+                asyncio.get_running_loop().add_signal_handler(number, is_over.set)
         url, listens_on = await server.start(port)
         try:
             on_ready(url, listens_on)

@@ -1,1 +1,1 @@
-"""What a run begins with: data behind its guards, and the opened backend."""
+"""What a run starts from: guarded data and the opened backend."""

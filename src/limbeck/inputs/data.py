@@ -1,4 +1,4 @@
-"""The data of a run behind its guards."""
+"""The data of a run, after the guards."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ class RunData:
     """The data of a run after the guards.
 
     Attributes:
-        train: the original pool; in GOLD the human examples.
+        train: the original pool; for GOLD the human examples.
         dev, test: the held-out rows; empty if there are none.
-        leaks: tells whether a new example repeats a held-out row.
-        counts: n_d of each domain of `train`.
-        hashes: of each file, by what it is for.
+        leaks: detects new examples that repeat a held-out row.
+        counts: n_d, the number of examples, of each domain of `train`.
+        hashes: hash of each file, by what the file is for.
         notes: what the user should know.
-        overlap: exact ``repeats`` collapsed in each file, rows that leak into dev or test (``leaks``: how many into each), and
+        overlap: ``repeats``, exact repeats collapsed in each file; ``leaks``, rows that leak into dev and into test; and
             ``dev_in_test``.
-        left_out: the rows that leak, each with the row that it repeats.
+        left_out: the rows that leak, each with the row it repeats.
         backend: the teacher's backend, opened.
-        unavailable: ids of rows of `train` that the teacher can't annotate; they count in quotas, and are never chosen.
+        unavailable: ids of rows of `train` that the teacher can't annotate; they count in quotas but are never chosen.
         tail: the tail domains of the metrics.
     """
 
@@ -55,10 +55,10 @@ class RunData:
 
 
 def make_run_data(config: Sections, splits: Splits, examples: Sequence[Example], notes: Sequence[str] = ()) -> RunData:
-    """The data of a run that begins with some examples of the splits, and its opened backend.
+    """Assemble the data of a run that starts from some examples of the splits, and open its backend.
 
     Raises:
-        ConfigError: prices that the budget needs are not known, the teacher's settings, or a template that can't be read.
+        ConfigError: the budget needs prices that are not known, the teacher's settings are wrong, or a template can't be read.
     """
     check_prices(config.budget, config.teacher)
     backend = open_backend(config.teacher, splits.task)

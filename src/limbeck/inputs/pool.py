@@ -1,4 +1,4 @@
-"""The pool of a run: what training examples are chosen from."""
+"""Reads the pool of a run, from which training examples are chosen."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from limbeck.teacher.request import About
 
 
 def read_pool(config: Sections, *, is_annotated: bool) -> RunData:
-    """Read the splits, collapse repeats, and keep what leaks into dev or test out of the pool.
+    """Read the splits, collapse repeats, and keep rows that leak into dev or test out of the pool.
 
     Args:
-        config: what is read.
-        is_annotated: whether the teacher annotates what is chosen; if so, what it can't annotate is unavailable.
+        config: names the data.
+        is_annotated: whether the teacher annotates what is chosen; if so, rows that it can't annotate are unavailable.
 
     Raises:
-        ConfigError: as `make_run_data`.
-        DataError: as `read_splits` and `find_unavailable`; leaks under ``on_leak: error``; or a pool of which nothing is left.
+        ConfigError: see `make_run_data`.
+        DataError: see `read_splits` and `find_unavailable`; or rows leak under ``on_leak: error``, nothing of the pool or of a
+            domain is left, or a domain has a reserved name.
     """
     splits = read_splits(config.task, config.data)
     train, notes = splits.source, []
@@ -35,9 +36,11 @@ def read_pool(config: Sections, *, is_annotated: bool) -> RunData:
     counts = Counter(example.domain for example in splits.clean)
     emptied = sorted(set(train.domains) - set(counts))
     if emptied:
-        raise DataError(f"{train.source}: domain(s) {emptied} are empty once the rows that leak into dev or test are left out")
+        raise DataError(
+            f"{train.source}: domain(s) {emptied} have only rows that leak into dev or test; remove the leaks or the domains"
+        )
     if GLOBAL in counts:
-        raise DataError(f"{train.source}: a domain is called {GLOBAL!r}, which stands for all domains; rename it")
+        raise DataError(f"{train.source}: a domain is named {GLOBAL!r}, which means all domains; rename it")
     data = make_run_data(config, splits, splits.clean, notes)
     tail = compute_tail_domains(counts, config.budget.max_examples, [example.domain for example in (*data.dev, *data.test)])
     unavailable = find_unavailable(config, data) if is_annotated else frozenset()
@@ -45,21 +48,21 @@ def read_pool(config: Sections, *, is_annotated: bool) -> RunData:
         text = (
             f"{len(unavailable)} of {len(data.train)} training rows can't be annotated by the {config.teacher.backend} teacher"
         )
-        data = replace(data, notes=[*data.notes, f"{text}; they count in the quotas and are never chosen"])
+        data = replace(data, notes=[*data.notes, f"{text}; they count in the quotas but are never chosen"])
     return replace(data, tail=tail, unavailable=unavailable)
 
 
 def find_unavailable(config: Sections, data: RunData) -> frozenset[str]:
-    """Ids of the examples that the teacher has no way to annotate.
+    """Find the ids of the examples that the teacher can't annotate.
 
     Raises:
-        DataError: it can annotate none.
+        DataError: it can't annotate any of them.
     """
     pool = data.train
     found = frozenset(e.id for e in pool if not data.backend.can_answer(About("annotate", 0, e.domain, (e,))))
     if len(found) == len(pool):
         raise DataError(
             f"{config.data.train}: {len(found)} of {len(pool)} training rows can't be annotated by the "
-            f"{config.teacher.backend} teacher; do its questions stand in the teacher's files as they do here?"
+            f"{config.teacher.backend} teacher; check that the questions in the teacher's files match those of the pool"
         )
     return found

@@ -1,4 +1,4 @@
-"""The sections of a config, as rooms below `config` see them."""
+"""The sections of a config, as the packages below `config` see them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from limbeck.teacher.settings import TeacherSettings
 
 
 class Sections(Protocol):
-    """What `limbeck.Config` has apart from the method, whose settings are handed over by themselves."""
+    """A `limbeck.Config` without its method, whose settings are passed separately."""
 
     @property
     def seed(self) -> int:
@@ -25,7 +25,7 @@ class Sections(Protocol):
 
     @property
     def task(self) -> Task:
-        """What a student is asked."""
+        """What the student is asked."""
 
     @property
     def teacher(self) -> TeacherSettings:
@@ -41,8 +41,8 @@ class Sections(Protocol):
 
     @property
     def training(self) -> TrainingSettings:
-        """How it is trained."""
+        """How the student is trained."""
 
     @property
     def evaluation(self) -> EvaluationSettings:
-        """How it is measured."""
+        """How the student is measured."""

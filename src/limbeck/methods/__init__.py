@@ -1,1 +1,1 @@
-"""THE PAPERS: one method a file, read top to bottom like pseudo-code."""
+"""The methods, one package per paper; each ``loop.py`` reads top to bottom like the paper's pseudo-code."""

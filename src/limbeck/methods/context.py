@@ -1,4 +1,4 @@
-"""What a method is given: data, teacher, engine and a run folder; and the steps that methods share."""
+"""What a method works with (data, teacher, engine and a run folder), and the steps that methods share."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from limbeck.teacher.client.teacher import Teacher
 
 @dataclass
 class Distillation:
-    """What a method leaves behind.
+    """The result of a method.
 
     Attributes:
         training_set: all kept examples, in the order kept.
         last_stage: folder of the last stage that has a student, or None if none was trained.
-        missing: examples that were wanted and that nothing could give, by domain.
-        is_cut_short: whether a cap of the budget ended it.
+        missing: how many wanted examples could not be obtained, by domain.
+        is_cut_short: whether a budget cap ended it.
     """
 
     training_set: list[Example] = field(default_factory=list)
@@ -39,22 +39,22 @@ class Distillation:
 
 
 def add_counts(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:
-    """The sums of two tables of counts."""
+    """Add two tables of counts."""
     return {name: first.get(name, 0) + second.get(name, 0) for name in [*first, *(n for n in second if n not in first)]}
 
 
 @dataclass
 class MethodContext:
-    """Everything a method needs, and nothing about files outside its run folder.
+    """Everything a method needs; it knows no files outside its run folder.
 
     Attributes:
-        examples: the original pool; in GOLD the few human examples.
+        examples: the original pool; for GOLD the few human examples.
         unavailable: ids of examples that the teacher can't annotate; they are never chosen.
-        dev: rows on which stage students are measured; may be empty.
+        dev: rows that stage students are measured on; may be empty.
         tail: the tail domains of the metrics.
-        is_domain_answer: whether the domain of an example is its answer.
-        engine: does the student's work.
-        on_progress, begin_stage, on_note: hear what is being done, in which stage, and what the user should know.
+        is_domain_answer: whether an example's domain is its answer.
+        engine: trains and runs students.
+        on_progress, begin_stage, on_note: called with the current step, the current stage, and what the user should know.
     """
 
     seed: int
@@ -76,7 +76,7 @@ class MethodContext:
     on_note: Callable[[str], None] = field(default=lambda text: None)
 
     def derive_seed(self, *place: object) -> int:
-        """A seed for one place of the run; no two places share a random stream."""
+        """Derive the seed for one place in the run; no two places share a random stream."""
         return int(hash_text("/".join(map(str, (self.seed, *place))))[:8], 16)
 
     def train(
@@ -90,7 +90,7 @@ class MethodContext:
         held_out: Sequence[Example] = (),
         patience: int | None = None,
     ) -> list[float]:
-        """`Engine.train` with a seed that is derived from the `place` in the run."""
+        """Call `Engine.train` with a seed derived from the `place` in the run."""
         return self.engine.train(
             training_set,
             folder,
@@ -110,25 +110,25 @@ class MethodContext:
         start_from: StageFolder | None = None,
         training: TrainingSettings | None = None,
     ) -> None:
-        """Train a stage's student on all kept examples, unless it exists.
+        """Train a stage's student on all kept examples, unless it already exists.
 
         Args:
-            stage: whose student is trained.
+            stage: the stage whose student is trained.
             training_set: all kept examples so far.
-            place: of the run, for the seed.
-            start_from: the stage whose weights are trained on; None starts from the untouched student.
-            training: in place of the run's settings.
+            place: the place in the run, for the seed.
+            start_from: the stage whose weights training starts from; None starts from the untouched student.
+            training: replaces the run's training settings.
         """
         if not stage.student.exists():
             before = None if start_from is None else start_from.student
             self.train(stage.student, training_set, place=place, start_from=before, training=training)
 
     def answer(self, student: StageFolder | None, examples: Sequence[Example], what: str) -> list[Prediction]:
-        """The predictions of a stage's student (None: the untouched one) on labelled rows."""
+        """Predict labelled rows with a stage's student (None: the untouched one)."""
         return self.engine.answer(None if student is None else student.student, examples, what)
 
     def measure_stage(self, stage: StageFolder) -> None:
-        """Predictions and metrics of the stage's student on the dev rows, if there are any."""
+        """Measure the stage's student on the dev rows, if there are any, and write predictions and metrics."""
         if not self.dev or stage.metrics.exists():
             return
         chosen = choose_examples(self.dev, self.evaluation.max_examples, self.seed)

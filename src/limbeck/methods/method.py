@@ -1,6 +1,6 @@
-"""What a method is: one record with everything that other rooms ask of it.
+"""The record that describes a method to the rest of limbeck.
 
-To add a method, write a folder with its settings, its loop and its plan, and add its record to `METHODS`.
+To add a method, write a package with its settings, loop and plan, and add its record to `METHODS`.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class MethodSettings(Settings):
     Attributes:
         name: the method's name in `METHODS`.
         preset: the preset that the other values came from, if any.
-        near_duplicates: how a new example is known to repeat another: ``minhash`` by their words, ``embedding`` also by the
-            cosine of their MiniLM vectors, within a domain.
-        near_duplicate_cosine: from which cosine on, under ``embedding``.
+        near_duplicates: how repeats are detected: ``minhash`` compares the words of new and known examples; ``embedding`` also
+            compares their MiniLM vectors by cosine, within a domain.
+        near_duplicate_cosine: with ``embedding``, the smallest cosine that counts as a repeat.
     """
 
     name: str
@@ -41,7 +41,7 @@ class MethodSettings(Settings):
     @property
     @abstractmethod
     def step_count(self) -> int:
-        """How many stages or rounds there are at most."""
+        """The maximum number of stages or rounds."""
 
     @property
     def asks_teacher(self) -> bool:
@@ -60,7 +60,7 @@ class MethodSettings(Settings):
 
     @property
     def is_separate(self) -> bool:
-        """Whether students learn rationales apart from answers."""
+        """Whether students learn rationales and answers as separate objectives."""
         return False
 
     def describe(self) -> str:
@@ -70,20 +70,20 @@ class MethodSettings(Settings):
 
 @dataclass(frozen=True)
 class Method:
-    """Everything that other rooms ask of a method. Functions get the method's own settings as their last argument.
+    """Everything the rest of limbeck needs from a method. Its functions take the method's settings as their last argument.
 
     Attributes:
         settings: the class of its settings.
-        run: the loop itself.
-        read: what it begins with, behind the data's guards.
+        run: the loop.
+        read: reads the data it starts from, with the data's guards applied.
         plan: what it will do and cost.
-        check: refuses settings that contradict each other, before anything is read; raises `ConfigError`.
-        refit: what `read` would give if only the method's settings were others, from what it gave.
-        count_min_examples: the smallest `budget.max_examples` with which it can begin.
+        check: rejects contradictory settings before anything is read; raises `ConfigError`.
+        refit: turns what `read` returned into what it would return with other method settings.
+        count_min_examples: the smallest `budget.max_examples` that it can start with.
         step: what one step of its loop is called.
         has_pool: whether it chooses from ``data.train``, so that a student can also be trained on all real labels.
-        defaults: by profile, the config values that hold unless the user sets them.
-        complete: further defaults that depend on the user's values.
+        defaults: config values that apply unless the user sets them, by profile.
+        complete: more defaults, which depend on the user's values.
         presets: its settings by preset name.
     """
 
@@ -102,5 +102,5 @@ class Method:
 
 
 def read_presets(package: str) -> dict[str, dict[str, Any]]:
-    """The presets that lie beside a method's code as ``presets.yaml``."""
+    """Read the ``presets.yaml`` next to a method's code."""
     return dict(yaml.safe_load((files(package) / "presets.yaml").read_text("utf-8")))

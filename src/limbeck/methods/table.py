@@ -17,16 +17,16 @@ METHODS: Table[Method] = Table(
     "method",
     {"baldistill": "limbeck.methods.baldistill.method:BALDISTILL", "gold": "limbeck.methods.gold.method:GOLD"},
 )
-"""What ``method.name`` may name."""
+"""The valid values of ``method.name``."""
 
 
 def load_presets() -> dict[str, dict[str, Any]]:
-    """All presets: name → method settings, in which ``name`` is the method's."""
+    """All presets by name, as method settings whose ``name`` is the method's."""
     return {name: {"name": method, **values} for method in METHODS for name, values in METHODS[method].presets.items()}
 
 
 class AnyMethod:
-    """Annotation of the settings field ``method``: its ``name`` says which class of settings it has."""
+    """Annotation for the settings field ``method``; its ``name`` selects the class of settings."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401
         return core_schema.no_info_plain_validator_function(

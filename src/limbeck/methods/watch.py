@@ -1,4 +1,4 @@
-"""What is watched while the teacher invents: repeats, and how varied the inventions are."""
+"""Checks on what the teacher invents: repeats, and how varied the inventions are."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from limbeck.run_folder.stage import StageFolder
 
 
 def make_guard(context: MethodContext, settings: MethodSettings) -> DuplicateGuard:
-    """The guard against repeats of the context's examples and of what is kept later.
+    """Create the guard that rejects repeats of the context's examples and of examples kept later.
 
     Raises:
-        ConfigError: ``near_duplicates: embedding`` without the encoder's wheel; the message has the install command.
+        ConfigError: ``near_duplicates: embedding``, but the encoder's wheel is missing; the message has the install command.
     """
     if settings.near_duplicates == "minhash":
         return DuplicateGuard(context.examples)
@@ -26,16 +26,16 @@ def make_guard(context: MethodContext, settings: MethodSettings) -> DuplicateGua
 
 
 def watch_diversity(context: MethodContext, known: DuplicateGuard, folder: StageFolder, kept: Sequence[Example]) -> None:
-    """Measure how varied all inventions so far are, and warn of domains where they are little more than paraphrases.
+    """Measure how varied all inventions so far are, and warn about domains with little more than paraphrases.
 
-    Written to the stage's ``diversity.json``, which is there when all this is done, and to that of the run folder; the warning
-    also to ``run.json``. Nothing happens where nothing was invented, or where the stage was done already.
+    The figures go to the run folder and, as the last step, to the stage's folder; the warning also goes to the run's state.
+    Does nothing if nothing was invented, or if the stage is already done and measured.
 
     Args:
         context: its examples are the real ones.
-        known: has the vectors, where there are some.
-        folder: of the stage or round that has just been collected.
-        kept: all examples kept so far, of all stages.
+        known: has the vectors, if there are any.
+        folder: of the stage or round that was just collected.
+        kept: all examples kept so far, over all stages.
     """
     invented = [e for e in kept if e.provenance.kind == "synthesized" and not e.provenance.copy]
     if not invented or (folder.is_done and folder.diversity.exists()):
@@ -43,7 +43,7 @@ def watch_diversity(context: MethodContext, known: DuplicateGuard, folder: Stage
     context.on_progress(f"comparing {len(invented)} synthesized examples", 0, 0)
     domains = measure_domains(context.examples, invented, known.vectors)
     warnings = dict(context.folder.state.get("warnings") or {})
-    warnings.pop(folder.path.name, None)  # of this stage before it was collected anew
+    warnings.pop(folder.path.name, None)  # left from before the stage was collected again
     if (text := describe_paraphrased(domains)) is not None:
         warnings[folder.path.name] = text
         context.on_note(f"warning: {text}")

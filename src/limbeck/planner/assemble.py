@@ -1,4 +1,4 @@
-"""From a method's shares and requests to its plan. Imports no torch."""
+"""Assembles a plan from a method's shares and requests. Imports no torch."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def assemble_plan(
     warn: Callable[[PlanTotals], Sequence[str]] = lambda totals: (),
     assumptions: Mapping[str, Any] | None = None,
 ) -> Plan:
-    """The plan of a run: what a method wants, with its totals, the teacher's own measurement, and warnings of caps.
+    """Assemble the plan of a run: the method's requests and totals, the teacher's own measurement, and warnings about caps.
 
     Args:
         estimator: of the run.
@@ -38,13 +38,13 @@ def assemble_plan(
         method: its name.
         stages: the share of each domain in each stage or round.
         rows: the requests to the teacher.
-        domains: size of each domain; None stands for those of the data.
+        domains: size of each domain; None uses those of the data.
         step: what a stage is called.
-        missing: examples that nothing can give; None sums those of the shares.
-        trained_tokens, generated_tokens: what students read in training and write or read elsewhere.
-        notes: what the plan can't foresee.
-        warn: gives what the user may not want.
-        assumptions: on what the numbers rest, beside what the estimator knows.
+        missing: examples that can't be obtained; None sums those of the shares.
+        trained_tokens, generated_tokens: tokens that students read in training, and that they write or read elsewhere.
+        notes: what the plan can't predict.
+        warn: returns warnings about what the user may not want.
+        assumptions: what the numbers are based on, in addition to the estimator's own.
     """
     config = estimator.config
     rows = [*rows, *plan_evaluation(estimator, data)]
@@ -87,7 +87,7 @@ def sum_requests(rows: Sequence[PlannedRequests], teacher: TeacherSettings) -> t
 
 
 def list_cap_warnings(config: Sections, totals: PlanTotals) -> list[str]:
-    """Caps that are below what is likely to be spent."""
+    """Warn about caps below what is likely to be spent."""
     warnings = []
     for name, cap, planned in (
         ("requests", config.budget.max_requests, totals.requests),
@@ -96,6 +96,6 @@ def list_cap_warnings(config: Sections, totals: PlanTotals) -> list[str]:
     ):
         if cap is not None and planned is not None and planned.likely > cap:
             warnings.append(
-                f"budget.max_{name} = {cap:g} is below the {planned.likely:.6g} that are likely; the run would end early"
+                f"budget.max_{name} = {cap:g} is below the likely {planned.likely:.6g}; raise it, or the run will end early"
             )
     return warnings

@@ -1,4 +1,4 @@
-"""What requests and training are likely to cost, before anything is asked: ranges of tokens, money and seconds. No torch."""
+"""Estimates the cost of requests and training before anything is asked: tokens, money and seconds. Imports no torch."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from limbeck.teacher.purposes.prompts import load_template
 from limbeck.teacher.request import estimate_tokens
 from limbeck.teacher.tables import BACKENDS
 
-# Shares of replies that are kept, where nothing is known of the teacher. Published GPT rationales kept 84% (MATH, hinted),
-# 62% (R52, label withheld or not) and 74% (BIG-Bench-Hard, blind). The share that verification keeps is a guess.
+# Shares of replies that are kept if nothing is known about the teacher. Of published GPT rationales, 84% (MATH, hinted), 62%
+# (R52, label withheld or not) and 74% (BIG-Bench-Hard, blind) would be kept. The share for verification is a guess.
 KEPT = {"hinted": 0.85, "blind": 0.75, "synthesize": 0.85, "generate": 0.9, "verify": 0.85}
-SAMPLE = 16  # examples of a domain whose prompts are counted
-# Reply lengths as shares of teacher.max_tokens, and as multiples of the rationales that the data has.
+SAMPLE = 16  # examples per domain whose prompts are counted
+# Reply lengths as shares of teacher.max_tokens, and as multiples of the rationales in the data.
 REPLY_SHARE = (0.03, 0.3, 1.0)
 REPLY_MULTIPLE = (0.5, 1.0, 2.0)
 LABEL_REPLY = Range(2, 4, 8)
@@ -41,11 +41,11 @@ GENERATE_TOKENS_PER_S = {"cpu": 36.0, "gpu": 4_000.0}
 
 @dataclass(frozen=True)
 class Estimator:
-    """Turns what is wanted into requests, tokens and money: by what earlier replies taught, else by guesses.
+    """Estimates requests, tokens and money from what earlier replies taught, or else from guesses.
 
     Attributes:
-        count: counts tokens as the teacher does, as far as that is known.
-        learned: of an earlier ledger.
+        count: counts tokens like the teacher, as far as its tokenizer is known.
+        learned: what an earlier ledger taught.
     """
 
     config: Sections
@@ -53,12 +53,12 @@ class Estimator:
     learned: Learned = UNLEARNED
 
     def foresee_tries(self, purpose: str, kept: float, max_attempts: int) -> Range:
-        """Requests for each example that is kept: one at least, and all attempts at most.
+        """Requests per kept example: at least one, at most all attempts.
 
         Args:
-            purpose: whose kept share may have been learned.
-            kept: share of the replies that are kept, where nothing was learned.
-            max_attempts: bounds it.
+            purpose: the kept share of this purpose may have been learned.
+            kept: share of the replies that are kept, if nothing was learned.
+            max_attempts: the upper limit.
         """
         known = self.learned.compute_kept_share(purpose)
         if known is None:
@@ -68,7 +68,7 @@ class Estimator:
         )
 
     def foresee_prompt(self, purpose: str, prompts: Sequence[Messages]) -> Range:
-        """Mean tokens of a prompt, by prompts that are really written; corrected by what the teacher counted earlier."""
+        """Mean tokens of a prompt, measured on real prompts and corrected by what the teacher counted earlier."""
         mean = sum(map(self.count.count_prompt, prompts)) / len(prompts)
         factor = self.learned.get_prompt_factor(purpose)
         if factor is None:
@@ -76,20 +76,20 @@ class Estimator:
         return factor * mean
 
     def foresee_reply(self, purpose: str, domain: str, guess: Range) -> Range:
-        """Tokens of a reply: as those of the ledger, else the guess; never more than ``teacher.max_tokens``."""
+        """Tokens of a reply: from the ledger, or else the guess; at most ``teacher.max_tokens``."""
         known = self.learned.get_reply(purpose, domain) or guess
         most = self.config.teacher.max_tokens
         return Range(min(known.low, most), min(known.likely, most), min(known.high, most))
 
     def guess_reply(self, texts: Sequence[str]) -> Range:
-        """Tokens of a reply of the kind of some texts; a share of the limit where there are none."""
+        """Guess the tokens of a reply from similar texts; without any, as shares of the limit."""
         if not texts:
             return Range(*(share * self.config.teacher.max_tokens for share in REPLY_SHARE))
         typical = sum(map(self.count.count, texts)) / len(texts) + CHAT_TOKENS
         return Range(*(share * typical for share in REPLY_MULTIPLE))
 
     def plan(self, stage: int, domain: str, purpose: str, tries: Range, prompt: Range, reply: Range) -> PlannedRequests:
-        """So many replies wanted, of so many prompt and reply tokens each, with the attempts and seconds they take."""
+        """Plan `tries` requests of this many prompt and reply tokens each, with the attempts and seconds they take."""
         settings = self.config.teacher
         prompts, replies = prompt * tries, reply * tries
         cost = None
@@ -110,13 +110,13 @@ class Estimator:
         return PlannedRequests(stage, domain, purpose, requests, prompts, replies, cost, seconds)
 
     def describe(self) -> dict[str, Any]:
-        """What the estimate rests on, for ``assumptions``."""
+        """What the estimate is based on, for ``assumptions``."""
         learned = self.learned.to_json() if self.learned.replies else None
         return {"tokenizer": self.count.name, "chat_template": self.count.template_name, "learned": learned}
 
 
 def plan_evaluation(estimator: Estimator, data: RunData) -> list[PlannedRequests]:
-    """The teacher's own measurement (``evaluation.teacher``): one request a test row."""
+    """Plan the teacher's own measurement (``evaluation.teacher``): one request per test row."""
     config, found = estimator.config, []
     if not config.evaluation.teacher:
         return []
@@ -132,7 +132,7 @@ def plan_evaluation(estimator: Estimator, data: RunData) -> list[PlannedRequests
 def plan_answers(
     estimator: Estimator, data: RunData, rows: Sequence[Example], purpose: str, stage: int, domain: str, tries: Range
 ) -> PlannedRequests:
-    """So many questions to the teacher of the kind of some rows (`limbeck.teacher.purposes.answer`)."""
+    """Plan `tries` questions to the teacher like those of some rows (`limbeck.teacher.purposes.answer`)."""
     shown = take_sample(rows)
     template = load_template("answer", estimator.config.teacher.templates.get("answer"))
     prompts = [[{"role": "user", "content": write_answer_prompt(template, data.task, example)}] for example in shown]
@@ -149,7 +149,7 @@ def take_sample(examples: Sequence[Example]) -> Sequence[Example]:
 
 
 def measure_question(config: Sections, data: RunData) -> float:
-    """Mean tokens of a student's prompt; a classifier reads the question alone."""
+    """Mean tokens of a student's prompt; a classifier reads only the question."""
     sample = data.train[:: max(1, len(data.train) // 200)]
     if not KINDS[config.student.kind].writes_text:
         return sum(estimate_tokens(e.question) for e in sample) / len(sample)
@@ -165,7 +165,7 @@ def count_measured(config: Sections, rows: Sequence[Example]) -> int:
 
 
 def estimate_seconds(config: Sections, trained_tokens: float, generated_tokens: float) -> Range:
-    """The seconds that so many tokens take the student on this machine, a third to three times of it."""
+    """Seconds that the student needs for these tokens on this machine; the range is a third to three times the likely value."""
     device = "gpu" if shutil.which("nvidia-smi") else "cpu"
     cores = 1.0 if device == "gpu" else (os.cpu_count() or 2) / 2
     speed = cores / guess_billions(config.student.model)
@@ -174,7 +174,7 @@ def estimate_seconds(config: Sections, trained_tokens: float, generated_tokens: 
 
 
 def guess_billions(model: str) -> float:
-    """Parameters of a model in billions, by the size in its name or by its weights; 1 where neither tells."""
+    """Guess a model's parameters in billions from the size in its name or its weights; 1 if neither tells."""
     if model.removeprefix(PREFIX) in PACKAGED:
         return PACKAGED[model.removeprefix(PREFIX)].billions
     named = re.search(r"(\d+(?:\.\d+)?)\s*([bm])(?![a-z])", Path(model).name, re.IGNORECASE)

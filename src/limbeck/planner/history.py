@@ -1,4 +1,4 @@
-"""What an earlier ledger teaches a plan: lengths of replies and prompts, attempts, kept shares. Imports no torch."""
+"""Learns from an earlier ledger for a plan: lengths of replies and prompts, attempts, kept shares. Imports no torch."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from limbeck.run_folder.plan import Range
 from limbeck.teacher.client.ledger import Ledger
 from limbeck.teacher.settings import TeacherSettings
 
-COUNTED = 200  # prompts of a purpose that are counted again
-WROTE = {"synthesize": "probe", "probe": "synthesize"}  # whose replies are alike where one has none
+COUNTED = 200  # prompts per purpose that are counted again
+WROTE = {"synthesize": "probe", "probe": "synthesize"}  # similar replies: one stands in for the other if it has none
 
 
 @dataclass(frozen=True)
 class Learned:
-    """What a ledger taught.
+    """What was learned from a ledger.
 
     Attributes:
         source: the ledger.
-        replies: how many, by purpose.
-        lengths: completion tokens of a reply, by purpose, and by purpose and domain where a domain has `ENOUGH`.
-        prompt_factors: prompt tokens by the teacher's count over those by the plan's, by purpose.
-        attempts: attempts of a request, by purpose.
-        kept: ``(kept, rejected)`` replies by purpose, where the run's files say so.
-        warnings: why it may not fit.
+        replies: number of replies, by purpose.
+        lengths: completion tokens of a reply, by purpose, and by purpose and domain if a domain has at least `ENOUGH`.
+        prompt_factors: prompt tokens by the teacher's count divided by those of the plan's count, by purpose.
+        attempts: attempts per request, by purpose.
+        kept: ``(kept, rejected)`` replies by purpose, if the run's files have them.
+        warnings: why the ledger may not fit.
     """
 
     source: str = ""
@@ -44,22 +44,22 @@ class Learned:
     warnings: Sequence[str] = ()
 
     def get_reply(self, purpose: str, domain: str) -> Range | None:
-        """Tokens of a reply: of the domain, of the purpose, or of one that writes alike."""
+        """Tokens of a reply: for the domain, else for the purpose, else for a purpose with similar replies."""
         for key in ((purpose, domain), (purpose, None), (WROTE.get(purpose, ""), domain), (WROTE.get(purpose, ""), None)):
             if key in self.lengths:
                 return self.lengths[key]
         return None
 
     def get_prompt_factor(self, purpose: str) -> Range | None:
-        """By how much the plan's own count of a prompt is to be multiplied."""
+        """The factor that corrects the plan's own count of a prompt."""
         return self.prompt_factors.get(purpose) or self.prompt_factors.get(WROTE.get(purpose, ""))
 
     def get_attempts(self, purpose: str) -> Range:
-        """Attempts of a request."""
+        """Attempts per request."""
         return self.attempts.get(purpose, Range(1, 1, 1))
 
     def compute_kept_share(self, purpose: str) -> Range | None:
-        """Share of the replies that are kept, with its 95% interval; None of fewer than `ENOUGH`."""
+        """Share of the replies that are kept, with its 95% interval; None for fewer than `ENOUGH` replies."""
         kept, rejected = self.kept.get(purpose, (0, 0))
         return measure_share(kept, kept + rejected) if kept + rejected >= ENOUGH else None
 
@@ -74,16 +74,16 @@ UNLEARNED = Learned()
 
 
 def learn(path: Path, teacher: TeacherSettings, method: Mapping[str, Any], count: TokenCounter) -> Learned:
-    """What the ledger of an earlier run teaches about the requests of a planned one.
+    """Learn about the requests of a planned run from the ledger of an earlier one.
 
     Args:
         path: a run folder, or its ledger.
-        teacher: who will be asked.
+        teacher: the teacher that will be asked.
         method: the method's settings as plain values; replies to requests that it would word differently are left out.
-        count: counts tokens as the plan does.
+        count: counts tokens like the plan.
 
     Raises:
-        DataError: no ledger there, or no answered request in it.
+        DataError: there is no ledger, or it has no answered request.
         StorageError: it can't be read.
     """
     file = find_ledger(path)
@@ -92,19 +92,19 @@ def learn(path: Path, teacher: TeacherSettings, method: Mapping[str, Any], count
     rows = [row for row in _read(file) if _is_alike(row["purpose"], method, before)]
     done = [row for row in rows if row["state"] == "done"]
     if not done:
-        raise DataError(f"{file}: no answered request that this config would ask too; there is nothing to learn from")
+        raise DataError(f"{file}: no answered request that this config would also ask, so there is nothing to learn from")
     warnings = []
     models = Counter(str(row["request"].get("model")) for row in done)
     if teacher.model_name not in models:
         warnings.append(
-            f"{file}: the replies are of {', '.join(models)}, not of teacher.model {teacher.model_name!r}; "
+            f"{file}: the replies are from {', '.join(models)}, not from teacher.model {teacher.model_name!r}; "
             "another teacher's may be longer or shorter"
         )
     else:
         done = [row for row in done if row["request"].get("model") == teacher.model_name]
     kept = count_kept(folder, {row["key"]: row["purpose"] for row in rows}, is_annotated=before.get("annotation") != "none")
     if before.get("annotation") not in (None, method.get("annotation")):
-        kept.pop("annotate", None)  # an answer that was shown is got right more often
+        kept.pop("annotate", None)  # the teacher is right more often if it is shown the answer
     replies = Counter(row["purpose"] for row in done)
     return Learned(
         str(file),
@@ -118,7 +118,7 @@ def learn(path: Path, teacher: TeacherSettings, method: Mapping[str, Any], count
 
 
 def learn_if_there(folder: Path, teacher: TeacherSettings, method: Mapping[str, Any], count: TokenCounter) -> Learned:
-    """As `learn`, of a run folder that may not exist yet; only replies of the very same teacher model teach."""
+    """Like `learn`, but for a run folder that may not exist yet; only replies of the same teacher model count."""
     if not find_ledger(folder).exists():
         return UNLEARNED
     try:
@@ -137,12 +137,12 @@ def _read(path: Path) -> list[dict[str, Any]]:
 
 
 def _is_alike(purpose: str, method: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
-    """Whether requests of a purpose are worded alike: each method invents and verifies examples in words of its own."""
+    """Whether requests of a purpose have the same wording; each method has its own for inventing and verifying examples."""
     return purpose not in (*WROTE, "verify") or before.get("name") in (None, method["name"])
 
 
 def measure_lengths(done: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str | None], Range]:
-    """Completion tokens of answered rows, by purpose, and by domain where there are enough."""
+    """Completion tokens of answered rows, by purpose, and by domain if there are enough."""
     found: dict[tuple[str, str | None], list[float]] = {}
     for row in done:
         for domain in (None, row["domain"]):
@@ -151,7 +151,7 @@ def measure_lengths(done: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str | 
 
 
 def measure_prompt_factors(done: Sequence[Mapping[str, Any]], count: TokenCounter) -> dict[str, Range]:
-    """The teacher's own count of prompts over ours, by purpose; teachers that count nothing teach nothing."""
+    """Ratio of the teacher's prompt token count to ours, by purpose; teachers that count nothing are left out."""
     ratios: dict[str, list[tuple[int, int]]] = {}
     for row in done:
         pairs = ratios.setdefault(row["purpose"], [])
@@ -167,7 +167,7 @@ def measure_prompt_factors(done: Sequence[Mapping[str, Any]], count: TokenCounte
 
 
 def measure_attempts(rows: Iterable[Mapping[str, Any]]) -> dict[str, Range]:
-    """Attempts that left the machine for each request, by purpose."""
+    """Attempts that were sent per request, by purpose."""
     counts: dict[str, Counter[str]] = {}
     for row in rows:
         counts.setdefault(row["purpose"], Counter())[row["key"]] += row["is_sent"]
@@ -180,12 +180,12 @@ def measure_attempts(rows: Iterable[Mapping[str, Any]]) -> dict[str, Range]:
 
 
 def count_kept(folder: RunFolder, purposes: Mapping[str, str], *, is_annotated: bool) -> dict[str, tuple[int, int]]:
-    """Kept and rejected replies by purpose, from the files of the finished stages or rounds, else from a probe's.
+    """Count kept and rejected replies by purpose, from the files of collected stages or rounds, or else of a probe.
 
     Args:
         folder: of the run.
         purposes: purpose of each ledger key.
-        is_annotated: whether the teacher was asked about its real examples.
+        is_annotated: whether the teacher annotated the run's real examples.
     """
     kept: Counter[str] = Counter()
     rejected: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""Ranges from what was measured: quantiles of values, intervals of shares."""
+"""Ranges from measurements: quantiles of values, intervals of shares."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from limbeck.run_folder.plan import Range
 
-ENOUGH = 8  # replies of which quantiles are taken; of fewer, half and twice the mean
+ENOUGH = 8  # replies needed for quantiles; with fewer, the range is half to twice the mean
 
 
 LOW = 0.10
@@ -17,7 +17,7 @@ HIGH = 0.95
 
 
 def measure(values: Iterable[float]) -> Range:
-    """The 10% quantile, mean and 95% quantile; half and twice the mean of fewer than `ENOUGH`."""
+    """The 10% quantile, mean and 95% quantile; with fewer than `ENOUGH` values, half, once and twice the mean."""
     ordered = sorted(values)
     mean = sum(ordered) / len(ordered)
     if len(ordered) < ENOUGH:
@@ -26,7 +26,7 @@ def measure(values: Iterable[float]) -> Range:
 
 
 def compute_quantile(ordered: Sequence[float], share: float) -> float:
-    """The quantile of sorted values, between two of them in proportion."""
+    """The quantile of sorted values, linearly interpolated."""
     place = share * (len(ordered) - 1)
     below = math.floor(place)
     above = min(below + 1, len(ordered) - 1)

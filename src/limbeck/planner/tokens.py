@@ -1,4 +1,4 @@
-"""Counts the tokens of a teacher's prompts by its own tokenizer and chat template, or by bytes if they are not on this machine.
+"""Counts a teacher's prompt tokens with its own tokenizer and chat template, or by bytes if they are not on this machine.
 
 Imports no torch.
 """
@@ -21,7 +21,7 @@ from limbeck.teacher.purposes.render import FAULTS
 from limbeck.teacher.request import estimate_tokens
 from limbeck.teacher.settings import TeacherSettings
 
-CHAT_TOKENS = 8  # what a chat template adds to a message, where it is not known
+CHAT_TOKENS = 8  # what a chat template adds per message, if it is not known
 BYTES = "4 bytes a token"
 Messages = Sequence[Mapping[str, str]]
 
@@ -31,11 +31,11 @@ class TokenCounter:
     """Counts tokens.
 
     Attributes:
-        count: of a text alone.
-        name: of the tokenizer, for a person.
-        is_exact: whether it is the teacher's own.
-        template: the chat template; None where it is not known.
-        names: what the template is given besides the messages.
+        count: counts the tokens of a plain text.
+        name: name of the tokenizer, for display.
+        is_exact: whether it is the teacher's own tokenizer.
+        template: the chat template; None if it is not known.
+        names: what the template is given in addition to the messages.
     """
 
     count: Callable[[str], int] = estimate_tokens
@@ -46,11 +46,11 @@ class TokenCounter:
 
     @property
     def template_name(self) -> str:
-        """How a conversation's own tokens are counted, for a person."""
+        """How the tokens of the chat template are counted, for display."""
         return "the model's own" if self.template is not None else f"{CHAT_TOKENS} tokens a message"
 
     def count_prompt(self, messages: Messages) -> int:
-        """The tokens of a request, those of its chat template included."""
+        """Count the tokens of a request, including its chat template."""
         if self.template is None:
             return sum(self.count(message["content"]) + CHAT_TOKENS for message in messages)
         plain = [dict(message) for message in messages]
@@ -58,7 +58,7 @@ class TokenCounter:
 
 
 def load_counter(settings: TeacherSettings) -> TokenCounter:
-    """Counts as the teacher does if ``teacher.tokenizer`` names its tokenizer; otherwise four bytes count as a token.
+    """Load the counter of ``teacher.tokenizer``; without one, four bytes count as a token.
 
     Raises:
         ConfigError: the tokenizer can't be read.
@@ -71,7 +71,7 @@ def _read_folder(given: Path) -> TokenCounter:
     try:
         tokenizer = Tokenizer.from_buffer(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise ConfigError(f"teacher.tokenizer: {path} is no readable tokenizer.json: {error}") from error
+        raise ConfigError(f"teacher.tokenizer: {path} is not a readable tokenizer.json: {error}") from error
     config: dict[str, Any] = {}
     beside = path.with_name("tokenizer_config.json")
     try:
@@ -95,7 +95,7 @@ def _make_counter(tokenizer: Tokenizer, name: str, template: object, names: Mapp
 
 
 def _read_template(text: str, names: Mapping[str, str]) -> Template | None:
-    """A chat template, in a sandbox; None where it asks for more than messages, so that its tokens are not known."""
+    """Compile a chat template in a sandbox; None if it needs more than messages, so that its tokens are not known."""
     environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"])
     environment.globals |= {"strftime_now": lambda form: time.strftime(str(form)), "raise_exception": _refuse}
     try:

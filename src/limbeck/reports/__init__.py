@@ -1,1 +1,1 @@
-"""What a run folder says, as tables and Markdown."""
+"""Reports on runs and comparisons, as tables and Markdown."""

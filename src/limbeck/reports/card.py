@@ -1,4 +1,4 @@
-"""The model card of a run: what the student is, what it was trained on, and how good it is in each domain."""
+"""The model card of a run: what the student is, what it was trained on, and its accuracy in each domain."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from limbeck.teacher.tables import BACKENDS
 
 
 def write_card(folder: RunFolder) -> str:
-    """The card as Markdown, from the files of the run."""
+    """Return the card as Markdown, built from the run's files."""
     config = folder.config
     teacher, kinds = config["teacher"], {"real": 0, "synthesized": 0, "duplicates": 0}
     for stage in folder.stages:

@@ -1,4 +1,4 @@
-"""A comparison as tables: on a terminal by Rich, in ``compare.md`` as Markdown."""
+"""Shows a comparison as tables: with Rich on a terminal, or as Markdown."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PAIR_HEAD = ("a − b", "difference", "95% interval", "p", "p (Holm)", "resolved
 
 
 def print_comparison(facts: Mapping[str, Any]) -> None:
-    """Arms, what stands beside them, the paired differences of the main metric, and warnings."""
+    """Print the arms and references, the paired differences of the main metric, notes and warnings."""
     console = make_console(WIDTH)
     table = Table(title=_title(facts), box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in HEAD:
@@ -53,7 +53,7 @@ def print_comparison(facts: Mapping[str, Any]) -> None:
 
 
 def write_markdown(facts: Mapping[str, Any]) -> str:
-    """The same as Markdown."""
+    """Return the same tables as Markdown."""
     rows = [row for _, row in _list_arms(facts)]
     parts = [
         f"# {escape(facts['name'])}: {len(facts['presets'])} arms, {len(facts['seeds'])} seeds",
@@ -67,7 +67,7 @@ def write_markdown(facts: Mapping[str, Any]) -> str:
 
 
 def _title(facts: Mapping[str, Any]) -> str:
-    return f"equal {' and '.join(facts['equal'])}; mean ± half of the 95% Student-t interval over seeds"
+    return f"equal {' and '.join(facts['equal'])}; mean ± half the width of the 95% Student-t interval over seeds"
 
 
 def _list_arms(facts: Mapping[str, Any]) -> Iterator[tuple[bool, list[str]]]:
@@ -103,11 +103,13 @@ def _list_pairs(facts: Mapping[str, Any]) -> list[list[str]]:
 
 def _list_remarks(facts: Mapping[str, Any]) -> list[str]:
     charged, asked = facts["charged"], facts["really_asked"]
-    lines = [f"the runs were charged {charged['requests']:,} requests and {charged['tokens']:,} tokens, each as if alone"]
+    lines = [
+        f"the runs were charged {charged['requests']:,} requests and {charged['tokens']:,} tokens, each as if it ran alone"
+    ]
     if asked is None:
         lines[0] += "; a recorded teacher's replies are not shared"
     else:
-        lines[0] += f"; the teacher was really asked {asked['requests']:,} requests, {asked['tokens']:,} tokens"
+        lines[0] += f"; with shared replies, the actual total was {asked['requests']:,} requests and {asked['tokens']:,} tokens"
     if facts["jobs"] > 1:
-        lines.append(f"seconds are of up to {facts['jobs']} runs at once on this machine")
+        lines.append(f"seconds were measured with up to {facts['jobs']} runs at once on this machine")
     return [*lines, *facts["notes"], *(f"warning: {text}" for text in facts["warnings"])]

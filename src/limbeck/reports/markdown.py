@@ -1,4 +1,4 @@
-"""Text that Markdown shows as it is: names of a user, a teacher or a failed run may hold anything."""
+"""Escapes text for Markdown: names and messages from users, teachers and failed runs may contain anything."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Sequence
 
 from limbeck.system.terminal import make_printable
 
-# An underscore within a word is no mark.
+# An underscore inside a word has no meaning in Markdown.
 _MARK = re.compile(r"[\\`*\[\]<>|]|(?<![^\W_])_|_(?![^\W_])")
 
 
 def escape(text: str) -> str:
-    """Text on one line in which nothing is a mark, a cell's end, a tag or a control character."""
+    """Put a text on one line, and disable its Markdown syntax, cell separators, tags and control characters."""
     return _MARK.sub(r"\\\g<0>", make_printable(" ".join(text.split())))
 
 
 def write_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table, the first column aligned left and the others right."""
+    """Return a table with the first column left-aligned and the others right-aligned."""
     marks = ["---", *["---:"] * (len(head) - 1)]
     return "\n".join(f"| {' | '.join(row if row is marks else map(escape, row))} |" for row in (head, marks, *rows))

@@ -1,4 +1,4 @@
-"""A plan as tables: quotas, requests by purpose, what it rests on, and what was really asked beside it."""
+"""Shows a plan as tables: quotas, requests by purpose, and the assumptions behind it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from limbeck.selection.quotas import Share
 
 
 def print_plan(plan: Plan) -> None:
-    """Quotas by domain and stage, then requests, tokens, money and time as low, likely and high."""
+    """Print quotas by domain and stage, then requests, tokens, cost and time as low, likely and high."""
     console, totals = make_console(), plan.totals
     title = f"quota by {plan.step}; T tail, + to be synthesized, = repeated, ? missing"
     table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
@@ -49,13 +49,13 @@ def print_plan(plan: Plan) -> None:
 
 
 def print_probe(facts: Mapping[str, Any]) -> None:
-    """What a probe asked and paid."""
+    """Print what a probe asked and what it cost."""
     paid = facts["paid"]
     asked = ", ".join(f"{count} {purpose}" for purpose, count in facts["asked"].items()) or "nothing"
     text = (
-        f"probe: asked {asked} of {facts['wanted']} wanted; paid for {paid['requests']} requests, {paid['tokens']:,} tokens, "
-        f"{paid['cost_usd']:.4f} USD. `limbeck run --out {facts['folder']}` asks for the same replies first and pays nothing "
-        "for them again."
+        f"probe: asked {asked} (goal: {facts['wanted']}); paid for {paid['requests']} requests, {paid['tokens']:,} tokens, "
+        f"{paid['cost_usd']:.4f} USD. `limbeck run --out {facts['folder']}` makes the same requests first and reuses these "
+        "replies at no cost."
     )
     console = make_console()
     console.print(clean(text), highlight=False)
@@ -64,7 +64,7 @@ def print_probe(facts: Mapping[str, Any]) -> None:
 
 
 def _show_purposes(rows: Sequence[PlannedRequests]) -> Table:
-    """The requests by purpose, over all stages and domains (`--json` has them apart)."""
+    """Return a table of the requests by purpose, summed over stages and domains (`--json` lists them separately)."""
     table = Table(title="by purpose: low / likely / high", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("purpose", "requests", "prompt tokens", "completion tokens", "USD"):
         table.add_column(name, justify="left" if name == "purpose" else "right")
@@ -82,11 +82,14 @@ def _show_range(planned: Range | None, digits: int) -> str:
 
 
 def describe_assumptions(assumptions: Mapping[str, Any]) -> list[str]:
-    """What a plan's numbers rest on, in lines."""
+    """Describe what a plan's numbers are based on, one line each."""
     learned = assumptions["learned"]
-    lines = [f"prompts counted by: {assumptions['tokenizer']}; chat template: {assumptions['chat_template']}"]
+    lines = [f"prompt tokens counted by: {assumptions['tokenizer']}; chat template: {assumptions['chat_template']}"]
     if learned is None:
-        return [*lines, f"replies guessed by: {assumptions['reply_tokens']}; --ledger RUN or --probe N would know better"]
+        return [
+            *lines,
+            f"reply tokens estimated from: {assumptions['reply_tokens']}; --ledger RUN or --probe N is more accurate",
+        ]
     counts = ", ".join(f"{count} {purpose}" for purpose, count in learned["replies"].items())
     kept = ", ".join(
         f"{entry['kept']} of {entry['kept'] + entry['rejected']} {purpose}" for purpose, entry in learned["kept"].items()

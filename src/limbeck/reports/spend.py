@@ -1,4 +1,4 @@
-"""What was really asked, set against the plan."""
+"""Compares actual teacher requests with the plan."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from limbeck.run_folder.plan import PlanTotals
 
 
 def compare_with_plan(totals: PlanTotals, requests: int, tokens: int, cost_usd: float) -> str:
-    """One line that sets what the teacher was really asked beside what was planned."""
+    """Return one line that compares the teacher's actual requests, tokens and cost with the planned ones."""
     parts = []
     for name, unit, real in (("requests", "requests", requests), ("tokens", "tokens", tokens), ("cost_usd", "USD", cost_usd)):
         planned, digits = getattr(totals, name), 2 if name == "cost_usd" else 0

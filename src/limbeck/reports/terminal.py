@@ -1,4 +1,4 @@
-"""What the CLI shows: progress and tables, in a terminal by Rich, elsewhere as plain lines."""
+"""Tables and status lines of the CLI: styled by Rich on a terminal, plain text elsewhere."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from limbeck.system.terminal import make_printable
 
 
 def clean(text: object, most: int | None = None) -> str:
-    """Text for a terminal, at most so many characters of it: no control characters, no Rich markup."""
+    """Make text safe for a terminal: no control characters, no Rich markup, at most `most` characters of the text."""
     return escape(make_printable(text)[:most])
 
 
 def make_console(width: int = 120) -> Console:
-    """Standard output; wide enough for the tables where it is no terminal."""
+    """Return a console on standard output; if that is not a terminal, make it wide enough for the tables."""
     console = Console()
     return console if console.is_terminal else Console(width=width)
 
 
 def print_metrics(metrics: Mapping[str, Any]) -> None:
-    """Accuracy by domain and in sum, with 95% intervals; beside the untouched student where it was measured."""
+    """Print accuracy by domain and overall with 95% intervals, next to the untouched student's and the teacher's if known."""
     columns = {
         "teacher": metrics.get("teacher"),
         "before": metrics.get("baseline"),
@@ -69,7 +69,7 @@ def _show_metric(part: Mapping[str, Any], key: str, is_signed: bool) -> str:
 
 
 def print_status(status: Status) -> None:
-    """State, step, spend and domains of a run."""
+    """Print the state, step, spend and domains of a run."""
     console = make_console()
     step = f", stage {status.stage + 1}" if status.stage is not None else ""
     console.print(f"{status.state}{step}{': ' + clean(status.step) if status.step else ''}", highlight=False)
@@ -78,7 +78,7 @@ def print_status(status: Status) -> None:
     breaker = status.teacher
     if breaker is not None and breaker["state"] != "closed":
         console.print(
-            f"teacher: {breaker['state']}, asked again after {breaker['pause_s']:g} s; it last said: "
+            f"teacher: {breaker['state']}, next attempt after {breaker['pause_s']:g} s; last error: "
             f"{clean(breaker['last_error'])}",
             highlight=False,
         )
@@ -113,7 +113,7 @@ def print_status(status: Status) -> None:
 
 
 def describe_scored(scored: Mapping[int, Mapping[str, int]]) -> str:
-    """In a line, the shares of the candidates of each stage whose IFD is doubtful."""
+    """Describe in one line the share of each stage's candidates whose IFD is doubtful."""
     parts = [
         f"{what} in " + ", ".join(f"{entry[name] / entry['scored']:.0%} (stage {stage + 1})" for stage, entry in scored.items())
         for name, what in (("above_one", "IFD above 1"), ("truncated", "output cut"), ("dropped", "dropped"))
@@ -123,9 +123,9 @@ def describe_scored(scored: Mapping[int, Mapping[str, int]]) -> str:
 
 
 def compare_by_purpose(planned: Mapping[str, Any], spent: Mapping[str, Any]) -> Table:
-    """What was foreseen beside what was asked, by purpose."""
-    table = Table(title="planned against real", box=SIMPLE_HEAD)
-    for column in ("purpose", "what", "low", "likely", "high", "real"):
+    """Return a table of planned and actual requests, tokens and cost by purpose."""
+    table = Table(title="planned vs. actual", box=SIMPLE_HEAD)
+    for column in ("purpose", "what", "low", "likely", "high", "actual"):
         table.add_column(column, justify="left" if column in ("purpose", "what") else "right")
     for purpose in [*planned, *(name for name in spent if name not in planned)]:
         for name in ("requests", "prompt_tokens", "completion_tokens", "cost_usd"):
@@ -140,12 +140,12 @@ def compare_by_purpose(planned: Mapping[str, Any], spent: Mapping[str, Any]) -> 
 
 
 def print_ledger(rows: Sequence[Mapping[str, Any]], *, is_summary: bool) -> None:
-    """The ledger as a table, with a line of totals."""
+    """Print the ledger as a table; a summary ends in a line of totals."""
     summed = ("requests", "done", "failed", "unknown", "prompt_tokens", "completion_tokens", "cost_usd")
     listed = ("sent_at", "state", "attempt", "purpose", "stage", "domain", "finish_reason", "model", "key", "error")
     columns = ("purpose", "stage", "domain", *summed) if is_summary else listed
     headings = {"prompt_tokens": "prompt", "completion_tokens": "completion", "cost_usd": "USD", "finish_reason": "finish"}
-    table = Table(title="teacher requests, tokens and money", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(title="teacher requests, tokens and cost", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in columns:
         table.add_column(headings.get(column, column), justify="right" if column in summed else "left")
     for row in rows:

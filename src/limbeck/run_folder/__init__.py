@@ -1,1 +1,1 @@
-"""The files of a run: the only room that knows their names."""
+"""The files of a run; no other package knows their names."""

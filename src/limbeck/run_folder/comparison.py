@@ -1,4 +1,4 @@
-"""The folder of a comparison: a run folder for each arm and seed, and what they share."""
+"""The folder of a comparison: a run folder per arm and seed, and what the runs share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from limbeck.system.files import write_text
 
 @dataclass(frozen=True)
 class ComparisonFolder:
-    """``DIR/ARM/seed_S`` are the run folders."""
+    """The folder of a comparison; its run folders are ``DIR/ARM/seed_S``."""
 
     path: Path
 
@@ -26,16 +26,16 @@ class ComparisonFolder:
         return self.path / arm / f"seed_{seed}.log"
 
     def record(self, arm: str, seed: int) -> JsonFile:
-        """How the run's last process ended, how long all of them took, and how many ran at once."""
+        """How the run's last process ended, how long its processes took in total, and how many runs ran at once."""
         return JsonFile(self.path / arm / f"seed_{seed}.json")
 
     def replies(self, seed: int | None) -> Path:
-        """The replies that runs share: all of them, or those of one seed."""
+        """The replies that runs share: all runs (None), or the runs of one seed."""
         return self.path / ("replies.sqlite" if seed is None else f"replies_seed_{seed}.sqlite")
 
     @property
     def baselines(self) -> Path:
-        """What untouched students answered, for all runs with the same prompts."""
+        """Answers of untouched students, shared by all runs with the same prompts."""
         return self.path / "baselines"
 
     @property
@@ -49,19 +49,19 @@ class ComparisonFolder:
 
     @property
     def is_run(self) -> bool:
-        """Whether the folder is that of a single run."""
+        """Whether the folder belongs to a single run."""
         return (self.path / STATE).exists()
 
 
 @dataclass(frozen=True)
 class SharedBaseline:
-    """One entry of `ComparisonFolder.baselines`: what an untouched student answered to some prompts."""
+    """One entry of `ComparisonFolder.baselines`: an untouched student's answers to a set of prompts."""
 
     path: Path
 
     @property
     def lock(self) -> Path:
-        """Held while the predictions are made."""
+        """The lock held while the predictions are made."""
         return self.path.with_suffix(".lock")
 
     @property

@@ -19,11 +19,11 @@ class JsonFile:
     path: Path
 
     def exists(self) -> bool:
-        """Whether the file is there."""
+        """Whether the file exists."""
         return self.path.exists()
 
     def read(self) -> Any:  # noqa: ANN401 (whatever was written)
-        """The document.
+        """Read the document.
 
         Raises:
             DataError: the file is missing or not JSON.
@@ -31,7 +31,7 @@ class JsonFile:
         return read_json(self.path)
 
     def write(self, value: object) -> None:
-        """Write the document, whole or not at all.
+        """Write the document atomically.
 
         Raises:
             StorageError: it can't be written.
@@ -45,26 +45,26 @@ class RowsFile(Generic[T]):
 
     Attributes:
         path: of the file.
-        make: one row as its record.
+        make: turns a row into a record.
     """
 
     path: Path
     make: Callable[[dict[str, Any]], T]
 
     def exists(self) -> bool:
-        """Whether the file is there."""
+        """Whether the file exists."""
         return self.path.exists()
 
     def read(self) -> list[T]:
-        """The records.
+        """Read the records.
 
         Raises:
-            DataError: the file is missing, not JSON Lines, or its rows have another form.
+            DataError: the file is missing, is not JSON Lines, or has rows of another form.
         """
         return read_records(self.path, self.make)
 
     def write(self, rows: Iterable[HasJson | Mapping[str, Any]]) -> None:
-        """Write the records, all or none.
+        """Write the records atomically.
 
         Raises:
             StorageError: they can't be written.

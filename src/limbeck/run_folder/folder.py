@@ -1,4 +1,4 @@
-"""The run folder: every file of a run, all that a report needs and all that a run resumes from."""
+"""The run folder: all files of a run, including everything that reports need and that a run resumes from."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from limbeck.run_folder.stage import StageFolder
 from limbeck.system.files import explain_storage, read_json, write_json, write_text
 
 LOCK, LEDGER, CONFIG, STATE, PLAN, PROBE = "lock", "ledger.sqlite", "config.yaml", "run.json", "plan.json", "probe.json"
-# What a folder may hold before a run begins there: a probe, and what a run writes before it says that it is one.
+# Files that a folder may contain before a run starts there: a probe's, and those that a run writes before its state.
 _BEFORE_A_RUN = frozenset({LOCK, CONFIG, PROBE, LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm"})
-_LOCK_TIMEOUT_S = 0.2  # `is_held` takes the lock for a moment, to see whether it can
+_LOCK_TIMEOUT_S = 0.2  # `is_held` takes the lock for a moment to test it
 _STAGE = re.compile(r"(?:stage|round)_(\d+)")
 
 
@@ -37,7 +37,7 @@ class RunFolder:
     @classmethod
     @contextmanager
     def open(cls, path: Path) -> Iterator[RunFolder]:
-        """The folder, created if necessary and held by this process alone until the context ends.
+        """Open the folder, creating it if necessary, and lock it for this process until the context ends.
 
         Raises:
             ConfigError: another process holds it; the message names its pid and host.
@@ -69,12 +69,12 @@ class RunFolder:
                 return False
         except Timeout:
             return True
-        except OSError:  # a folder that this process can't write: it can look for the holder only
+        except OSError:  # this process can't write to the folder, so it can only look up the holder
             return _is_alive(_read_holder(self.path))
 
     @property
     def is_free(self) -> bool:
-        """Whether a run may begin here: the folder is empty, or holds only a probe and its ledger."""
+        """Whether a run may start here: the folder is empty, or contains only a probe and its ledger."""
         names = {path.name for path in self.path.iterdir() if not path.name.endswith(".tmp")}
         return names <= _BEFORE_A_RUN and (LEDGER not in names or PROBE in names)
 
@@ -85,12 +85,12 @@ class RunFolder:
         return dict(read_json(path)) if path.exists() else {}
 
     def update_state(self, **facts: object) -> None:
-        """Change some facts of ``run.json``."""
+        """Change some entries of ``run.json``."""
         write_json(self.path / STATE, {**self.state, **facts})
 
     @property
     def has_config(self) -> bool:
-        """Whether there is a ``config.yaml``."""
+        """Whether ``config.yaml`` exists."""
         return (self.path / CONFIG).exists()
 
     @property
@@ -106,7 +106,7 @@ class RunFolder:
         except (OSError, ValueError, yaml.YAMLError) as error:
             raise DataError(f"{path}: {error}; the folder is damaged, choose another --out") from error
         if not isinstance(values, dict):
-            raise DataError(f"{path}: it holds no config; the folder is damaged, choose another --out")
+            raise DataError(f"{path}: expected a mapping of settings; the folder is damaged, choose another --out")
         return values
 
     def write_config(self, values: Mapping[str, Any]) -> None:
@@ -120,12 +120,12 @@ class RunFolder:
 
     @property
     def plan(self) -> JsonFile:
-        """The plan that was made before the run asked anything."""
+        """The plan made before the run asked anything."""
         return JsonFile(self.path / PLAN)
 
     @property
     def probe(self) -> JsonFile:
-        """What a probe asked and paid before the run."""
+        """What a probe asked before the run, and what it cost."""
         return JsonFile(self.path / PROBE)
 
     @property
@@ -140,12 +140,12 @@ class RunFolder:
 
     @property
     def premixed_rejected(self) -> RowsFile[Rejected]:
-        """What was dropped of it."""
+        """What was synthesized before stage 0 and rejected."""
         return RowsFile(self.path / "premixed_rejected.jsonl", lambda row: Rejected(**row))
 
     @property
     def diversity(self) -> JsonFile:
-        """How varied everything synthesized is."""
+        """How varied all synthesized examples are."""
         return JsonFile(self.path / "diversity.json")
 
     @property
@@ -192,12 +192,12 @@ class RunFolder:
 
     @property
     def stages(self) -> list[StageFolder]:
-        """The stages or rounds that have collected examples, in their order."""
+        """The stages or rounds that have collected examples, in order."""
         found = [StageFolder(path) for path in self.path.glob("*_*") if _STAGE.fullmatch(path.name)]
         return sorted((stage for stage in found if stage.quotas.exists()), key=lambda stage: stage.index)
 
     def is_student_final(self, training_set: Sequence[Example]) -> bool:
-        """Whether `student` exists and was trained on exactly these examples, by `training_rows`, written after it."""
+        """Whether `student` was trained on exactly these examples, according to `training_rows`, which is written after it."""
         if not self.training_rows.exists() or not self.student.exists():
             return False
         # With separate objectives an example has two rows, the second for its rationale.
@@ -206,12 +206,12 @@ class RunFolder:
 
 
 def find_ledger(path: Path) -> Path:
-    """The ledger that a path means: a run folder's, or the file itself."""
+    """Find the ledger of a path, which is a run folder or the ledger itself."""
     return path / LEDGER if path.is_dir() else path
 
 
 def _read_holder(path: Path) -> str:
-    """``pid N on HOST`` of the process that holds or last held a folder, or an empty text."""
+    """``pid N on HOST`` of the process that holds or last held a folder, or an empty string."""
     try:
         return (path / LOCK).read_text("utf-8").strip()
     except (OSError, ValueError):
@@ -219,11 +219,11 @@ def _read_holder(path: Path) -> str:
 
 
 def _is_alive(holder: str) -> bool:
-    """Whether a holder may still be running; one on another host can't be asked and counts as running."""
+    """Whether a holder may still be running; one on another host can't be checked and counts as running."""
     match = re.fullmatch(r"pid (\d+) on (.*)", holder)
     if match is None:
         return False
-    if match[2] != socket.gethostname() or os.name == "nt":  # Windows has no signal that only looks
+    if match[2] != socket.gethostname() or os.name == "nt":  # Windows has no signal that only tests
         return True
     try:
         os.kill(int(match[1]), 0)

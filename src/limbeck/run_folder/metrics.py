@@ -1,4 +1,4 @@
-"""Metrics as a record: what ``metrics.json`` holds."""
+"""Metrics as a record: the content of ``metrics.json``."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class DomainMetrics:
 
 @dataclass(frozen=True)
 class Metrics:
-    """Accuracy over all domains, head, tail and worst; `values` has everything, intervals (``*_ci95``) included.
+    """Accuracy over all domains, head, tail and worst; `values` has everything, including intervals (``*_ci95``).
 
     Attributes:
         values: the content of ``metrics.json``.
@@ -90,7 +90,7 @@ class Metrics:
         return self._find("teacher")
 
     def to_json(self) -> dict[str, Any]:
-        """A plain dictionary."""
+        """The metrics as a plain dictionary."""
         return dict(self.values)
 
     def _find(self, name: str) -> Metrics | None:

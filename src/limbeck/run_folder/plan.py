@@ -1,4 +1,4 @@
-"""A plan as a record: what a run will do and cost, as ``plan.json`` and ``limbeck plan --json`` hold it."""
+"""A plan as a record: what a run will do and cost, as in ``plan.json`` and ``limbeck plan --json``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BOUNDS = ("low", "likely", "high")
 
 @dataclass(frozen=True)
 class Range:
-    """A number that is not known yet."""
+    """An estimate of a number that is not known yet."""
 
     low: float
     likely: float
@@ -36,14 +36,14 @@ NOTHING = Range(0, 0, 0)
 
 @dataclass(frozen=True)
 class PlannedRequests:
-    """What one stage will ask about one domain for one purpose, in the ledger's words.
+    """What one stage will ask about one domain for one purpose, in the ledger's terms.
 
     Attributes:
         domain: `GLOBAL` if a quota is not split by domain.
-        requests: attempts that leave the machine.
-        prompt_tokens, completion_tokens: of all of them.
+        requests: number of attempts that are sent.
+        prompt_tokens, completion_tokens: totals over all of them.
         cost_usd: None if the teacher has no prices.
-        seconds: of waiting.
+        seconds: waiting time.
     """
 
     stage: int
@@ -56,7 +56,7 @@ class PlannedRequests:
     seconds: Range = NOTHING
 
     def add(self, other: PlannedRequests) -> PlannedRequests:
-        """This, with more requests of the same stage, domain and purpose."""
+        """Add more requests of the same stage, domain and purpose."""
         return replace(
             self,
             requests=self.requests + other.requests,
@@ -67,14 +67,14 @@ class PlannedRequests:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """A plain dictionary; a cost that is not known has nulls."""
+        """The record as a plain dictionary; an unknown cost has nulls."""
         facts = asdict(self)
-        del facts["seconds"]  # a part of the totals only
+        del facts["seconds"]  # only part of the totals
         return {**facts, "cost_usd": facts["cost_usd"] or dict.fromkeys(BOUNDS)}
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> PlannedRequests:
-        """The record that `to_json` wrote."""
+        """Read what `to_json` wrote."""
         ranges = {name: _read_range(row[name]) for name in ("requests", "prompt_tokens", "completion_tokens", "cost_usd")}
         return cls(**{**row, **ranges})
 
@@ -85,9 +85,10 @@ class PlanTotals:
 
     Attributes:
         examples: rows of the final training set: `real` + `synthesize` + `duplicate`.
-        missing: examples that the quotas want and nothing can give.
-        requests, tokens, seconds: of the teacher, and of training and measuring.
-        cost_usd: None if the teacher has no prices.
+        missing: examples that the quotas want but that can't be obtained.
+        requests, tokens: of the teacher.
+        cost_usd: of the teacher; None if it has no prices.
+        seconds: of the teacher, training and measuring.
     """
 
     examples: int
@@ -101,13 +102,13 @@ class PlanTotals:
     seconds: Range
 
     def to_json(self) -> dict[str, Any]:
-        """A plain dictionary; a cost that is not known has nulls."""
+        """The record as a plain dictionary; an unknown cost has nulls."""
         facts = asdict(self)
         return {**facts, "cost_usd": facts["cost_usd"] or dict.fromkeys(BOUNDS)}
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> PlanTotals:
-        """The record that `to_json` wrote."""
+        """Read what `to_json` wrote."""
         ranges = {name: _read_range(facts[name]) for name in ("requests", "tokens", "cost_usd", "seconds")}
         return cls(**{**facts, **ranges})
 
@@ -125,8 +126,8 @@ class Plan:
         totals: their sums.
         notes: what the data's guards found.
         warnings: what the user may not want.
-        assumptions: on what the numbers rest.
-        probe: what a probe asked and paid, if there was one.
+        assumptions: what the numbers are based on.
+        probe: what a probe asked and what it cost, if there was one.
     """
 
     method: str
@@ -141,7 +142,7 @@ class Plan:
     probe: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """What ``plan.json`` holds; ``plan --json`` prints the probe too."""
+        """The content of ``plan.json``; ``plan --json`` also prints the probe."""
         return {
             "method": self.method,
             "step": self.step,
@@ -159,7 +160,7 @@ class Plan:
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> Plan:
-        """The plan that `to_json` wrote."""
+        """Read the plan that `to_json` wrote."""
         return cls(
             method=facts["method"],
             step=facts["step"],

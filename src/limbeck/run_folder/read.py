@@ -1,4 +1,4 @@
-"""Everything that a run folder holds, as typed objects that are read when they are used."""
+"""Everything in a run folder, as typed objects that are read when first used."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from limbeck.teacher.client.ledger import Ledger, LedgerRow
 
 
 class Run:
-    """A run as its folder has it. Each attribute is read once, when it is first used.
+    """A run, read from its folder. Each attribute is read once, when it is first used.
 
     Raises:
-        DataError: the folder holds no run, or one of its files is damaged.
+        DataError: the folder contains no run, or one of its files is damaged.
         StorageError: the ledger can't be read.
     """
 
@@ -67,7 +67,7 @@ class Run:
 
     @cached_property
     def rejected(self) -> Rows[Rejected]:
-        """Everything that was dropped, each with its reason."""
+        """Everything that was rejected or left out, each with its reason."""
         files = [stage.rejected for stage in self._folder.stages]
         files += [self._folder.premixed_rejected, self._folder.left_out]
         return Rows(one for file in files if file.exists() for one in file.read())
@@ -97,9 +97,9 @@ class Run:
 
 
 def read_run(folder: str | Path) -> Run:
-    """Everything that a run folder holds: status, metrics, plan, examples, rejects and the requests of the ledger.
+    """Read a run folder: status, metrics, plan, examples, rejects and the requests of the ledger.
 
     Raises:
-        DataError: the folder holds no run.
+        DataError: the folder contains no run.
     """
     return Run(Path(folder))

@@ -1,4 +1,4 @@
-"""Records as a sequence that pandas can take."""
+"""A sequence of records that converts to a pandas data frame."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Rows(tuple[T, ...]):
     __slots__ = ()
 
     def to_pandas(self) -> pandas.DataFrame:
-        """A data frame with one column for each attribute of the records.
+        """Convert to a data frame with one column per attribute of the records.
 
         Raises:
             ConfigError: pandas is not installed.

@@ -15,21 +15,21 @@ from limbeck.run_folder.files import JsonFile, RowsFile
 from limbeck.system.files import write_text
 
 EXAMPLES, QUOTAS = "examples.jsonl", "quotas.json"
-# What a restart keeps until the very end, and what is known before the teacher is asked.
+# Files that `restart` does not simply delete: some are written before the teacher is asked, the last two are deleted last.
 _KEPT_BACK = ("scores.jsonl", "selection.json", "held_out.jsonl", "feedback.jsonl", EXAMPLES, QUOTAS)
 
 
 def count_domain(
     kept: Sequence[Example], quota: int, *, role: str = "head", left: int = 0, missing: int = 0, probes: int | None = None
 ) -> dict[str, Any]:
-    """The entry of one domain in the quotas file of a stage.
+    """Make the entry of one domain in the quotas file of a stage.
 
     Args:
         kept: the examples that count for the domain.
         quota: how many were wanted.
         role: ``head``, ``tail`` or ``generated``.
-        left: candidates that the domain had before the stage.
-        missing: how many nothing could give.
+        left: how many candidates the domain had before the stage.
+        missing: how many could not be obtained.
         probes: how many of `kept` were probes (GOLD); None leaves the entry out.
     """
     return {
@@ -46,7 +46,7 @@ def count_domain(
 
 @dataclass(frozen=True)
 class StageFolder:
-    """``stage_<i>/`` or ``round_<i>/``: `examples` completes the collecting, `student` the training, ``done`` the stage."""
+    """``stage_<i>/`` or ``round_<i>/``. `examples` completes the collecting, `student` the training, ``done`` the stage."""
 
     path: Path
 
@@ -62,12 +62,12 @@ class StageFolder:
 
     @property
     def examples(self) -> RowsFile[Example]:
-        """What the stage kept; in GOLD without the probes."""
+        """What the stage kept; for GOLD without the probes."""
         return RowsFile(self.path / EXAMPLES, Example.from_json)
 
     @property
     def rejected(self) -> RowsFile[Rejected]:
-        """What the stage dropped, each with its reason."""
+        """What the stage rejected, each with its reason."""
         return RowsFile(self.path / "rejected.jsonl", lambda row: Rejected(**row))
 
     @property
@@ -87,7 +87,7 @@ class StageFolder:
 
     @property
     def seed_scores(self) -> RowsFile[dict[str, Any]]:
-        """Energy and loss of the examples from which synthesis prompts choose (BalDistill)."""
+        """Energy and loss of the examples that synthesis prompts choose from (BalDistill)."""
         return RowsFile(self.path / "feedback.jsonl", dict)
 
     @property
@@ -107,7 +107,7 @@ class StageFolder:
 
     @property
     def candidates(self) -> Path:
-        """Where students are trained that compete for `student` (GOLD's final student)."""
+        """The folder of the students that compete to become `student` (GOLD's final student)."""
         return self.path / "candidates"
 
     @property
@@ -132,12 +132,12 @@ class StageFolder:
 
     @property
     def diversity(self) -> JsonFile:
-        """How varied everything synthesized so far is."""
+        """How varied all examples synthesized so far are."""
         return JsonFile(self.path / "diversity.json")
 
     @property
     def is_done(self) -> bool:
-        """Whether the stage's marker is there, which is written last."""
+        """Whether the ``done`` marker exists, which is written last."""
         return (self.path / "done").exists()
 
     @property
@@ -163,13 +163,13 @@ class StageFolder:
         *,
         is_cut_short: bool,
     ) -> None:
-        """Write what the stage collected; `examples` last, since it says that the collecting is complete."""
+        """Write what the stage collected; `examples` comes last, because it marks the collecting as complete."""
         self.quotas.write({"stage": self.index, "is_cut_short": is_cut_short, "domains": domains})
         self.rejected.write(rejected)
         self.examples.write(examples)
 
     def drop_student(self) -> None:
-        """Delete the student, once another has been trained on from its weights."""
+        """Delete the student, once another one was trained from its weights."""
         shutil.rmtree(self.student, ignore_errors=True)
 
     def clear(self) -> None:
@@ -177,16 +177,16 @@ class StageFolder:
         shutil.rmtree(self.path, ignore_errors=True)
 
     def mark_done(self) -> None:
-        """Write the marker."""
+        """Write the ``done`` marker."""
         write_text(self.path / "done", "")
 
     def restart(self) -> None:
-        """Delete what followed the choice of candidates in a stage that was cut short; the ledger keeps its replies."""
+        """Delete everything after the choice of candidates in a stage that was cut short; the ledger keeps its replies."""
         for path in self.path.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
             elif path.name not in _KEPT_BACK:
                 path.unlink()
-        # These two last and in this order, so that a stage whose restart is interrupted is restarted again.
+        # These two come last and in this order, so that an interrupted restart is done again.
         (self.path / EXAMPLES).unlink()
         (self.path / QUOTAS).unlink()

@@ -1,4 +1,4 @@
-"""What a run folder says of its run. Needs no lock and no torch."""
+"""The status of a run, read from its folder. Needs no lock and no torch."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class StageStatus:
         stage: its number, from 0.
         is_done: whether it is finished.
         domains: quota, role and counts of each domain.
-        scored: how many candidates were scored by IFD, and how many of those scores are doubtful; None if none was.
+        scored: how many candidates were scored by IFD, and how many of those scores are doubtful; None if none were.
     """
 
     stage: int
@@ -39,17 +39,17 @@ class Status:
     """State, stage, step, spend against each cap, and domains of a run.
 
     Attributes:
-        state: ``running``, ``stopped`` (its process has ended without saying so), ``interrupted``, ``failed``, ``budget`` (a
-            cap ended it) or ``done``.
-        stage, step: what it is doing; None if it does nothing.
+        state: ``running``, ``stopped`` (its process ended without reporting it), ``interrupted``, ``failed``, ``budget`` (a cap
+            ended it) or ``done``.
+        stage, step: what it is doing; None if nothing.
         stages: those that have collected examples.
         spend: ``{spent, cap}`` of examples, requests, tokens and cost_usd.
-        teacher: whether the teacher answers, while it does not.
-        models: replies by the name of the model that gave them.
+        teacher: details of an outage while the teacher does not answer.
+        models: number of replies by model name.
         planned: the plan's totals.
         planned_by_purpose, spent_by_purpose: requests, tokens and money.
         domains: pool size, quota and counts of each domain, over all stages.
-        overlap: what the splits share.
+        overlap: overlap between the splits.
         diversity: how varied the synthesized examples are.
         warnings: what the user should know.
         error: what ended the run.
@@ -77,10 +77,10 @@ class Status:
 
 
 def read_status(path: str | Path) -> Status:
-    """The status of a run folder.
+    """Read the status of a run folder.
 
     Raises:
-        DataError: the folder holds no run.
+        DataError: the folder contains no run.
     """
     folder = RunFolder(Path(path))
     state = folder.state
@@ -122,18 +122,18 @@ def read_status(path: str | Path) -> Status:
 
 
 def sum_scored(stage: StageFolder) -> dict[str, int] | None:
-    """How many candidates a stage scored by IFD, and how many of those scores are doubtful; None if it scored none by it."""
+    """How many candidates a stage scored by IFD, and how many of those scores are doubtful; None if it scored none."""
     rows = list(stage.selection.read()["domains"].values()) if stage.selection.exists() else []
     return {name: sum(row[name] for row in rows) for name in rows[0]} if rows else None
 
 
 def read_diversity(folder: RunFolder) -> dict[str, Any] | None:
-    """How varied the inventions of a run are, as its last stage found; None if there are none."""
+    """How varied a run's inventions are, as measured in its last stage; None if there are none."""
     return dict(folder.diversity.read()) if folder.diversity.exists() else None
 
 
 def sum_planned(folder: RunFolder) -> dict[str, dict[str, dict[str, float | None]]] | None:
-    """What the plan foresaw by purpose: requests, tokens and money as low, likely and high; None without a plan."""
+    """The plan by purpose: requests, tokens and money as low, likely and high; None without a plan."""
     if not folder.plan.exists():
         return None
     found: dict[str, dict[str, dict[str, float | None]]] = {}
@@ -158,9 +158,9 @@ _PLANNED = {
 
 
 def sum_spent(folder: RunFolder) -> dict[str, dict[str, float]]:
-    """What was really asked by purpose.
+    """What was actually asked, by purpose.
 
-    Attempts whose cost is unknown count in `tokens` and `cost_usd` with what was reserved for them, as against the caps.
+    Attempts whose cost is unknown count in `tokens` and `cost_usd` with what was reserved for them, as they do for the caps.
     """
     if not folder.ledger.exists():
         return {}
@@ -177,14 +177,16 @@ def sum_spent(folder: RunFolder) -> dict[str, dict[str, float]]:
             entry[name] += row[name]
         entry["tokens"] += row["prompt_tokens"] + row["completion_tokens"]
     for row in unknown:
-        entry = found.setdefault(row["purpose"], dict.fromkeys(_PLANNED, 0))  # a run may go on between the two readings
+        entry = found.setdefault(
+            row["purpose"], dict.fromkeys(_PLANNED, 0)
+        )  # a running run may add requests between the two reads
         entry["tokens"] += row["reserved_tokens"] - (row["prompt_tokens"] or 0) - (row["completion_tokens"] or 0)
         entry["cost_usd"] += row["reserved_usd"] - (row["cost_usd"] or 0)
     return found
 
 
 def read_spend(folder: RunFolder) -> Spend:
-    """Everything that a run spent, by its ledger; nothing without one."""
+    """Everything that a run spent, according to its ledger; nothing without one."""
     if not folder.ledger.exists():
         return Spend()  # the run ended before it opened its ledger
     ledger = Ledger(folder.ledger, is_read_only=True)

@@ -1,1 +1,1 @@
-"""One run from config to student, and the evaluation of a student."""
+"""Runs a config from data to student, and evaluates students."""

@@ -1,4 +1,4 @@
-"""A student by name on a file: `limbeck eval` and `limbeck predict`."""
+"""Applies a student to a file: `limbeck eval` and `limbeck predict`."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ LOADING = "loading torch and the student"
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A student measured on a file.
+    """The evaluation of a student on a file.
 
     Attributes:
-        metrics: by domain, head and tail.
+        metrics: overall, and by domain, head and tail.
         predictions: one for each test row.
     """
 
@@ -40,15 +40,15 @@ class Evaluation:
 
 
 def evaluate(student: str | Path, config: ConfigLike, *, progress: Progress | None = None) -> Evaluation:
-    """Measure a student on ``data.test``, with head and tail if ``data.train`` is there.
+    """Evaluate a student on ``data.test``, with head and tail if ``data.train`` exists.
 
     Args:
         student: a folder that limbeck wrote, any other model folder, a Hub id or a packaged model.
         config: task, data and evaluation settings.
-        progress: told what is being done; None shows nothing.
+        progress: receives the progress; None shows nothing.
 
     Raises:
-        ConfigError: the student can't be loaded, or there is no ``data.test``.
+        ConfigError: the student can't be loaded, or ``data.test`` is not set.
         DataError: the file can't be read.
     """
     config, progress = as_config(config), progress or Progress()
@@ -77,16 +77,16 @@ def predict(
     *,
     progress: Progress | None = None,
 ) -> Rows[dict[str, Any]]:
-    """The rows of a file, each with ``prediction`` (null if the student gave no answer) and ``text``.
+    """Answer the rows of a file; each row gets ``prediction`` (null if the student gave no answer) and ``text``.
 
     Args:
         student: the folder of a student that limbeck trained.
         file: rows without answers.
         config: for column names and evaluation settings; None takes the defaults.
-        progress: told what is being done; None shows nothing.
+        progress: receives the progress; None shows nothing.
 
     Raises:
-        ConfigError: the folder holds no student of limbeck's, so its task is unknown.
+        ConfigError: the folder contains no student trained by limbeck, so the task is unknown.
         DataError: the file can't be read.
     """
     config, folder, progress = as_config(config), Path(student), progress or Progress()
@@ -97,7 +97,7 @@ def predict(
 
     card = read_card(folder)
     if card is None:
-        raise ConfigError(f"{folder}: no student.json here; `limbeck predict` needs a student that limbeck trained")
+        raise ConfigError(f"{folder}: no student.json here; `limbeck predict` needs a student trained by limbeck")
     settings, task, has_rationale = card
     rows = read_questions(file, task, config.data)
     questions = [(question, answer_type) for _, question, answer_type in rows]
@@ -113,9 +113,9 @@ def predict(
 
 
 def _read_data(config: Config) -> tuple[Task, frozenset[str], Sequence[Example]]:
-    """The task with its labels, the tail as a run of this config has it, and the test rows.
+    """The task with its labels, the tail domains that a run of this config would have, and the test rows.
 
-    Without a pool there is no head and tail, and the labels are those of the test file.
+    Without a pool there is no head or tail, and the labels come from the test file.
     """
     data = config.data
     if data.train is None or not is_there(data.train):

@@ -1,4 +1,4 @@
-"""The end of a run: final student, training set, metrics and model card."""
+"""Ends a run: writes the final student, training set, metrics and model card."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from limbeck.selection.quotas import GLOBAL
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run gave.
+    """The result of a run.
 
     Attributes:
-        folder: of the run; `limbeck.read_run` reads everything in it.
+        folder: the run folder; `limbeck.read_run` reads everything in it.
         metrics: of the final student on the test rows, or None without test rows.
-        student: folder of the final student, or None if none was trained (``stages: 0``).
+        student: the folder of the final student, or None if none was trained (``stages: 0``).
         ended_by: the cap that ended the run early, or None.
         diversity: how varied the synthesized examples are, or None if there are none.
     """
@@ -54,7 +54,7 @@ def finish(
     if last is not None and not folder.is_student_final(distillation.training_set):
         context.on_progress("writing the final student", 0, 0)
         context.engine.save(last.student, folder.student)
-    # After the student, and only then: the rows say which training set the student is of.
+    # Written after the student: the rows tell which training set the final student was trained on.
     folder.training_rows.write([row for example in distillation.training_set for row in context.engine.to_rows(example)])
     final = baseline if last is None else measure_student_once(context, last, data.test)
     metrics = None
@@ -64,7 +64,7 @@ def finish(
         if last is not None and (text := describe_run_gain(metrics["gain"], len(final))):
             progress.note(text)
     for domain, count in distillation.missing.items():
-        progress.note(f"{domain}: {count} wanted example(s) could not be provided")
+        progress.note(f"{domain}: {count} planned example(s) could not be obtained")
     diversity = read_diversity(folder)
     if diversity is not None:
         progress.note(diversity["text"])
@@ -87,7 +87,7 @@ def finish(
 
 
 def describe_bought(context: MethodContext, distillation: Distillation) -> str:
-    """What the spend has bought, and what each domain still lacks of what the plan foresaw."""
+    """Describe what the spend bought, and what each domain still lacks of its planned examples."""
     kept, spent = distillation.training_set, context.teacher.budget.spent
     money = f" and {spent.cost_usd:.4f} USD" if spent.cost_usd else ""
     wanted: Counter[str] = Counter()
@@ -98,6 +98,6 @@ def describe_bought(context: MethodContext, distillation: Distillation) -> str:
     named = ", ".join(f"{domain} {count}" for domain, count in missing[:8])
     more = f" and {len(missing) - 8} more domains" if len(missing) > 8 else ""
     return (
-        f"{spent.requests:,} requests, {spent.tokens:,} tokens{money} bought {len(kept)} of {context.max_examples} examples, "
-        f"which the student is trained on; missing by domain: {named or 'none'}{more}."
+        f"{spent.requests:,} requests, {spent.tokens:,} tokens{money} bought {len(kept)} of {context.max_examples} examples "
+        f"(the student is trained on these); missing by domain: {named or 'none'}{more}."
     )

@@ -1,4 +1,4 @@
-"""What a run measures on its test rows: the untouched student, the final one and the teacher, each once."""
+"""Measures the untouched student, the final student and the teacher on the test rows, each once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def measure_once(
     examples: Sequence[Example],
     what: str,
 ) -> list[Prediction] | None:
-    """Predictions on the test rows, read from the file if it exists; None without test rows."""
+    """Predict the test rows, or read the predictions from the file if it exists; None without test rows."""
     if not examples:
         return None
     if not file.exists():
@@ -41,9 +41,9 @@ def measure_student_once(context: MethodContext, student: StageFolder, examples:
 
 
 def measure_untouched_once(context: MethodContext, examples: Sequence[Example]) -> list[Prediction] | None:
-    """`measure_once` for the student before training. Runs that share a folder measure the same prompts once, not at once.
+    """`measure_once` for the student before training; runs that share baselines measure the same prompts only once.
 
-    The time this takes, waiting for another run included, is in ``run.json`` as ``baseline_s`` and no part of ``seconds``.
+    The run's state stores the time this takes, including waiting for another run, as ``baseline_s``; ``seconds`` excludes it.
     """
     file = context.folder.baseline_predictions
     if file.exists() or not examples:
@@ -64,9 +64,9 @@ def measure_untouched_once(context: MethodContext, examples: Sequence[Example]) 
 
 
 def measure_teacher_once(context: MethodContext, examples: Sequence[Example]) -> None:
-    """Write the teacher's own predictions on the rows that students are measured on: no example shown, greedy.
+    """Write the teacher's own predictions on the rows that students are measured on, zero-shot and greedy.
 
-    Nothing is written if a cap does not allow all of it: a part of the rows would be another test set.
+    Writes nothing if a cap ends the requests early: part of the rows would be a different test set.
     """
     file = context.folder.teacher_predictions
     if file.exists() or _is_spent(context):
@@ -84,12 +84,12 @@ def measure_teacher_once(context: MethodContext, examples: Sequence[Example]) ->
 
 
 def _is_spent(context: MethodContext) -> bool:
-    """Whether a cap of the budget is spent, so that nothing more can be asked."""
+    """Whether a cap of the budget is spent, so nothing more can be asked."""
     return context.teacher.budget.exhausted is not None
 
 
 def join_metrics(context: MethodContext, baseline: Sequence[Prediction], final: Sequence[Prediction]) -> dict[str, Any]:
-    """The content of ``metrics.json``: the student's metrics, the untouched one's and, if it was asked, the teacher's."""
+    """The run's metrics: the final student's, the untouched student's and, if it was asked, the teacher's."""
     tail, seed = context.tail, context.seed
     metrics = {
         **compute_metrics(final, tail, seed=seed),

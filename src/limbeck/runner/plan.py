@@ -21,20 +21,21 @@ def plan(
     ledger: str | Path | None = None,
     probe: int | None = None,
 ) -> Plan:
-    """What a config will do and cost.
+    """Estimate what a config will do and cost.
 
     Args:
-        config: what is planned, or its YAML file.
-        out: the folder of the run to come; None stands for ``runs/NAME``. Its ledger teaches if it is of the same teacher.
+        config: a config, its YAML file, or its plain values.
+        out: the folder of the future run; None means ``runs/NAME``. If it has a ledger of the same teacher, the plan learns
+            from it.
         ledger: a run folder or ledger to learn from instead.
-        probe: ask so many requests first, really and paid, and keep them in `out`.
+        probe: first send this many paid requests, and keep their replies in `out`.
 
     Raises:
-        ConfigError, DataError, StorageError: the config can't be planned, or the ledger teaches nothing.
+        ConfigError, DataError, StorageError: the config can't be planned, or there is nothing to learn from the ledger.
         TeacherError: the teacher can't be probed.
     """
     if ledger is not None and probe is not None:
-        raise ConfigError("--ledger and --probe: a plan learns from one of them; leave out the other")
+        raise ConfigError("--ledger and --probe can't be combined; leave out one of them")
     config = as_config(config)
     out = Path(out or Path("runs") / config.name)
     data = read_data(config) if probe is None else prepare(config, out)

@@ -1,4 +1,4 @@
-"""What a run begins with: its method's data behind guards, and a teacher that answers."""
+"""Prepares a run: reads and checks the data, checks that the teacher answers, and makes the plan."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from limbeck.teacher.client.teacher import check_teacher
 
 
 def prepare(config: Config, out: Path) -> RunData:
-    """Read the data, and find out whether the teacher can be asked, before anything is loaded, trained or measured.
+    """Read the data and check that the teacher answers, before anything is loaded, trained or measured.
 
-    A run folder that holds replies may go on while its teacher is away, so there the teacher is not bothered.
+    A run folder with replies may be resumed while the teacher is down, so the teacher is not checked then.
 
     Raises:
-        ConfigError, DataError: as `read_data`; or ``near_duplicates: embedding`` without the encoder's wheel.
+        ConfigError, DataError: see `read_data`; also ``near_duplicates: embedding`` without the encoder's wheel.
         TeacherError: the teacher can't be asked.
     """
     data = read_data(config)
@@ -47,42 +47,42 @@ def _has_replies(path: Path) -> bool:
 
 
 def check_settings(config: Config) -> None:
-    """Refuse settings that contradict each other, before anything is read.
+    """Reject contradictory settings before anything is read.
 
     Raises:
-        ConfigError: what the method begins with is not set, or it does not fit the student or its loss.
+        ConfigError: the method's input is not set, or the method does not fit the student or its loss.
     """
     METHODS[config.method.name].check(config, config.method)
 
 
 def read_data(config: Config) -> RunData:
-    """Read what the method begins with, and what it is measured on.
+    """Read the method's input and the rows that students are measured on.
 
     Raises:
-        ConfigError: as `check_settings`, or the budget or the teacher can't carry out the method.
-        DataError: the data can't be read, leak into what is measured, or are none; the message has the file.
+        ConfigError: see `check_settings`; also if the budget or the teacher does not fit the method.
+        DataError: the data can't be read, are empty, or leak into the test rows; the message names the file.
     """
     check_settings(config)
     return METHODS[config.method.name].read(config, config.method)
 
 
 def refit(data: RunData, config: Config) -> RunData:
-    """What `read_data` gives for a config that differs from the one of `data` in its method's settings, except for the notes.
+    """Adapt `data` to a config with other method settings, as if by `read_data`, except for the notes.
 
     Raises:
-        ConfigError, DataError: as `read_data`; `check_settings` is for the caller.
+        ConfigError, DataError: see `read_data`; the caller must run `check_settings`.
     """
     return METHODS[config.method.name].refit(data, config, config.method)
 
 
 def make_plan(config: Config, data: RunData, learned: Learned = UNLEARNED, count: TokenCounter | None = None) -> Plan:
-    """The plan of a config's method.
+    """Make the plan of a config.
 
     Args:
-        config: what is planned.
-        data: of the run.
+        config: the config to plan.
+        data: the run's data.
         learned: what an earlier ledger taught.
-        count: counts tokens; None stands for that of the config's teacher.
+        count: counts tokens; None means the counter of the config's teacher.
 
     Raises:
         ConfigError: ``teacher.tokenizer`` can't be read.

@@ -1,7 +1,7 @@
-"""`limbeck plan --probe N`: the first N requests of a run, really asked and paid. Imports no torch.
+"""`limbeck plan --probe N`: sends the first N requests of a run to the teacher, for money. Imports no torch.
 
-The method's own loop asks them, under a cap of N requests, and is stopped before it trains anything. They go into the ledger of
-the run to come, so `limbeck run` finds their replies there and pays nothing for them again.
+The method's own loop sends them under a cap of N requests, and is stopped before it trains anything. They go into the ledger
+of the future run, so `limbeck run` finds the replies there and does not pay again.
 """
 
 from __future__ import annotations
@@ -33,75 +33,75 @@ from limbeck.teacher.client.teacher import Teacher
 
 
 class _Stop(Exception):
-    """The method asked for student work."""
+    """Raised when the method asks for student work."""
 
 
 class _NoEngine(Engine):
-    """Ends a probe where student work would begin."""
+    """An engine that ends the probe as soon as student work would begin."""
 
     def train(self, *args: object, **kwargs: object) -> NoReturn:
-        """Ends the probe."""
+        """End the probe."""
         raise _Stop
 
     def score(self, *args: object, **kwargs: object) -> list[Score]:
-        """Ends the probe."""
+        """End the probe."""
         raise _Stop
 
     def answer(self, *args: object, **kwargs: object) -> list[Prediction]:
-        """Ends the probe."""
+        """End the probe."""
         raise _Stop
 
     def embed_examples(self, *args: object, **kwargs: object) -> np.ndarray:
-        """Ends the probe."""
+        """End the probe."""
         raise _Stop
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
-        """Ends the probe."""
+        """End the probe."""
         raise _Stop
 
     def save(self, student: Path, folder: Path) -> None:
-        """Ends the probe."""
+        """End the probe."""
         raise _Stop
 
     def find_fault(self, example: Example) -> str | None:
-        """None: how long an example is for the student is not looked at."""
+        """Return None: a probe does not check whether an example fits the student."""
         return None
 
     def to_rows(self, example: Example) -> list[dict[str, object]]:
-        """Ends the probe."""
+        """End the probe."""
         raise _Stop
 
     def identify(self, examples: Sequence[Example]) -> str:
-        """Ends the probe."""
+        """End the probe."""
         raise _Stop
 
 
 def run_probe(config: Config, data: RunData, out: Path, count: int) -> dict[str, Any]:
-    """Ask the first `count` requests of a run, and keep their replies in its ledger.
+    """Send the first `count` requests of a run, and keep their replies in its ledger.
 
     Args:
-        config: of the run.
-        data: of the run.
-        out: the folder of the run to come.
-        count: how many; fewer if the first stage needs fewer, or if a cap ends it.
+        config: the run's config.
+        data: the run's data.
+        out: the folder of the future run.
+        count: how many requests; fewer are sent if the first stage needs fewer, or if a cap ends the probe.
 
     Returns:
-        The facts of ``probe.json``: requests ``wanted`` and ``asked`` by purpose (those of an earlier probe too), ``paid``
-        requests, tokens and money, ``kept`` and rejected by purpose, and the cap that ended it.
+        What the probe found: ``wanted`` requests, ``asked`` requests by purpose (including those of an earlier probe),
+        ``paid`` requests, tokens and money, ``kept`` and rejected replies by purpose, and the cap that ended it, if any.
 
     Raises:
-        ConfigError: the folder holds a run, or other files; or the config asks nothing.
-        TeacherError: as `Teacher.ask_many`.
+        ConfigError: the folder contains a run or other files, or the config asks nothing.
+        TeacherError: see `Teacher.ask_many`.
     """
     with RunFolder.open(out) as folder:
         if folder.state:
             raise ConfigError(
-                f"{out} holds a run already, and its plan learns from its ledger: leave out --probe, or choose another --out"
+                f"{out} already contains a run, and its plan learns from its ledger; leave out --probe, or choose another --out"
             )
         if not folder.is_free:
-            raise ConfigError(f"{out} holds files but no run; choose an empty or new folder as --out")
+            raise ConfigError(f"{out} contains files but no run; choose an empty or new folder as --out")
         facts: dict[str, Any] = {"folder": str(out), "wanted": count, "asked": {}, "began_at": time.time()}
-        folder.probe.write(facts)  # first, so that a run may begin here however this ends
+        folder.probe.write(facts)  # written first, so that a run may start here even if the probe fails
         ledger = Ledger(folder.ledger)
         try:
             facts |= _ask(config, data, ledger, count)
@@ -117,7 +117,7 @@ def _ask(config: Config, data: RunData, ledger: Ledger, count: int) -> dict[str,
     own = config.budget.max_requests
     limits = config.budget.model_copy(update={"max_requests": count if own is None else min(count, own)})
     budget = Budget(limits, before)
-    # Embeddings would need the encoder; which new examples repeat others is told by their words alone.
+    # Embeddings would need the encoder, so a probe finds near-duplicates by their words.
     method = config.method.model_copy(update={"near_duplicates": "minhash"})
     with tempfile.TemporaryDirectory(prefix="limbeck-") as scratch:
         with Teacher(data.backend, ledger, budget, config.teacher) as teacher:
@@ -143,11 +143,11 @@ def _ask(config: Config, data: RunData, ledger: Ledger, count: int) -> dict[str,
         kept = count_kept(context.folder, purposes, is_annotated=True)
     asked = Counter(purposes.values())
     if not purposes and budget.exhausted is None:
-        raise ConfigError("--probe: this config asks the teacher nothing in its first stage; a plan needs no probe")
+        raise ConfigError("--probe: this config asks the teacher nothing in its first stage; leave out --probe")
     spent = budget.spent - before
     ended_by = budget.exhausted
     if ended_by is not None and ended_by.cap == "max_requests" and (own is None or count < own):
-        ended_by = None  # the probe's own cap
+        ended_by = None  # it is the probe's own cap
     return {
         "asked": dict(asked),
         "kept": {purpose: {"kept": counts[0], "rejected": counts[1]} for purpose, counts in kept.items()},

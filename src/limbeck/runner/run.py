@@ -30,15 +30,15 @@ from limbeck.teacher.client.teacher import Teacher
 
 
 def run(config: ConfigLike, out: str | Path | None = None, *, progress: Progress | None = None) -> RunResult:
-    """Run a config, or go on where the same config stopped in that folder.
+    """Run a config, or resume it in its run folder.
 
     Args:
-        config: what to run: a config, its YAML file, or its plain values.
-        out: the run folder: new, empty, or made by this config; None stands for ``runs/NAME``.
-        progress: told what is being done; None shows nothing.
+        config: a config, its YAML file, or its plain values.
+        out: the run folder: new, empty, or made with this config; None means ``runs/NAME``.
+        progress: receives the progress; None shows nothing.
 
     Raises:
-        ConfigError: the config can't be run, or the folder was made by another one.
+        ConfigError: the config can't be run, or the folder was made with another one.
         DataError, TeacherError, NothingKept, StorageError: see `limbeck.errors`.
     """
     config, progress = as_config(config), progress or Progress()
@@ -56,7 +56,8 @@ def run(config: ConfigLike, out: str | Path | None = None, *, progress: Progress
             unknown = ledger.mark_unknown()
             if unknown:
                 progress.note(
-                    f"{unknown} request(s) were in flight when the last process ended: counted as spent, asked again once"
+                    f"{unknown} request(s) were in flight when the last process ended; they count as spent and are asked "
+                    "again once"
                 )
             with ENGINES[config.execution.engine].quiet():
                 return _run_in(folder, config, data, ledger, progress)
@@ -73,7 +74,7 @@ def run(config: ConfigLike, out: str | Path | None = None, *, progress: Progress
 
 
 def _add_seconds(folder: RunFolder, before: Mapping[str, float], seconds: float) -> None:
-    """Add the time of this process to ``run.json``'s ``seconds``, without that of measuring the untouched student."""
+    """Add this process's time to the run's ``seconds``, without the time for measuring the untouched student."""
     baseline_s = folder.state.get("baseline_s", 0.0) - before.get("baseline_s", 0.0)
     folder.update_state(seconds=before.get("seconds", 0.0) + seconds - baseline_s)
 
@@ -103,7 +104,7 @@ def _run_in(folder: RunFolder, config: Config, data: RunData, ledger: Ledger, pr
 
 
 def plan_once(folder: RunFolder, config: Config, data: RunData) -> PlanTotals:
-    """The totals of the plan, made before the run asks anything; a resumed run keeps the one it began with."""
+    """The totals of the run's plan, made before it asks anything; a resumed run keeps its first plan."""
     if not folder.plan.exists():
         count = load_counter(config.teacher)
         learned = learn_if_there(folder.path, config.teacher, config.method.model_dump(mode="json"), count)  # from a probe
@@ -116,7 +117,7 @@ def plan_once(folder: RunFolder, config: Config, data: RunData) -> PlanTotals:
 def make_context(
     folder: RunFolder, config: Config, data: RunData, teacher: Teacher, reporter: Reporter, progress: Progress
 ) -> MethodContext:
-    """What the method of a config is given."""
+    """Make the context that a config's method runs in."""
     engine = ENGINES[config.execution.engine].open(
         config.student,
         config.training,
@@ -155,21 +156,21 @@ def _distil(context: MethodContext, config: Config, data: RunData, reporter: Rep
         measure_teacher_once(context, data.test)
     exhausted = context.teacher.budget.exhausted
     if distillation.is_cut_short and distillation.last_stage is None and exhausted is not None:
-        raise exhausted  # before a first example was kept, so there is nothing to train on
+        raise exhausted  # no example was kept, so there is nothing to train on
     return finish(context, data, baseline, distillation, progress)
 
 
 def claim_folder(folder: RunFolder, config: Config, data: RunData) -> None:
-    """Write config and state into a new folder, or check that an old one belongs to this config.
+    """Write config and state into a new folder, or check that an existing one belongs to this config.
 
     Raises:
-        ConfigError: the folder was made by another config, or with other data; the message names the keys.
+        ConfigError: the folder was made with another config or other data; the message names the keys.
     """
     state = folder.state
     if state:
         check_same_run(folder.path, folder.config, state, config, data.hashes)
     elif not folder.is_free:
-        raise ConfigError(f"{folder.path} holds files but no run; choose an empty or new folder as --out")
+        raise ConfigError(f"{folder.path} contains files but no run; choose an empty or new folder as --out")
     folder.write_config(config.model_dump(mode="json"))
     folder.update_state(
         status="running",

@@ -1,1 +1,1 @@
-"""PURE ARITHMETIC: how many examples a domain gets, and which ones."""
+"""Pure arithmetic: how many examples each domain gets, and which ones."""

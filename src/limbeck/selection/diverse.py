@@ -1,4 +1,4 @@
-"""Orders that put what is unlike first: greedy k-centre, and one of each cluster. Arithmetic on distances and vectors alone."""
+"""Diverse orders of candidates: greedy k-centre, and one per cluster. Pure arithmetic on distances and vectors."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ KMEANS_STEPS = 50
 def order_farthest_first(
     count: int, measure: Callable[[int], np.ndarray], *, first: int = 0, size: int | None = None
 ) -> list[int]:
-    """Places 0 … count − 1 in the order of greedy k-centre: each is the farthest from all before it, ties by place.
+    """Order places 0 … count − 1 by greedy k-centre: each one is the farthest from all before it, ties by place.
 
     Args:
-        count: of places, at least 1.
-        measure: the distances of one place to all of them, shape (count,), higher = less alike.
-        first: the place to begin with.
-        size: at most so many are ordered; None orders all.
+        count: the number of places, at least 1.
+        measure: the distances of one place to all places, shape (count,), higher = less alike.
+        first: the place to start from.
+        size: stop after this many places; None orders all.
     """
     chosen = [first]
     nearest = np.array(measure(first), dtype=float)
@@ -36,14 +36,14 @@ def order_farthest_first(
 
 
 def choose_diverse(names: Sequence[str], size: int, distance: Callable[[str, str], float]) -> list[str]:
-    """At most `size` of the names, each as far as can be from those chosen before (`order_farthest_first`).
+    """Choose at most `size` names, each as far as possible from those chosen before (`order_farthest_first`).
 
-    Begins with the last name, which is the one with the highest score where they come from `choose_band`.
+    It starts with the last name, which has the highest score if the names come from `choose_band`.
 
     Args:
         names: candidates.
-        size: how many are wanted.
-        distance: of two names, higher = less alike.
+        size: how many to choose.
+        distance: the distance of two names, higher = less alike.
     """
     if not names or size <= 0:
         return []
@@ -55,28 +55,28 @@ def choose_diverse(names: Sequence[str], size: int, distance: Callable[[str, str
 
 
 def order_by_k_centre(vectors: np.ndarray, count: int) -> list[int]:
-    """All rows, the first one first and then always the one farthest (Euclidean) from all before it.
+    """Order all rows by k-centre: the first row, then always the row farthest (Euclidean) from all before it.
 
     Args:
         vectors: shape (rows, dimensions), hardest first.
-        count: how many are wanted; without effect, since whoever stands in for a rejected one should be far off too.
+        count: how many are needed; has no effect, because the replacement of a rejected row should be far away too.
     """
     return order_farthest_first(len(vectors), _measure_from(vectors)) if len(vectors) else []
 
 
 def order_by_cluster(vectors: np.ndarray, count: int) -> list[int]:
-    """The first row of each cluster, then the second of each, and so on; within a turn in the order given.
+    """Order rows by cluster: the first row of each, then the second of each, and so on; each turn keeps the given order.
 
-    k-means with `count` clusters whose centres begin as `order_farthest_first` finds them, so nothing is drawn; clusters that
-    are left empty (rows that are equal) give none.
+    This is k-means with `count` clusters. The initial centres come from `order_farthest_first`, so nothing is random. Empty
+    clusters (from equal rows) are skipped.
 
     Args:
         vectors: shape (rows, dimensions), hardest first.
-        count: how many are wanted.
+        count: how many are needed.
     """
     if not len(vectors) or count <= 0:
         return list(range(len(vectors)))
-    from scipy.cluster.vq import kmeans2  # here, since the module is loaded with every config
+    from scipy.cluster.vq import kmeans2  # imported here because every config loads this module
 
     points = np.asarray(vectors, dtype=float)
     centres = points[order_farthest_first(len(points), _measure_from(points), size=count)]
@@ -97,7 +97,7 @@ def _measure_from(vectors: np.ndarray) -> Callable[[int], np.ndarray]:
 
 
 Order = Callable[[np.ndarray, int], list[int]]
-"""``(vectors of the candidates, hardest first, how many are wanted) -> their order``."""
+"""``(vectors of the candidates, hardest first; how many are needed) -> their order``."""
 
 DIVERSITIES: Table[Order] = Table("diversities", "diversity", {"k_centre": order_by_k_centre, "cluster": order_by_cluster})
-"""What ``method.diversity`` may name beside ``none``."""
+"""The values of ``method.diversity`` in addition to ``none``."""

@@ -1,4 +1,4 @@
-"""Which candidates come first. The order is all a stage needs: it takes from the front until its quota is kept."""
+"""Orders candidates. A stage needs nothing else: it takes them from the front until it has kept its quota."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from limbeck.hashing import hash_text
 
 
 def order_randomly(examples: Sequence[Example], *place: object) -> list[Example]:
-    """A random order that depends on `place` (seed, stage, domain …) and the ids only, not on the input order."""
+    """Shuffle examples; the order depends only on `place` (seed, stage, domain …) and the ids, not on the input order."""
     ordered = sorted(examples, key=lambda example: example.id)
     random.Random(hash_text("/".join(map(str, ("pick", *place))))).shuffle(ordered)
     return ordered
@@ -24,13 +24,13 @@ def order_by_score(
     last: Set[str] = frozenset(),
     dropped: Set[str] = frozenset(),
 ) -> list[Example]:
-    """Highest score first, ties by id; then those without a score (None or missing), in the order given; `last` after all.
+    """Order by highest score, ties by id; then examples without a score (None or missing) in the given order; then `last`.
 
     Args:
         examples: candidates.
         scores: example id → score, higher = harder.
-        last: ids that come after all others, in the same order among themselves.
-        dropped: ids that are left out.
+        last: ids to put after all others, ordered in the same way.
+        dropped: ids to leave out.
     """
 
     def place(example: Example) -> tuple[bool, bool, float, str]:
@@ -44,15 +44,15 @@ FLAGS: Mapping[str, Callable[[Score], bool]] = {
     "above_one": lambda row: row.score is not None and row.score > 1,
     "truncated": lambda row: bool(row.parts.get("is_truncated")),
 }
-"""What may be wrong with a row of IFD scores: its ratio is above 1, so the prompt made the student's own output less likely
-(Cherry LLM drops those); its output was cut at the limit, so the ratio is that of a beginning."""
+"""Problems of an IFD score: its ratio is above 1, so the prompt made the student's own output less likely (Cherry LLM drops
+those); or the output was truncated at the limit, so the ratio covers only its beginning."""
 
 
 def choose_held_back(rows: Sequence[Score], rules: Mapping[str, str]) -> tuple[frozenset[str], frozenset[str]]:
-    """Ids that come ``last`` and ids that are dropped; a row that is both is dropped.
+    """The ids that come ``last`` and the ids that are dropped; a row with both rules is dropped.
 
     Args:
-        rows: scores by IFD.
+        rows: IFD scores.
         rules: name in `FLAGS` → ``keep``, ``last`` or ``drop``.
     """
     last, dropped = (
@@ -63,7 +63,7 @@ def choose_held_back(rows: Sequence[Score], rules: Mapping[str, str]) -> tuple[f
 
 
 def count_flags(rows: Sequence[Score], dropped: Set[str]) -> dict[str, dict[str, int]]:
-    """How many rows of IFD scores each domain has, without a score, with each flag, and dropped."""
+    """Count the IFD scores of each domain: all, without a score, with each flag, and dropped."""
     counts: dict[str, dict[str, int]] = {}
     for row in rows:
         entry = counts.setdefault(row.domain, dict.fromkeys(("scored", "empty", *FLAGS, "dropped"), 0))

@@ -1,8 +1,8 @@
-"""Per-stage quotas (BalDistill §2.2 of the notes; the paper's N and A policies).
+"""Per-stage quotas (BalDistill §3, arXiv 2406.13114; the paper's N and A policies).
 
 Notation of the paper: N examples in l domains, n_d of them in domain d; budget B; K stages, stage i from 0. The paper
-truncates its quotas and loses a few examples of the budget per stage; here stage i gets ⌊B(i+1)/K⌋ − ⌊Bi/K⌋ examples and
-the largest remainders decide, ties by domain name, so all quotas of all stages sum to B exactly.
+truncates its quotas, which loses a few examples of the budget per stage. Here stage i gets ⌊B(i+1)/K⌋ − ⌊Bi/K⌋ examples,
+and quotas are rounded by largest remainder, ties by domain name, so the quotas of all stages sum to exactly B.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from typing import Protocol
 from limbeck.tables import Table
 
 GLOBAL = "*"
-"""The one key of a quota that is not split by domain (``quota: none``)."""
+"""The only key of a quota that is not split by domain (``quota: none``)."""
 
 ERROR_FLOOR = Fraction(1, 4)
-"""Of an equal share, what ``quota: error`` leaves every domain however good its student is."""
+"""The part of an equal share that ``quota: error`` gives every domain, however low its error is."""
 
 Shares = Mapping[str, Fraction]
 
 ErrorCounts = Mapping[str, tuple[int, int]]
-"""``(wrong, measured)`` rows of each domain under the last student; domains may be missing."""
+"""``(wrong, measured)`` rows of the last student in each domain; domains may be missing."""
 
 NO_ERRORS: ErrorCounts = {}
 
 
 def compute_stage_size(budget: int, stages: int, stage: int) -> int:
-    """How many examples stage `stage` (from 0) gets: ⌊B(i+1)/K⌋ − ⌊Bi/K⌋."""
+    """The number of examples for stage `stage` (from 0): ⌊B(i+1)/K⌋ − ⌊Bi/K⌋."""
     return budget * (stage + 1) // stages - budget * stage // stages
 
 
@@ -47,8 +47,8 @@ def compute_uniform_shares(counts: Mapping[str, int]) -> dict[str, Fraction]:
 def compute_adaptive_shares(counts: Mapping[str, int], stages: int, stage: int, offset: int) -> dict[str, Fraction]:
     """natural·(K−i−o)/K + uniform·(i+o)/K (the adaptive policy, BalDistill-A).
 
-    The base of i is not visible in the paper; its released code counts from 0, which is ``offset`` o = 0. With o = 1 the
-    last stage is fully uniform.
+    The paper does not say where i starts. Its released code counts from 0, which is ``offset`` o = 0. With o = 1 the last
+    stage is fully uniform.
     """
     weight = Fraction(min(stage + offset, stages), stages)
     uniform = compute_uniform_shares(counts)
@@ -56,10 +56,10 @@ def compute_adaptive_shares(counts: Mapping[str, int], stages: int, stage: int, 
 
 
 def smooth_errors(counts: Mapping[str, int], errors: ErrorCounts) -> dict[str, Fraction]:
-    """The error of each domain, 0 to 1, higher = harder: (w_d + p) / (m_d + 1) with p the error over all measured rows.
+    """The error of each domain, 0 to 1, higher = harder: (w_d + p) / (m_d + 1), where p is the error over all measured rows.
 
-    One row of the overall error is added to the w_d wrong of m_d measured rows, so that a domain of few rows is drawn towards
-    the others, and one that was not measured has just p. Where nothing was measured all are 1.
+    Each domain has w_d wrong of m_d measured rows; one row with the overall error p is added. This pulls domains with few rows
+    towards the others, and an unmeasured domain gets p. If nothing was measured, all errors are 1.
     """
     measured = sum(errors[domain][1] for domain in counts if domain in errors)
     if not measured:
@@ -72,10 +72,10 @@ def smooth_errors(counts: Mapping[str, int], errors: ErrorCounts) -> dict[str, F
 def compute_error_shares(
     counts: Mapping[str, int], stages: int, stage: int, offset: int, errors: ErrorCounts = NO_ERRORS
 ) -> dict[str, Fraction]:
-    """natural·(K−i−o)/K + error·(i+o)/K (``quota: error``; ours): as the adaptive policy, towards errors instead of uniform.
+    """natural·(K−i−o)/K + error·(i+o)/K (``quota: error``; ours): like the adaptive policy, but towards errors, not uniform.
 
-    error_d = f/l + (1 − f)·ẽ_d / Σẽ with ẽ of `smooth_errors` and the floor f = `ERROR_FLOOR`; 1/l for all where there is no
-    error at all. Stage 0 has no student and is natural, whatever the offset. Without errors (a plan) all are taken as equal,
+    error_d = f/l + (1 − f)·ẽ_d / Σẽ, with ẽ from `smooth_errors` and the floor f = `ERROR_FLOOR`; if all errors are 0, it is
+    1/l. Stage 0 has no student and is natural, whatever the offset. If no errors are known (in a plan), all are assumed equal,
     which is the adaptive policy from stage 1 on.
     """
     natural = compute_natural_shares(counts)
@@ -90,7 +90,7 @@ def compute_error_shares(
 
 
 def round_shares(shares: Shares, total: int) -> dict[str, int]:
-    """Whole numbers that sum to `total`: the largest remainders are rounded up, ties by domain name."""
+    """Round to integers that sum to `total`: the largest remainders are rounded up, ties by domain name."""
     exact = {domain: share * total for domain, share in shares.items()}
     quotas = {domain: int(value) for domain, value in exact.items()}
     by_remainder = sorted(exact, key=lambda domain: (quotas[domain] - exact[domain], domain))
@@ -100,23 +100,23 @@ def round_shares(shares: Shares, total: int) -> dict[str, int]:
 
 
 class QuotaPolicy(Protocol):
-    """The function of a quota."""
+    """Computes the shares of a quota."""
 
     def __call__(
         self, counts: Mapping[str, int], stages: int, stage: int, offset: int, errors: ErrorCounts = NO_ERRORS
     ) -> Shares:
-        """The share of each domain in stage i of K, summing to 1, from n_d, the adaptive offset o and the last errors."""
+        """The share of each domain in stage i of K, from n_d, the adaptive offset o and the last errors; shares sum to 1."""
         ...
 
 
 @dataclass(frozen=True)
 class QuotaType:
-    """A policy by which a stage's examples are shared out.
+    """A policy for splitting a stage's examples among the domains.
 
     Attributes:
-        compute_shares: the share of each domain.
-        is_balanced: whether every domain gets a share in every stage, so that the budget must reach for all of them.
-        needs_errors: whether it follows the last student's errors.
+        compute_shares: computes the share of each domain.
+        is_balanced: whether every domain gets a share in every stage, so the budget must be large enough for all of them.
+        needs_errors: whether it uses the last student's errors.
     """
 
     compute_shares: QuotaPolicy
@@ -140,7 +140,7 @@ QUOTAS: Table[QuotaType] = Table(
         "error": QuotaType(compute_error_shares, needs_errors=True),
     },
 )
-"""What ``method.quota`` may name."""
+"""The values of ``method.quota``."""
 
 
 def compute_quotas(
@@ -153,7 +153,7 @@ def compute_quotas(
     offset: int = 0,
     errors: ErrorCounts = NO_ERRORS,
 ) -> dict[str, int]:
-    """The quota of each domain in one stage, or of `GLOBAL` alone for ``none``; sums to `compute_stage_size`."""
+    """The quota of each domain in one stage (only `GLOBAL` for ``none``); the quotas sum to `compute_stage_size`."""
     shares = QUOTAS[policy].compute_shares(counts, stages, stage, offset, errors)
     return round_shares(shares, compute_stage_size(budget, stages, stage))
 
@@ -167,9 +167,9 @@ def compute_synthetic_need(
     offset: int = 0,
     left: Mapping[str, int] | None = None,
 ) -> dict[str, int]:
-    """How many examples of each domain must be synthesized over all stages: what its quotas exceed its candidates by.
+    """How many examples of each domain must be synthesized over all stages, because its quotas exceed its candidates.
 
-    `left` says how many of the n_d in `counts` can be chosen at all; None: all of them.
+    `left` is how many of the n_d examples in `counts` can be chosen; None means all of them.
     """
     need = dict.fromkeys(counts, 0)
     for shares in foresee_stages(policy, counts, left or counts, budget=budget, stages=stages, offset=offset):
@@ -181,9 +181,9 @@ def compute_synthetic_need(
 
 @dataclass(frozen=True)
 class Share:
-    """What one domain is to give in one stage: `real` + `synthesize` + `duplicate` + `missing` = `quota`.
+    """The plan for one domain in one stage: `real` + `synthesize` + `duplicate` + `missing` = `quota`.
 
-    `role` is ``tail`` where the quota exceeds what the domain has left, else ``head``.
+    `role` is ``tail`` if the quota exceeds the domain's remaining candidates, else ``head``.
     """
 
     role: str
@@ -204,16 +204,16 @@ def foresee_stages(
     offset: int = 0,
     tail: str = "synthesize",
 ) -> list[dict[str, Share]]:
-    """The shares of all stages where every candidate that is taken is kept; largest domain first, ties by name.
+    """Foresee the shares of all stages if no candidate is rejected; largest domain first, ties by name.
 
-    Under ``error`` all domains are taken to be equally hard, since no student has been measured yet.
+    For ``error`` all domains are assumed equally hard, because no student has been measured yet.
 
     Args:
         policy: a key of `QUOTAS`.
         counts: n_d of the original pool.
         left: how many of them can be chosen.
-        budget, stages, offset: as in `compute_quotas`.
-        tail: what completes a domain: ``synthesize``, ``duplicate`` or ``none``.
+        budget, stages, offset: see `compute_quotas`.
+        tail: how to fill a quota when the candidates run out: ``synthesize``, ``duplicate`` or ``none``.
     """
     if policy == "none":
         counts, left, tail = {GLOBAL: sum(counts.values())}, {GLOBAL: sum(left.values())}, "none"
@@ -232,7 +232,7 @@ def foresee_stages(
                 quota=quota,
                 real=real,
                 synthesize=lack if tail == "synthesize" else 0,
-                # There is nothing to repeat of a domain that gave nothing.
+                # A domain without candidates has nothing to repeat.
                 duplicate=lack if tail == "duplicate" and left[domain] else 0,
                 missing=0 if tail == "synthesize" or (tail == "duplicate" and left[domain]) else lack,
             )
@@ -241,12 +241,12 @@ def foresee_stages(
 
 
 def compute_tail_domains(counts: Mapping[str, int], budget: int, held_out: Iterable[str] = ()) -> frozenset[str]:
-    """The tail of the metrics: domains with n_d < B / l in the original pool, the same for every arm.
+    """The tail domains of the metrics: those with n_d < B / l in the original pool, the same for every arm.
 
     Args:
         counts: n_d of the l domains of the pool.
         budget: B.
-        held_out: domains of held-out rows; of one that the pool lacks n_d is 0.
+        held_out: domains of held-out rows; those missing from the pool have n_d = 0.
     """
     rare = {domain for domain, count in counts.items() if count * len(counts) < budget}
     return frozenset(rare | (set(held_out) - set(counts)))

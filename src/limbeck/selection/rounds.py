@@ -1,4 +1,4 @@
-"""The schedule of GOLD: which batches a round generates, which of them show feedback, and when it probes."""
+"""GOLD's schedule: the batches of each round, which of them show feedback, and when it probes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ class Batch:
     """One batch of generation.
 
     Attributes:
-        index: over the whole run.
-        size: how many examples it wants.
-        has_feedback: whether its prompts show feedback, where there is some.
+        index: number of the batch in the whole run, from 0.
+        size: how many examples it requests.
+        has_feedback: whether its prompts show feedback, if there is any.
     """
 
     index: int
@@ -24,10 +24,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class Round:
-    """One round: `lead` is generated, the student is updated, probes are asked and scored, then `rest` is generated.
+    """One round: generate `lead`, update the student, request and score probes, then generate `rest`.
 
-    In the method's own schedule all batches lead; the released code updates and probes after the first batch of a round,
-    so there the others follow, with the new feedback.
+    In the method's own schedule all batches are in `lead`. The released code updates and probes after the first batch of a
+    round, so there the others are in `rest` and use the new feedback.
     """
 
     index: int
@@ -37,22 +37,22 @@ class Round:
 
     @property
     def size(self) -> int:
-        """How many examples the round wants, probes included."""
+        """How many examples the round requests, probes included."""
         return sum(batch.size for batch in (*self.lead, *self.rest)) + self.probe_size
 
 
 def make_rounds(
     *, rounds: int, batches_per_round: int, batch_size: int, probe_size: int, feedback_rate: float, is_compat: bool = False
 ) -> list[Round]:
-    """The rounds of a run, budget apart.
+    """Make the rounds of a run, regardless of the budget.
 
     Args:
-        rounds: how many.
-        batches_per_round: batches of each.
-        batch_size: examples of a batch.
-        probe_size: probes of a round; 0 where nothing is fed back.
-        feedback_rate: share of the batches that show feedback, spread evenly, the first of each cycle first.
-        is_compat: the released code's order (see `Round`).
+        rounds: number of rounds.
+        batches_per_round: batches per round.
+        batch_size: examples per batch.
+        probe_size: probes per round; 0 without feedback.
+        feedback_rate: share of the batches that show feedback, spread evenly; each cycle starts with one.
+        is_compat: whether to use the released code's order (see `Round`).
     """
     lead_count = 1 if is_compat else batches_per_round
     made = []
@@ -66,13 +66,13 @@ def make_rounds(
 
 
 def is_feedback_batch(index: int, rate: float) -> bool:
-    """Whether a batch is one of the share `rate` that shows feedback: at 0.5 every second one, beginning with the first."""
-    # Rounded, since 20 · 0.55 is a little more than 11 in floating point.
+    """Whether a batch shows feedback, as a share `rate` of all batches do: at 0.5 every second one, starting with the first."""
+    # Rounded because 20 · 0.55 is slightly more than 11 in floating point.
     return math.ceil(round((index + 1) * rate, 9)) > math.ceil(round(index * rate, 9))
 
 
 def share_evenly(count: int, groups: Sequence[str], start: int = 0) -> dict[str, int]:
-    """How many of `count` examples each group gets: they take turns, and `start` says whose turn it is first."""
+    """How many of `count` examples each group gets: groups take turns, beginning with group number `start`."""
     shares = dict.fromkeys(groups, 0)
     for turn in range(start, start + count):
         shares[groups[turn % len(groups)]] += 1

@@ -1,4 +1,4 @@
-"""A seeded subset of rows, balanced over domains."""
+"""Chooses a seeded subset of rows, balanced over domains."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from limbeck.hashing import hash_text
 
 
 def choose_rows(domains: Sequence[str], max_examples: int | None, order: Callable[[int], str]) -> list[int]:
-    """Indices of a domain-balanced subset: domains take turns until `max_examples` are chosen; all where it is None.
+    """Choose the indices of a domain-balanced subset: domains take turns until `max_examples` are chosen.
 
     Args:
-        domains: domain of each row.
-        max_examples: the most rows.
-        order: a seeded sort key of a row's index, so that the choice does not depend on the file's order.
+        domains: the domain of each row.
+        max_examples: the size limit; None chooses all rows.
+        order: a seeded sort key for a row's index, so that the choice does not depend on the file's order.
     """
     if max_examples is None or max_examples >= len(domains):
         return list(range(len(domains)))
@@ -31,7 +31,7 @@ def choose_rows(domains: Sequence[str], max_examples: int | None, order: Callabl
 
 
 def choose_examples(examples: Sequence[Example], max_examples: int | None, seed: int) -> list[Example]:
-    """The rows that are evaluated: all, or a seeded and domain-balanced subset."""
+    """Choose the examples to evaluate: all, or a seeded, domain-balanced subset."""
     chosen = choose_rows(
         [example.domain for example in examples],
         max_examples,
@@ -41,6 +41,6 @@ def choose_examples(examples: Sequence[Example], max_examples: int | None, seed:
 
 
 def rows_by_domain(domains: Sequence[str]) -> dict[str, NDArray[np.int64]]:
-    """The indices of each domain's rows; domains in the order in which they first occur."""
+    """The row indices of each domain; domains are in order of first occurrence."""
     names = np.array(domains)
     return {domain: np.flatnonzero(names == domain) for domain in dict.fromkeys(domains)}

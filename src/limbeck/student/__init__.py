@@ -1,1 +1,1 @@
-"""WEIGHTS: the only room that imports torch; its `settings` module does not, so that configs load quickly."""
+"""The only room that imports torch. Its `settings` and `tables` modules don't, so that configs load quickly."""

@@ -1,4 +1,4 @@
-"""Students with learned positions (GPT-2, OPT): they have so many places and can't read further."""
+"""Context length of students with learned position embeddings (GPT-2, OPT), which can't read beyond their table."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from limbeck.student.tables import KINDS
 
 
 def read_context_length(student: Student) -> int | None:
-    """Tokens that a causal student with learned positions can read at most; None where positions have no such end."""
+    """Return the most tokens that a causal student with learned positions can read; None if there is no such limit."""
     return _count_places(student.model) if KINDS[student.settings.kind].is_causal else None
 
 
 def check_context_length(settings: StudentSettings, max_length: int) -> None:
-    """Refuse rows that a causal student with learned positions can't read, before anything is paid.
+    """Refuse rows that are too long for a causal student with learned positions, before any money is spent.
 
-    It is built without its weights, and counted.
+    The model is built without its weights to read the size of its position table.
 
     Args:
         settings: which student.
-        max_length: tokens of the longest row that is trained on.
+        max_length: tokens of the longest training row.
 
     Raises:
-        ConfigError: `max_length` is above the student's places; or as `load_student`.
+        ConfigError: `max_length` exceeds the student's positions, or the student can't be loaded.
     """
     if not KINDS[settings.kind].is_causal:
         return
@@ -36,13 +36,13 @@ def check_context_length(settings: StudentSettings, max_length: int) -> None:
     places = _count_places(model)
     if places is not None and max_length > places:
         raise ConfigError(
-            f"training.max_length = {max_length} is above the {places} places of student {settings.model!r}; set it to "
+            f"training.max_length = {max_length} exceeds the {places} positions of student {settings.model!r}; set it to "
             f"{places} or less"
         )
 
 
 def _count_places(model: PreTrainedModel) -> int | None:
-    """The rows of a table of positions, if there is one: an embedding beside that of the words, as long as positions go."""
+    """Return the size of the position table, if there is one: a second embedding with as many rows as positions."""
     places = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     words = model.get_input_embeddings()
     tables = [part.num_embeddings for part in model.modules() if isinstance(part, torch.nn.Embedding) and part is not words]

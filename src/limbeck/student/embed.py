@@ -1,6 +1,6 @@
-"""Vectors of texts and examples: how alike two candidates are, for a sentence encoder or in the student's own eyes.
+"""Embeds texts with a sentence encoder, and examples with the student itself, to tell how similar two candidates are.
 
-Both are masked means of last hidden states, scaled to unit length, so the dot product of two vectors is their cosine.
+Both use the masked mean of the last hidden states, scaled to unit length, so the dot product of two vectors is their cosine.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from limbeck.student.tables import KINDS
 MINILM = "minilm-l6"
 MINILM_WIDTH = 384
 MINILM_MAX_TOKENS = 256
-"""Word pieces of a text that are read, as the encoder was published; the rest of a longer text has no part."""
+"""Longer texts are truncated to this many word pieces, the limit that the encoder was published with."""
 
 
 def embed_texts(texts: Sequence[str], *, batch_size: int = 64) -> np.ndarray:
-    """Sentence vectors of MiniLM-L6, shape (texts, 384), float32, unit length; a higher dot product = more alike in meaning.
+    """Embed texts with MiniLM-L6: shape (texts, 384), float32, unit length; a higher dot product = more similar in meaning.
 
-    Masked mean of the last hidden states over all tokens, the marks at both ends included, as the encoder was trained. A
-    text's vector does not depend on its neighbours but for the last digits. The encoder is loaded by each call: give all
-    texts at once, or use `load_minilm`.
+    The vector is the masked mean of the last hidden states over all tokens, including the special tokens at both ends, as
+    the encoder was trained. Apart from rounding, it doesn't depend on the other texts of the batch. Each call loads the
+    encoder: pass all texts at once, or use `load_minilm`.
 
     Raises:
-        ConfigError: the encoder's wheel is not installed; the message has the install command.
+        ConfigError: the encoder's wheel is not installed; the message gives the install command.
     """
     return load_minilm(batch_size=batch_size)(texts)
 
 
 def load_minilm(*, batch_size: int = 64) -> Callable[[Sequence[str]], np.ndarray]:
-    """`embed_texts` with an encoder that stays loaded, for texts that come one after another.
+    """Return an `embed_texts` whose encoder stays loaded, for repeated calls.
 
     Raises:
-        ConfigError: as `embed_texts`.
+        ConfigError: see `embed_texts`.
     """
     folder, device = find_packaged(MINILM), choose_device()
     with explain_loading(PREFIX + MINILM):
@@ -57,10 +57,10 @@ def load_minilm(*, batch_size: int = 64) -> Callable[[Sequence[str]], np.ndarray
 
 
 def embed_examples(student: Student, examples: Sequence[Example], encoder: Encoder, *, batch_size: int) -> np.ndarray:
-    """Vectors of examples in the student's eyes, shape (examples, hidden size), float32, unit length; higher dot = more alike.
+    """Embed examples with the student: shape (examples, hidden size), float32, unit length; higher dot product = more similar.
 
-    Masked mean of the student's last hidden states (of its encoder, where it has one) over the ids of the training prompt.
-    Means of one student share a large common part, so their cosines are all high: compare them, do not read them.
+    The vector is the masked mean of the student's last hidden states (those of its encoder, if it has one) over the ids of
+    the training prompt. The means share a large common component, so all cosines are high: only their order is meaningful.
     """
     model = unwrap(student.model)
     body = KINDS[student.settings.kind].parts.find_body(model)
@@ -73,7 +73,7 @@ def embed_examples(student: Student, examples: Sequence[Example], encoder: Encod
 def _embed_rows(
     body: nn.Module, rows: Sequence[Sequence[int]], pad: int, device: torch.device, batch_size: int, width: int
 ) -> np.ndarray:
-    """The unit vectors of rows of ids, longest first so that little is padding; in the order given."""
+    """Return the unit vectors of rows of ids, in the order given. Batches go by length, longest first, to limit padding."""
     vectors = np.empty((len(rows), width), dtype=np.float32)
     order = sorted(range(len(rows)), key=lambda index: -len(rows[index]))
     for start in range(0, len(order), batch_size):

@@ -1,15 +1,15 @@
-"""The one place where text becomes ids and loss mask, for training, scoring, generating and evaluating alike.
+"""The single place that turns text into ids and loss masks, for training, scoring, generation and evaluation.
 
-For a causal student a prompt is the chat template's rendering of the user message up to and including the assistant's
-header; a completion is the rationale, the answer prefix and the answer, then the template's end-of-turn token and nothing
-after it. Both are tokenized apart, so the ids after the prompt are the very ids the student must generate. A seq2seq
-student reads the same user message and writes the same completion; a classifier reads the bare question, and its
+For a causal student, the prompt is the user message rendered by the chat template, up to and including the assistant's
+header. The completion is the rationale, the answer prefix and the answer, followed by the template's end-of-turn token and
+nothing else. They are tokenized separately, so the ids after the prompt are exactly the ids the student must generate. A
+seq2seq student reads the same user message and writes the same completion. A classifier reads the bare question, and its
 completion is one class.
 
-Where the two objectives are separate (Distilling Step-by-Step, Hsieh et al. 2023, arXiv 2305.02301) an example is learnt
-twice: the prompt of a student without rationales → the bare answer, and the prompt that asks for steps → the rationale alone.
-The student then answers from the first. The paper tells the two apart by a prefix, "[label]" or "[rationale]"; here the prompts
-are those of the arms without and with rationales, so that arms differ in what is learnt and in no wording.
+With separate objectives (Distilling Step-by-Step, Hsieh et al. 2023, arXiv 2305.02301) an example is learnt twice: the
+prompt without rationales → the bare answer, and the prompt that asks for steps → the rationale alone. The student then
+answers from the first prompt. The paper marks the two with a prefix, "[label]" or "[rationale]". We use the prompts of the
+arms without and with rationales instead, so that arms differ in what is learnt but not in wording.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ THINK = "Let's think step by step."
 
 @dataclass(frozen=True)
 class Encoded:
-    """Ids of a prompt and its completion; only the completion is learnt and scored.
+    """The ids of a prompt and its completion; only the completion is learnt and scored.
 
-    A classifier's completion is the one index of its class.
+    A classifier's completion is a single id: the index of its class.
 
     Attributes:
-        ids: of prompt and completion.
-        prompt_length: how many of them are the prompt's.
-        rationale: where the objectives are separate, the same example under the prompt that asks for its rationale; training
-            alone looks at it.
+        ids: the prompt's ids followed by the completion's.
+        prompt_length: number of ids in the prompt.
+        rationale: with separate objectives, the same example under the prompt that asks for its rationale; only training
+            uses it.
     """
 
     ids: tuple[int, ...]
@@ -50,36 +50,36 @@ class Encoded:
 
     @property
     def prompt(self) -> tuple[int, ...]:
-        """The ids that are read."""
+        """The ids the student reads."""
         return self.ids[: self.prompt_length]
 
     @property
     def completion(self) -> tuple[int, ...]:
-        """The ids that are learnt."""
+        """The ids the student learns."""
         return self.ids[self.prompt_length :]
 
     @property
     def labels(self) -> list[int]:
-        """The ids with the prompt's replaced by −100; same length as `ids`."""
+        """The ids with those of the prompt replaced by −100; same length as `ids`."""
         return [IGNORED] * self.prompt_length + list(self.completion)
 
     @property
     def length(self) -> int:
-        """Ids of the longest sequence that training reads: this one, or the rationale's."""
+        """Length of the longest sequence that training reads: this one or the rationale's."""
         return max(len(self.ids), self.rationale.length if self.rationale else 0)
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """Turns examples into ids for one student and one task; this one for a causal student.
+    """Turns examples into ids for one student and one task. This base class is for causal students.
 
     Attributes:
-        tokenizer: of the student.
+        tokenizer: the student's tokenizer.
         task: instruction, labels and answer prefix.
-        has_rationale: whether the prompt asks for a rationale and completions carry it (else the answer alone).
-        system: system message, or None for what the template does without one.
-        is_separate: whether rationales are learnt apart from answers, by `reasoner`; `has_rationale` is False then, and in the
-            reasoner alone True.
+        has_rationale: whether the prompt asks for a rationale and completions contain it (otherwise the answer alone).
+        system: system message, or None for the template's default.
+        is_separate: whether rationales are learnt separately from answers, through `reasoner`; `has_rationale` is then True
+            only in the reasoner.
         lists_labels: whether the prompt lists the task's labels.
     """
 
@@ -92,11 +92,11 @@ class Encoder:
 
     @cached_property
     def reasoner(self) -> Encoder:
-        """The encoder whose prompt asks for a rationale, if students learn one: itself, or that of the separate rationales."""
+        """The encoder whose prompt asks for a rationale, if students learn one: itself, or the one for separate rationales."""
         return replace(self, has_rationale=True) if self.is_separate else self
 
     def make_messages(self, question: str, answer_type: str) -> list[dict[str, str]]:
-        """The conversation before the completion."""
+        """Return the conversation before the completion."""
         labels = self.task.describe_labels(answer_type) if self.lists_labels else ""
         parts = [self.task.instruction, f"Possible answers:\n{labels}" if labels else "", question]
         content = "\n\n".join(part for part in parts if part) + (f"\n{THINK}" if self.has_rationale else "")
@@ -104,7 +104,7 @@ class Encoder:
         return [{"role": "system", "content": self.system}, *messages] if self.system is not None else messages
 
     def make_completion(self, example: Example) -> str:
-        """What the student must write: rationale, answer prefix and answer; or the bare answer; or the rationale alone."""
+        """Return what the student must write: rationale, answer prefix and answer; the bare answer; or the rationale alone."""
         if not self.has_rationale:
             return example.answer
         if self.is_separate:
@@ -114,32 +114,32 @@ class Encoder:
         return f"{example.rationale}\n{self.task.answer_prefix}{example.answer}"
 
     def encode_prompt(self, question: str, answer_type: str) -> list[int]:
-        """Ids of the prompt, up to where the completion begins."""
+        """Return the ids of the prompt, up to where the completion begins."""
         messages = self.make_messages(question, answer_type)
         if not self.tokenizer.chat_template:
             text = "\n\n".join(message["content"] for message in messages) + "\n\n"
             ids = list(self.tokenizer(text)["input_ids"])
-            # A tokenizer that ends every text must not end the prompt before its completion.
+            # Some tokenizers append EOS to every text; it must not come between prompt and completion.
             return ids[:-1] if ids and ids[-1] == self.tokenizer.eos_token_id else ids
         return list(self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)["input_ids"])
 
     def encode_completion(self, text: str) -> list[int]:
-        """Ids of a completion, its end-of-turn token included."""
+        """Return the ids of a completion, including its end-of-turn token."""
         return [*self.tokenizer(text, add_special_tokens=False)["input_ids"], self.end_id]
 
     def encode(self, example: Example) -> Encoded:
-        """Ids and mask of an annotated example, and of its rationale where that is learnt apart."""
+        """Encode an annotated example, and its rationale if that is learnt separately."""
         prompt = self.encode_prompt(example.question, example.answer_type)
         apart = self.reasoner.encode(example) if self._learns_apart(example) else None
         return Encoded(tuple(prompt + self.encode_completion(self.make_completion(example))), len(prompt), apart)
 
     def _learns_apart(self, example: Example) -> bool:
-        """Whether the example has a rationale that gets a row of its own."""
+        """Return whether the example has a rationale that gets its own row."""
         return self.is_separate and not self.has_rationale and example.rationale is not None
 
     @cached_property
     def end_id(self) -> int:
-        """The template's end-of-turn token: the first special token it writes after an assistant message, else EOS.
+        """The end-of-turn token: the first special token that the template writes after an assistant message, else EOS.
 
         Raises:
             ConfigError: the tokenizer has neither.
@@ -158,9 +158,9 @@ class Encoder:
 
     @cached_property
     def start_id(self) -> int:
-        """What stands before a text without a prompt: BOS where the tokenizer puts one there, else EOS.
+        """The token before a text without a prompt: BOS if the tokenizer starts texts with it, else EOS.
 
-        SmolLM2 names its turn marker as BOS but never begins a text with it, so it has none in this sense.
+        SmolLM2 declares its turn marker as BOS but never starts a text with it, so EOS is used.
 
         Raises:
             ConfigError: the tokenizer has neither.
@@ -169,22 +169,22 @@ class Encoder:
         if self.tokenizer.bos_token_id is not None and ids[0] == self.tokenizer.bos_token_id:
             return int(ids[0])
         if self.tokenizer.eos_token_id is None:
-            raise ConfigError("the student's tokenizer has neither a BOS nor an EOS token, so IFD has no start")
+            raise ConfigError("the student's tokenizer has neither a BOS nor an EOS token, which IFD needs")
         return int(self.tokenizer.eos_token_id)
 
     def read_stop_ids(self) -> frozenset[int]:
-        """The ids that end a generation: the end-of-turn token and EOS."""
+        """Return the ids that end a generation: the end-of-turn token and EOS."""
         eos = self.tokenizer.eos_token_id
         return frozenset({self.end_id} | ({int(eos)} if eos is not None else set()))
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of generated ids, special tokens left out."""
+        """Return the text of generated ids, without special tokens."""
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=True)).strip()
 
     def to_conversations(self, example: Example) -> list[dict[str, object]]:
-        """Conversational prompt/completion rows that `datasets` and TRL read as they are: one, or one for each objective.
+        """Return conversational prompt/completion rows that `datasets` and TRL can read: one, or one per separate objective.
 
-        Of separate objectives each row names its own (``objective``: ``answer`` or ``rationale``), the answer's first.
+        With separate objectives each row names its own (``objective``: ``answer`` or ``rationale``); the answer comes first.
         """
         return [
             {
@@ -199,10 +199,10 @@ class Encoder:
 
 
 class Seq2SeqEncoder(Encoder):
-    """For a student with an encoder and a decoder: what a causal one has as its user message is the input."""
+    """The encoder for seq2seq students: the input is the user message that a causal student would get."""
 
     def encode_prompt(self, question: str, answer_type: str) -> list[int]:
-        """Ids of the input, with whatever the tokenizer puts around a text (T5 ends it with EOS)."""
+        """Return the ids of the input, with the special tokens that the tokenizer adds (T5 appends EOS)."""
         text = "\n\n".join(message["content"] for message in self.make_messages(question, answer_type))
         return list(self.tokenizer(text)["input_ids"])
 
@@ -214,45 +214,46 @@ class Seq2SeqEncoder(Encoder):
             ConfigError: the tokenizer has none.
         """
         if self.tokenizer.eos_token_id is None:
-            raise ConfigError("the student's tokenizer has no EOS token, so its outputs would never end")
+            raise ConfigError("the student's tokenizer has no EOS token, so its outputs would never end; use another student")
         return int(self.tokenizer.eos_token_id)
 
 
 class ClassifierEncoder(Encoder):
-    """For an encoder with a head: the question alone is read, and an answer is the place of its label in the task's."""
+    """The encoder for classifiers: the input is the question alone, and an answer is the index of its label in the task."""
 
     def encode_prompt(self, question: str, answer_type: str) -> list[int]:
-        """Ids of the question, with the tokenizer's own marks around it; cut at the tokenizer's `model_max_length`.
+        """Return the ids of the question with special tokens, truncated to the tokenizer's `model_max_length`.
 
-        An encoder can't read more. Training refuses rows above ``training.max_length``, which is less, and cuts none.
+        An encoder can't read more. Training rejects rows above ``training.max_length``, so it sees truncated rows only if
+        that setting exceeds `model_max_length`.
         """
         return list(self.tokenizer(question, truncation=self.tokenizer.model_max_length < 10**6)["input_ids"])
 
     def encode(self, example: Example) -> Encoded:
-        """Ids of an example, and its class.
+        """Return the ids of an example's question and its class.
 
         Raises:
-            ConfigError: the answer is none of the task's labels.
+            ConfigError: the answer is not one of the task's labels.
         """
         labels = list(self.task.labels)
         if example.answer not in labels:
-            raise ConfigError(f"{example.answer!r} is none of the classifier's labels: {', '.join(labels)}")
+            raise ConfigError(f"{example.answer!r} is not one of the classifier's labels: {', '.join(labels)}")
         prompt = self.encode_prompt(example.question, example.answer_type)
         return Encoded((*prompt, labels.index(example.answer)), len(prompt))
 
     def read_stop_ids(self) -> frozenset[int]:
-        """None: a classifier writes nothing that could go on."""
+        """Return no ids: a classifier doesn't generate text."""
         return frozenset()
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The label of a class."""
+        """Return the label of a class."""
         return list(self.task.labels)[ids[0]]
 
 
 def make_encoder(
     settings: StudentSettings, tokenizer: PreTrainedTokenizerBase, task: Task, *, has_rationale: bool, is_separate: bool = False
 ) -> Encoder:
-    """The encoder of a student; a classifier has no rationale to write."""
+    """Make the encoder of a student; a classifier never has rationales."""
     kind = KINDS[settings.kind]
     return kind.parts.encoder(
         tokenizer,

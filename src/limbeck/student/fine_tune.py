@@ -1,6 +1,6 @@
-"""Fine-tuning through TRL (causal students), transformers' own trainer (the others) and PEFT; one loss for all.
+"""Fine-tuning with TRL (causal students), the transformers Trainer (other kinds) and PEFT, all with the same loss.
 
-The loss is computed once and at labelled positions only.
+The loss is computed once, and only at labelled positions.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from limbeck.student.trainers import CompletionTrainer, SumLossTrainer
 
 
 class _BestEpoch(TrainerCallback):
-    """Remembers the trained weights of the epoch that the judge liked best, and stops when it likes none better."""
+    """Keeps the weights of the best judged epoch, and stops training after `patience` epochs in a row without improvement."""
 
     def __init__(self, student: Student, judge: Callable[[Student], float], patience: int | None) -> None:
         self._student, self._judge, self._patience = student, judge, patience
@@ -56,7 +56,7 @@ class _BestEpoch(TrainerCallback):
         return control
 
     def restore(self, model: Any) -> None:  # noqa: ANN401 (any wrapper of a PreTrainedModel)
-        """Put the best epoch's weights back."""
+        """Restore the weights of the best epoch."""
         if self._best is not None:
             with torch.no_grad():
                 for name, weights in model.named_parameters():
@@ -77,7 +77,7 @@ WRITTEN_OUT_MAX_BYTES = 4 * 2**30
 
 
 def make_lora_config(settings: LoraSettings, kind: str = "causal") -> LoraConfig:
-    """PEFT's settings for a kind of student; a classifier's head is trained whole."""
+    """Make the PEFT configuration for a kind of student; a classifier's head is always fully trained."""
     targets = settings.target_modules
     return LoraConfig(
         r=settings.rank,
@@ -92,26 +92,26 @@ def make_lora_config(settings: LoraSettings, kind: str = "causal") -> LoraConfig
 def load_for_training(
     settings: StudentSettings, training: TrainingSettings, *, labels: Sequence[str] = (), seed: int = 0
 ) -> Student:
-    """A fresh student as training wants it: 4-bit for QLoRA, else as `load_student` gives it.
+    """Load a fresh student for training: in 4 bits for QLoRA, otherwise as `load_student` does.
 
     Args:
         settings: which student.
-        training: whether all its weights are trained, and how they are stored.
-        labels, seed: as `load_student`.
+        training: whether all weights are trained, and how they are stored.
+        labels, seed: see `load_student`.
 
     Raises:
         ConfigError: QLoRA without CUDA or bitsandbytes, or without adapters.
     """
     if training.quantize == "none":
         if training.lora is None and settings.dtype == "auto":
-            # All weights are trained: the optimiser needs them in float32, whatever the arithmetic is done in.
+            # With full fine-tuning the optimiser needs float32 weights, whatever the compute precision.
             full = load_student(settings.model_copy(update={"dtype": "float32"}), labels=labels, seed=seed)
             return Student(full.model, full.tokenizer, settings)
         return load_student(settings, labels=labels, seed=seed)
     if training.lora is None:
         raise ConfigError("training.quantize: 4bit trains adapters only; set training.lora")
     if not torch.cuda.is_available():
-        raise ConfigError("training.quantize: 4bit needs a CUDA device, and none is here; set training.quantize: none")
+        raise ConfigError("training.quantize: 4bit needs a CUDA device, but none was found; set training.quantize: none")
     try:
         import bitsandbytes  # noqa: F401
     except ImportError as error:
@@ -137,17 +137,17 @@ def fine_tune(
     judge: Callable[[Student], float] | None = None,
     patience: int | None = None,
 ) -> Student:
-    """Train a student on completions; returns it with its trained adapter (or its trained weights).
+    """Train a student on completions; return it with its trained adapter (or its trained weights).
 
     Args:
         student: trained in place; load a fresh one for every stage.
-        rows: the training set, a row an example; a batch has ``batch_size`` of them, and their separate rationales beside.
+        rows: the training set, one row per example; a batch has ``batch_size`` rows, plus their separate rationales.
         settings: epochs, learning rate, adapters and so on.
-        seed: of adapter initialisation, data order and dropout.
-        on_step: told ``(step, steps in all)`` after each optimiser step.
-        judge: how good the student is, higher = better, asked after every epoch; the weights of the best epoch (of equals
-            the first) are kept. None keeps the last.
-        patience: training ends after so many epochs in a row that are no better than the best.
+        seed: seeds adapter initialisation, data order and dropout.
+        on_step: called with ``(step, total steps)`` after each optimiser step.
+        judge: rates the student after every epoch, higher = better; the weights of the best epoch are kept (the first, if
+            several are equal). None keeps the last epoch.
+        patience: stop after this many consecutive epochs without improvement; None never stops early.
     """
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()
@@ -177,17 +177,17 @@ def fine_tune(
 
 @contextmanager
 def _attend(student: Student, lengths: Sequence[int], batch_size: int) -> Iterator[None]:
-    """Within this context attention is written out instead of fused where that trains faster: short rows on a CPU.
+    """Within this context, use eager instead of fused attention if that trains faster: for short rows on a CPU.
 
-    The two compute the same. torch's fused kernel for CPUs is slow in the backward pass: written out, a LoRA step of a
-    135M student is 2.1 times as fast at 75 tokens a row, 1.1 times at 512 and 0.6 times at 1,024 (one thread, bfloat16, batches
-    of about 1,200 to 2,000 tokens); `benchmarks/training.py` has the ratio for two threads and small batches.
+    Both compute the same. torch's fused CPU kernel is slow in the backward pass: with eager attention, a LoRA step of a 135M
+    student is 2.1 times as fast at 75 tokens per row, 1.1 times at 512 and 0.6 times at 1,024 (one thread, bfloat16, batches
+    of about 1,200 to 2,000 tokens). `benchmarks/training.py` measures the ratio for two threads and small batches.
     """
     model = unwrap(student.model)
     config = model.config.get_text_config()
     fused = config._attn_implementation
     longest = max(lengths)
-    # Kept for the backward pass: the scores of each head in bfloat16 twice and in float32 once.
+    # Bytes kept for the backward pass: each head's attention scores, twice in bfloat16 and once in float32.
     kept = 8 * batch_size * longest**2 * config.num_attention_heads * config.num_hidden_layers
     is_fused_slow = KINDS[student.settings.kind].is_causal and student.device.type == "cpu" and fused == "sdpa"
     if is_fused_slow and longest <= WRITTEN_OUT_MAX_TOKENS and kept <= WRITTEN_OUT_MAX_BYTES:
@@ -200,7 +200,7 @@ def _attend(student: Student, lengths: Sequence[int], batch_size: int) -> Iterat
 
 
 def _choose_arguments(student: Student, count: int, settings: TrainingSettings, seed: int, scratch: str) -> dict[str, Any]:
-    """Arguments that both trainers understand."""
+    """Build the arguments that both trainers understand."""
     on_cpu = student.device.type == "cpu"
     is_bfloat16 = settings.precision == "bfloat16" or (settings.precision == "auto" and has_bfloat16(student.device))
     steps = max(1, round(settings.epochs * count / (settings.batch_size * settings.gradient_accumulation)))
@@ -230,7 +230,7 @@ def _choose_arguments(student: Student, count: int, settings: TrainingSettings, 
 
 
 def _make_data(student: Student, rows: Sequence[Encoded]) -> Dataset:
-    """The places of the rows, and by what length they are grouped."""
+    """Make a data set of row indices with the lengths that batches are grouped by."""
     longest = [row.rationale or row for row in rows]
     is_causal = KINDS[student.settings.kind].is_causal
     lengths = [len(row.ids) if is_causal else row.prompt_length for row in longest]
@@ -238,7 +238,7 @@ def _make_data(student: Student, rows: Sequence[Encoded]) -> Dataset:
 
 
 def _make_collate(student: Student, rows: Sequence[Encoded]) -> Callable[[Sequence[dict[str, int]]], dict[str, Any]]:
-    """What makes a batch of places: the rows' own, and that of their separate rationales, each padded by itself."""
+    """Make the collator: it turns row indices into a batch, plus a batch of their separate rationales, padded separately."""
     collate_kind, pad = KINDS[student.settings.kind].parts.collate, student.tokenizer.pad_token_id or 0
 
     def collate(places: Sequence[dict[str, int]]) -> dict[str, Any]:
@@ -265,7 +265,7 @@ def _make_trainer(student: Student, data: Dataset, settings: TrainingSettings, a
     kind = student.settings.kind
     model = student.model
     if settings.lora is not None:
-        torch.manual_seed(arguments["seed"])  # of the adapter's weights; the trainer seeds what follows
+        torch.manual_seed(arguments["seed"])  # for the adapter's weights; the trainer seeds everything later
         model = get_peft_model(model, make_lora_config(settings.lora, kind))
     trainer = SumLossTrainer(
         model=model,
@@ -273,6 +273,6 @@ def _make_trainer(student: Student, data: Dataset, settings: TrainingSettings, a
         train_dataset=data,
         processing_class=student.tokenizer,
     )
-    # Ask for the number of labels of a whole step, which is what the summed loss is divided by; none of them is shifted.
+    # Request the label count of a whole step, since the summed loss is divided by it; labels are not shifted here.
     trainer.model_accepts_loss_kwargs, trainer._loss_shifts_labels = True, False
     return trainer

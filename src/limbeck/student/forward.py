@@ -1,4 +1,4 @@
-"""One forward pass over given completions, for every kind of student: logits at labelled positions and nowhere else."""
+"""A forward pass over given completions, for every kind of student, with logits at labelled positions only."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ VOCABULARY_CHUNK = 8192
 
 @contextmanager
 def project_only(model: PreTrainedModel, is_labelled: torch.Tensor) -> Iterator[None]:
-    """Within this context a forward of `model` gives logits for the labelled positions alone.
+    """Within this context, a forward pass of `model` returns logits only at the labelled positions.
 
-    The output projection of a small student with a large vocabulary is a fifth of its work and nearly all of its memory.
-    The hook sits on the projection itself, so it holds for every architecture and below PEFT and DDP wrappers.
+    In a small student with a large vocabulary, the output projection takes a fifth of the compute and nearly all of the
+    memory. The hook sits on the projection itself, so it works for every architecture and below PEFT and DDP wrappers.
 
     Args:
-        model: the causal model whose output projection is narrowed, without wrappers.
-        is_labelled: positions whose *next* token is a label, shape (batch, length), boolean. The logits come out as
+        model: the causal model, without wrappers.
+        is_labelled: positions whose *next* token is a label, shape (batch, length), boolean. The logits have shape
             (1, labelled positions, vocabulary), row by row.
     """
 
@@ -43,19 +43,19 @@ def project_only(model: PreTrainedModel, is_labelled: torch.Tensor) -> Iterator[
 
 
 def select_labelled(labels: torch.Tensor) -> torch.Tensor:
-    """Positions whose next token is a label: shape (batch, length), the last column always False."""
+    """Return a mask of the positions whose next token is a label: shape (batch, length), the last column always False."""
     is_labelled = torch.zeros_like(labels, dtype=torch.bool)
     is_labelled[:, :-1] = labels[:, 1:] != IGNORED
     return is_labelled
 
 
 def to_scores_dtype(logits: torch.Tensor) -> torch.Tensor:
-    """Logits in float32 (float64 stays): what every score is computed from."""
+    """Cast logits to float32, or leave them in float64; every score is computed from these."""
     return logits if logits.dtype == torch.float64 else logits.float()
 
 
 def pad_right(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
-    """Rows of ids as one tensor (rows, longest), filled with `value` on the right."""
+    """Stack rows of ids into one tensor (rows, longest), padded with `value` on the right."""
     width = max(len(row) for row in rows)
     return torch.tensor([[*row, *[value] * (width - len(row))] for row in rows])
 
@@ -64,7 +64,7 @@ Batch = Mapping[str, torch.Tensor]
 
 
 def collate_causal(rows: Sequence[Encoded], pad: int) -> dict[str, torch.Tensor]:
-    """Prompt and completion as one sequence; ``labels`` (rows, longest) are −100 outside of completions."""
+    """Make a batch: prompt and completion as one sequence; ``labels`` (rows, longest) are −100 outside completions."""
     return {
         "input_ids": pad_right([row.ids for row in rows], pad),
         "attention_mask": pad_right([[1] * len(row.ids) for row in rows], 0),
@@ -73,7 +73,7 @@ def collate_causal(rows: Sequence[Encoded], pad: int) -> dict[str, torch.Tensor]
 
 
 def collate_apart(rows: Sequence[Encoded], pad: int) -> dict[str, torch.Tensor]:
-    """Prompts as the input, completions (a text's ids, or one class) as ``labels`` (rows, longest), padded with −100."""
+    """Make a batch: prompts as input, completions (ids, or one class) as ``labels`` (rows, longest), padded with −100."""
     return {
         "input_ids": pad_right([row.prompt for row in rows], pad),
         "attention_mask": pad_right([[1] * row.prompt_length for row in rows], 0),
@@ -82,7 +82,7 @@ def collate_apart(rows: Sequence[Encoded], pad: int) -> dict[str, torch.Tensor]:
 
 
 def forward_causal(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:  # noqa: ANN401 (any wrapper of a model)
-    """``(logits, targets)`` at the positions whose next token is a label: (labelled tokens, vocabulary), (labelled tokens,)."""
+    """Return ``(logits, targets)`` of the labelled tokens: shapes (labelled tokens, vocabulary) and (labelled tokens,)."""
     labels = batch["labels"]
     with project_only(unwrap(model), select_labelled(labels)):
         outputs = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False)
@@ -90,7 +90,7 @@ def forward_causal(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor
 
 
 def forward_seq2seq(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:  # noqa: ANN401 (any wrapper of a model)
-    """``(logits, targets)`` of the decoder at the labelled tokens; padding has no part in them."""
+    """Return ``(logits, targets)`` of the decoder at the labelled tokens, without padding; shapes as `forward_causal`."""
     labels = batch["labels"]
     is_labelled = labels != IGNORED
     outputs = model(
@@ -103,30 +103,30 @@ def forward_seq2seq(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tenso
 
 
 def forward_classifier(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:  # noqa: ANN401 (any wrapper of a model)
-    """``(logits, targets)``: (rows, classes), (rows,)."""
+    """Return ``(logits, targets)``: shapes (rows, classes) and (rows,)."""
     outputs = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
     return outputs.logits, batch["labels"][:, 0]
 
 
 def unwrap(model: Any) -> PreTrainedModel:  # noqa: ANN401 (a PeftModel, a distributed wrapper, or neither)
-    """The model itself, below adapters and distributed wrappers."""
+    """Return the bare model, without adapters and distributed wrappers."""
     model = getattr(model, "module", model)
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 @dataclass(frozen=True)
 class TokenScores:
-    """What one forward pass says of each token of a completion; all CPU tensors of shape (completion tokens,), in nats.
+    """The scores of each token of a completion, from one forward pass; all in nats, of shape (completion tokens,).
 
-    float32, or float64 for a float64 model.
+    `compute_token_scores` returns CPU tensors. The dtype is float32, or float64 for a float64 model.
 
     Attributes:
         nll: −log p of the token.
-        energy: −logsumexp of the logits at its place (GOLD's E); higher = less familiar. A constant added to all logits
-            changes nothing but the energy, so energies are compared within one student snapshot only.
-        entropy: of the distribution at its place; higher = less certain.
-        margin: difference of the two largest logits there, which is that of the two largest log-probabilities; higher =
-            more certain.
+        energy: −logsumexp of the logits at its position (GOLD's E); higher = less familiar. Adding a constant to all logits
+            changes only the energy, so compare energies only within one student snapshot.
+        entropy: entropy of the distribution at its position; higher = less certain.
+        margin: difference between the two largest logits there, which equals that of the two largest log-probabilities;
+            higher = more certain.
     """
 
     nll: torch.Tensor
@@ -136,12 +136,12 @@ class TokenScores:
 
 
 def score_logits(logits: torch.Tensor, targets: torch.Tensor, *, chunk: int = VOCABULARY_CHUNK) -> TokenScores:
-    """The scores of logits, in one pass over the vocabulary by chunks: no second copy of the logits is made.
+    """Compute scores from logits in one chunked pass over the vocabulary, without a second copy of the logits.
 
     Args:
-        logits: (tokens, vocabulary), of any floating dtype; sums are kept in float32 (float64 for float64 logits).
+        logits: (tokens, vocabulary), any floating dtype; sums are accumulated in float32 (float64 for float64 logits).
         targets: (tokens,), ids.
-        chunk: how many columns are looked at together.
+        chunk: number of vocabulary columns processed at a time.
     """
     first = to_scores_dtype(logits[:, :1])
     peak = torch.full_like(first, -torch.inf)
@@ -170,13 +170,13 @@ def compute_token_scores(
     batch_size: int = 16,
     on_batch: Callable[[int, int], None] = silent,
 ) -> list[TokenScores]:
-    """Loss, energy, entropy and margin of each completion token, from one forward pass.
+    """Compute loss, energy, entropy and margin of each completion token in one forward pass.
 
     Args:
         student: the model; its weights are not changed. A classifier's "token" is its class, its vocabulary the classes.
         sequences: prompts with completions of at least one token each.
-        batch_size: sequences a pass; they are sorted by length, and a score does not depend on its neighbours.
-        on_batch: told ``(done, total)`` after each pass.
+        batch_size: sequences per pass; they are sorted by length, and scores don't depend on the rest of the batch.
+        on_batch: called with ``(done, total)`` after each pass.
 
     Returns:
         The scores of each sequence, in the order given.

@@ -1,7 +1,7 @@
-"""Greedy generation in batches of similar length, with the likelihood of what was generated.
+"""Greedy generation in batches of similar length, with the likelihood of the output.
 
-Why not `model.generate`: it keeps a row in the batch after its end, where this loop drops it (a small student's outputs
-differ widely in length), and it casts the logits of every dtype to float32, where the likelihood is wanted exactly.
+Why not `model.generate`: it keeps finished rows in the batch while this loop drops them (a small student's outputs differ
+widely in length), and it casts the logits of every dtype to float32, but we need the exact likelihood.
 `benchmarks/generation.py` compares the two.
 """
 
@@ -19,8 +19,8 @@ from limbeck.student.forward import pad_right, project_only, to_scores_dtype
 from limbeck.student.model import Student
 from limbeck.student.tables import KINDS
 
-# What a step of decoding costs on a CPU beside its own tokens (all weights are read once), in prompt tokens of the same time.
-# Elsewhere prompt tokens cost next to nothing beside a step.
+# Fixed cost of a decoding step on a CPU (it reads all weights once), as the number of prompt tokens that take the same time.
+# On other devices prompt tokens cost next to nothing compared with a step.
 _STEP_TOKENS = 32
 
 
@@ -29,10 +29,10 @@ class Generation:
     """One greedy output.
 
     Attributes:
-        ids: the generated ids, without the token that ended them.
-        nll: −log p of each of those ids given all before it, in nats; from raw logits in float32 (float64 for a float64
+        ids: the generated ids, without the stop token.
+        nll: −log p of each of those ids given all preceding ids, in nats; from raw logits in float32 (float64 for a float64
             model). Empty for a seq2seq student.
-        is_truncated: whether the limit ended it, not a stop token.
+        is_truncated: whether it ended at the limit rather than at a stop token.
     """
 
     ids: list[int] = field(default_factory=list)
@@ -54,18 +54,19 @@ def generate(
     batch_size: int = 32,
     on_batch: Callable[[int, int], None] = silent,
 ) -> list[Generation]:
-    """The greedy output of each prompt, in the order given.
+    """Generate the greedy output of each prompt, in the order given.
 
-    A causal student that has a limited number of places stops there; to a prompt that fills them all it writes nothing, which
-    is truncated.
+    A causal student with a limited number of positions stops when they are used up. If a prompt already fills them, the
+    output is empty and counts as truncated.
 
     Args:
-        student: the model. A classifier's output is the one id of its most probable class.
+        student: the model. A classifier's output is a single id: its most probable class.
         prompts: ids of each prompt, at least one token.
         stop_ids: ids that end an output.
-        max_new_tokens: the most tokens of an output.
-        batch_size: the most prompts a batch; they are sorted by length, so that little is padded (`cut_batches`).
-        on_batch: told ``(prompts done, prompts in all)``.
+        max_new_tokens: maximum number of tokens per output.
+        batch_size: maximum number of prompts per batch; they are sorted by length to limit padding (see `cut_batches`).
+        on_batch: called with ``(prompts done, total prompts)`` after each batch; the total excludes prompts that are too
+            long to read.
     """
     places = read_context_length(student)
     readable = (index for index, prompt in enumerate(prompts) if places is None or len(prompt) < places)
@@ -83,17 +84,17 @@ def generate(
 
 
 def cut_batches(lengths: Sequence[int], batch_size: int, overhead: int | None) -> list[int]:
-    """Where batches of sorted prompts end: the cuts of least cost, each batch costing its padded tokens and an overhead.
+    """Split sorted prompts into batches at the lowest total cost, where a batch costs its padded tokens plus an overhead.
 
-    Among long prompts of all lengths padding costs more than another batch does.
+    If prompts are long and vary in length, padding can cost more than an extra batch.
 
     Args:
-        lengths: of the prompts in tokens, the longest first.
-        batch_size: the most prompts a batch.
-        overhead: of a batch, in prompt tokens; None stands for so much that all batches but the last are full.
+        lengths: prompt lengths in tokens, longest first.
+        batch_size: maximum number of prompts per batch.
+        overhead: cost of a batch, in prompt tokens; None means so high that all batches but the last are full.
 
     Returns:
-        The index after the last prompt of each batch.
+        The end index (exclusive) of each batch.
     """
     if overhead is None:
         return [*range(batch_size, len(lengths), batch_size), len(lengths)] if lengths else []
@@ -118,7 +119,7 @@ def generate_causal_batch(
     stop_ids: frozenset[int],
     max_new_tokens: int,
 ) -> None:
-    """Greedy outputs of a causal student, each row leaving the batch at its end."""
+    """Generate greedy outputs of a causal student; finished rows leave the batch."""
     width = max(map(len, prompts))
     pad = student.tokenizer.pad_token_id or 0
     ids = torch.tensor([[pad] * (width - len(row)) + list(row) for row in prompts], device=student.device)
@@ -131,7 +132,7 @@ def generate_causal_batch(
     while True:
         is_last = torch.zeros_like(ids, dtype=torch.bool)
         is_last[:, -1] = True
-        # The model's own `logits_to_keep` projects a strided slice; torch then copies the vocabulary's matrix for each row.
+        # Don't use the model's `logits_to_keep`: it projects a strided slice, so torch copies the vocabulary matrix per row.
         with project_only(student.model, is_last):
             logits = student.model(
                 input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
@@ -167,7 +168,7 @@ def classify_batch(
     stop_ids: frozenset[int],
     max_new_tokens: int,
 ) -> None:
-    """The most probable class of each prompt, as its one id."""
+    """Write the most probable class of each prompt as the single output id."""
     logits = to_scores_dtype(student.model(**_pad_inputs(student, prompts)).logits)
     best, chosen = logits.max(dim=-1)
     nll = torch.logsumexp(logits, dim=-1) - best
@@ -182,8 +183,8 @@ def generate_seq2seq_batch(
     stop_ids: frozenset[int],
     max_new_tokens: int,
 ) -> None:
-    """Greedy outputs of a seq2seq student."""
-    # A fresh configuration: a model's own may sample, search with beams or hold a repetition penalty.
+    """Generate greedy outputs of a seq2seq student."""
+    # Use a fresh configuration: the model's own may sample, use beam search or set a repetition penalty.
     config = student.model.config
     settings = GenerationConfig(
         max_new_tokens=max_new_tokens,
@@ -193,7 +194,10 @@ def generate_seq2seq_batch(
         pad_token_id=student.tokenizer.pad_token_id,
         decoder_start_token_id=getattr(config, "decoder_start_token_id", None) or config.pad_token_id or 0,
     )
-    own, student.model.generation_config = student.model.generation_config, settings  # else it fills in what is not set
+    own, student.model.generation_config = (
+        student.model.generation_config,
+        settings,
+    )  # otherwise the model's own fills in unset values
     try:
         written = student.model.generate(**_pad_inputs(student, prompts), generation_config=settings)[:, 1:]
     finally:

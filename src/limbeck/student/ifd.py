@@ -1,11 +1,12 @@
-"""IFD, the student's own difficulty of a question (BalDistill §3, after Cherry LLM; here over perplexities).
+"""IFD: how difficult a question is for the student (BalDistill §3, after Cherry LLM; here as a ratio of perplexities).
 
-IFD(x) = exp(mean NLL of ŷ after the training prompt) / exp(mean NLL of ŷ after one BOS token), with ŷ the student's own
-greedy output, end-of-turn token left out, cut at `max_new_tokens`. Where a tokenizer has no BOS, EOS stands in its place.
-Higher = the question helps less = harder. Both means run over all |ŷ| tokens, from raw logits in float32.
+IFD(x) = exp(mean NLL of ŷ after the training prompt) / exp(mean NLL of ŷ after one BOS token), where ŷ is the student's own
+greedy output without the end-of-turn token, cut at `max_new_tokens`. If the tokenizer doesn't start texts with BOS, EOS is
+used instead. Higher = the question helps less = harder. Both means run over all |ŷ| tokens, from raw logits in float32
+(float64 for a float64 model).
 
-The training prompt is the one that asks for a rationale, also where answers are learnt apart (`method.objective: separate`):
-a bare answer is a token or two, whose likelihood tells little.
+The training prompt is the one that asks for a rationale, even if answers are learnt separately (`method.objective: separate`):
+a bare answer is only a token or two, so its likelihood says little.
 
 Deviations from the released code: its bare prompt is not the training prompt (a left-over); it divides by zero on errors
 and empty outputs, which have no score here; it truncates the unconditional text by the prompt's length.
@@ -38,9 +39,9 @@ def score_by_ifd(
     batch_size: int,
     on_batch: Callable[[int, int], None] = silent,
 ) -> list[Score]:
-    """IFD of each example (unitless, > 0, higher = harder), in the order given.
+    """Compute the IFD of each example (unitless, > 0, higher = harder), in the order given; None for an empty output.
 
-    Parts: ``conditional_perplexity``, ``unconditional_perplexity``, ``token_count`` and ``is_truncated``.
+    The score's parts are ``conditional_perplexity``, ``unconditional_perplexity``, ``token_count`` and ``is_truncated``.
 
     Raises:
         ConfigError: the student is not causal, so its output has no likelihood without a question.
@@ -63,7 +64,7 @@ def score_by_ifd(
     unconditional = compute_token_scores(student, alone, batch_size=batch_size)
     if student.is_exact:
         conditional = [sum(outputs[index].nll) / len(outputs[index].nll) for index in filled]
-    else:  # cached decoding in half precision is not a full pass
+    else:  # in half precision, cached decoding differs from a full pass
         after = [Encoded((*prompts[index], *outputs[index].ids), len(prompts[index])) for index in filled]
         conditional = [_mean(one.nll) for one in compute_token_scores(student, after, batch_size=batch_size)]
     scores = [Score(example.id, example.domain, None, {"token_count": 0}) for example in examples]

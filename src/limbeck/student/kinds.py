@@ -1,4 +1,4 @@
-"""The kinds of students: what each is loaded by, how it is fed, and how it answers."""
+"""The kinds of students: how each is loaded, fed, and asked for answers."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from limbeck.student.generate import WriteBatch, classify_batch, generate_causal
 
 @dataclass(frozen=True)
 class KindParts:
-    """What one kind of student is made of.
+    """The parts of one kind of student.
 
     Attributes:
-        model_class: the class of transformers that loads it.
-        encoder: turns its examples into ids.
+        model_class: the transformers class that loads it.
+        encoder: turns examples into ids.
         collate: ``(rows, padding id) -> batch``.
-        forward: ``(model, batch) -> (logits, targets)``, one row of logits for each id of a completion, in order.
+        forward: ``(model, batch) -> (logits, targets)``, one row of logits per completion id, in order.
         write: answers a batch of prompts.
-        find_body: the part of a model whose last hidden states embed a prompt.
-        lora_task: PEFT's name for what it does.
+        find_body: returns the part of a model whose last hidden states embed a prompt.
+        lora_task: PEFT's name for its task.
     """
 
     model_class: Any

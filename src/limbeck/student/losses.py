@@ -1,4 +1,4 @@
-"""Training losses over the labelled tokens of a batch; each is a *sum*, divided by the caller."""
+"""Training losses over the labelled tokens of a batch. Each returns a *sum*; the caller divides it by the token count."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ LossFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 MakeLoss = Callable[[TrainingSettings], LossFunction]
 
 LOG_ZERO = math.log(1e-4)
-"""A of the symmetric loss: what stands for log 0 in the reverse cross-entropy of a one-hot target."""
+"""The constant A of the symmetric loss: replaces log 0 in the reverse cross-entropy of a one-hot target."""
 
 
 def sum_cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Summed cross-entropy in nats.
+    """Compute the summed cross-entropy in nats.
 
     Args:
         logits: (labelled tokens, vocabulary or classes), float32.
@@ -28,15 +28,15 @@ def sum_cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tens
 
 
 def make_cross_entropy(settings: TrainingSettings) -> LossFunction:
-    """Summed cross-entropy; no setting changes it."""
+    """Make the summed cross-entropy, which has no settings."""
     return sum_cross_entropy
 
 
 def make_symmetric_cross_entropy(settings: TrainingSettings) -> LossFunction:
-    """Summed symmetric cross-entropy ``alpha·CE + beta·RCE`` (GOLD §2.4 of the notes; Wang et al. 2019).
+    """Make the summed symmetric cross-entropy ``alpha·CE + beta·RCE`` (GOLD, arXiv 2403.19754; Wang et al. 2019).
 
-    RCE = −Σ_k p_k·log q_k for the one-hot target q, with log 0 = ln 1e-4, which is 9.21·(1 − p_y): bounded, so that a
-    wrong label can't pull without end. The released code clamps p at 1e-7 too, which adds at most 0.03; it is left out.
+    RCE = −Σ_k p_k·log q_k for the one-hot target q. With log 0 = ln 1e-4 this is 9.21·(1 − p_y), which is bounded, so a
+    wrong label has limited influence. The released code also clamps p at 1e-7, which adds at most 0.03; we don't.
     """
 
     alpha, beta = settings.alpha, settings.beta

@@ -1,4 +1,4 @@
-"""Students by name: a Hub id, a folder, or the packaged SmolLM2; saved as adapters or whole, always as safetensors."""
+"""Loads students by name (a Hub id, a folder or a packaged model); saves adapters or whole models, always as safetensors."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from limbeck.student.settings import StudentSettings
 from limbeck.student.tables import KINDS
 from limbeck.system.files import lock, write_folder
 
-# A model that brings Python code of its own is refused; otherwise transformers asks in a terminal whether to run it.
+# Refuse models that bring their own Python code; by default transformers asks in the terminal whether to run it.
 dynamic_module_utils.TIME_OUT_REMOTE_CODE = 0
 CARD = "student.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
-_NO_LIMIT = 10**6  # transformers' word for "unknown" is a very large number
-SPARE_PLACES = 2  # some encoders begin to count positions after the padding id
+_NO_LIMIT = 10**6  # transformers uses a very large number for "unknown"
+SPARE_PLACES = 2  # some encoders count positions from after the padding id
 
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Within this context the training libraries show no progress bars and no deprecation warnings."""
+    """Silence progress bars and deprecation warnings of the training libraries within this context."""
     verbosity, has_bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
@@ -59,8 +59,8 @@ class Student:
 
     Attributes:
         model: in evaluation mode, on its device.
-        tokenizer: pads with a token of its own or the end token; mask by attention mask, never by id.
-        settings: what it was loaded by.
+        tokenizer: pads with a padding token or the end token, so mask by attention mask, never by id.
+        settings: the settings it was loaded with.
     """
 
     model: PreTrainedModel
@@ -69,26 +69,26 @@ class Student:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return self.model.device
 
     @property
     def is_exact(self) -> bool:
-        """Whether cached decoding gives the likelihoods of a full pass (float32 and float64, not half precision)."""
+        """Whether cached decoding gives the same likelihoods as a full pass (float32 and float64, not half precision)."""
         return self.model.dtype in (torch.float32, torch.float64)
 
 
 def find_cache() -> Path:
-    """The folder for weights made once: ``$LIMBECK_CACHE``, or ``limbeck`` in the user's cache folder."""
+    """Return the folder that caches converted weights: ``$LIMBECK_CACHE``, or ``limbeck`` in the user's cache folder."""
     default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "limbeck"
     return Path(os.environ.get("LIMBECK_CACHE", default))
 
 
 def resolve_model(name: str) -> str:
-    """The folder or Hub id that `from_pretrained` takes; a packaged GGUF model is de-quantised into the cache once.
+    """Return the folder or Hub id for `from_pretrained`; a packaged GGUF model is de-quantised into the cache once.
 
     Raises:
-        ConfigError: an unknown or uninstalled packaged model.
+        ConfigError: the packaged model is unknown or not installed.
     """
     if not name.startswith("packaged:"):
         return name
@@ -105,7 +105,7 @@ def resolve_model(name: str) -> str:
 def _dequantize(gguf: Path, folder: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
     model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
-    # The weights are plain float32 now, but the model still calls itself quantized and would refuse to be saved.
+    # The weights are plain float32 now, but the model is still marked as quantized and would refuse to be saved.
     model.hf_quantizer = None
     model.config.quantization_config = None
     del model.config.quantization_config
@@ -114,14 +114,14 @@ def _dequantize(gguf: Path, folder: Path) -> None:
 
 
 def choose_device() -> torch.device:
-    """The GPU where there is one, else the CPU."""
+    """Return the GPU (CUDA or MPS) if there is one, else the CPU."""
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps") if torch.backends.mps.is_available() else torch.device("cpu")
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 matrices in hardware."""
+    """Return whether the device multiplies bfloat16 matrices in hardware."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu":
@@ -131,17 +131,17 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The dtype of a setting; ``auto`` is bfloat16 on a GPU that has it, else float32."""
+    """Return the dtype of a setting; ``auto`` is bfloat16 on a CUDA GPU that supports it, else float32."""
     if name == "auto":
         return torch.bfloat16 if device.type == "cuda" and has_bfloat16(device) else torch.float32
     return {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}[name]
 
 
 def load_tokenizer(settings: StudentSettings, folder: Path | None = None) -> PreTrainedTokenizerBase:
-    """The tokenizer of the settings' model, or the one saved in `folder`; it always has a padding token.
+    """Load the tokenizer of the settings' model, or the one saved in `folder`; it always has a padding token.
 
     Raises:
-        ConfigError: as `load_student`.
+        ConfigError: the tokenizer can't be found or read.
     """
     source = str(folder) if folder else resolve_model(settings.model)
     with explain_loading(source):
@@ -158,7 +158,7 @@ def load_tokenizer(settings: StudentSettings, folder: Path | None = None) -> Pre
 
 @contextmanager
 def explain_loading(source: str) -> Iterator[None]:
-    """Say in one line what is wrong with a model's files; the libraries raise whatever their parsers do, some `Exception`."""
+    """Turn loading errors into one-line `ConfigError`s; the libraries pass on any `Exception` that their parsers raise."""
     try:
         yield
     except ConfigError:
@@ -168,10 +168,10 @@ def explain_loading(source: str) -> Iterator[None]:
 
 
 def _check_adapter(folder: Path) -> None:
-    """Refuse an adapter whose weights are no safetensors: PEFT would take a pickled file in their place."""
+    """Refuse an adapter without safetensors weights: PEFT would load a pickled file instead."""
     if (folder / "adapter_config.json").exists() and not (folder / ADAPTER_WEIGHTS).exists():
         raise ConfigError(
-            f"student {str(folder)!r} can't be loaded: its adapter has no {ADAPTER_WEIGHTS}, and pickled weights are not read"
+            f"student {str(folder)!r} can't be loaded: its adapter has no {ADAPTER_WEIGHTS}, and pickled weights are refused"
         )
 
 
@@ -187,17 +187,17 @@ def load_student(
     seed: int = 0,
     quantization: Any = None,  # noqa: ANN401 (a BitsAndBytesConfig)
 ) -> Student:
-    """The untouched student of the settings, or the one saved in `folder` (an adapter is merged into its base).
+    """Load the untouched student of the settings, or the one saved in `folder` (an adapter is merged into its base).
 
     Args:
         settings: name, kind and dtype.
-        folder: where a trained student is.
-        labels: of the task; the classes of a classifier.
-        seed: of the weights that an untouched classifier's head begins with.
-        quantization: for QLoRA.
+        folder: folder of a trained student.
+        labels: the task's labels, which are the classes of a classifier.
+        seed: seeds the initial weights of an untouched classifier's head.
+        quantization: quantization configuration, for QLoRA.
 
     Raises:
-        ConfigError: the model can't be found or read, or a classifier has no labels; the message names it.
+        ConfigError: the model can't be found or read, or a classifier has fewer than two labels; the message names it.
     """
     device = choose_device()
     is_adapter = folder is not None and (folder / "adapter_config.json").exists()
@@ -233,7 +233,7 @@ def _describe_head(settings: StudentSettings, labels: Sequence[str], tokenizer: 
     if len(labels) < 2:
         raise ConfigError(
             f"student.kind: classifier needs a task with at least two labels, {len(labels)} found; set task.answer: label and "
-            "task.labels, or take another kind of student"
+            "task.labels, or choose another student.kind"
         )
     return {
         "num_labels": len(labels),
@@ -244,9 +244,10 @@ def _describe_head(settings: StudentSettings, labels: Sequence[str], tokenizer: 
 
 
 def save_student(student: Student, folder: Path, task: Task, *, has_rationale: bool) -> None:
-    """Write weights (the adapter alone where there is one), tokenizer and card; the folder appears whole or not at all.
+    """Save weights (only the adapter, if there is one), tokenizer and card; the folder appears complete or not at all.
 
-    The card (``student.json``) holds what `limbeck eval` and `predict` need: the base model's name, never its path.
+    The card (``student.json``) stores the student settings, the task and `has_rationale` for `limbeck eval` and `predict`. It
+    names the base model as the settings do, never by its cache path.
     """
     card = {
         "student": student.settings.model_dump(mode="json"),
@@ -259,7 +260,7 @@ def save_student(student: Student, folder: Path, task: Task, *, has_rationale: b
         student.tokenizer.save_pretrained(temporary)
         adapter = temporary / "adapter_config.json"
         if adapter.exists():
-            # PEFT notes the base by its path on this machine; a moved folder must not depend on it.
+            # PEFT records the base model's path on this machine; a moved folder must not depend on it.
             config = json.loads(adapter.read_text("utf-8"))
             config["base_model_name_or_path"] = student.settings.model
             adapter.write_text(json.dumps(config, indent=2), "utf-8")
@@ -269,10 +270,10 @@ def save_student(student: Student, folder: Path, task: Task, *, has_rationale: b
 
 
 def read_card(folder: Path) -> tuple[StudentSettings, Task, bool] | None:
-    """``(student settings, task, has_rationale)`` of a folder that `save_student` wrote, or None without a card.
+    """Read ``(student settings, task, has_rationale)`` from a folder written by `save_student`; None without a card.
 
     Raises:
-        ConfigError: the card is broken.
+        ConfigError: the card is invalid.
     """
     path = folder / CARD
     if not path.exists():
@@ -281,4 +282,4 @@ def read_card(folder: Path) -> tuple[StudentSettings, Task, bool] | None:
         card = json.loads(path.read_text("utf-8"))
         return StudentSettings(**card["student"]), Task(**card["task"]), bool(card["has_rationale"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path} is no card of a student: {_first_line(error)}") from error
+        raise ConfigError(f"{path} is not a valid student card: {_first_line(error)}") from error

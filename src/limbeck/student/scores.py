@@ -1,4 +1,4 @@
-"""Scores of un-annotated candidates: one number an example, always higher = harder."""
+"""Scores of un-annotated candidates: one number per example, always higher = harder."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from limbeck.student.tables import KINDS, ComputeScore
 
 
 def make_answer_score(part: str, sign: int) -> ComputeScore:
-    """A score from the gold answer's tokens: ``sign`` times the mean of one of the `TokenScores`, after the training prompt.
+    """Make a score of the gold answer's tokens after the training prompt: ``sign`` times the mean of one of `TokenScores`.
 
-    Candidates have no rationale yet, so the bare answer is all there is to be surprised by; `max_new_tokens` has no part.
+    Candidates have no rationale yet, so only the answer is scored; `max_new_tokens` is ignored.
     """
 
     def score(
@@ -46,13 +46,13 @@ score_by_entropy = make_answer_score("entropy", 1)
 score_by_margin = make_answer_score("margin", -1)
 
 COMPAT_LABEL_TOKENS = 32
-"""GOLD's released code pads every label to so many tokens, and averages over them."""
+"""GOLD's released code pads every label to this many tokens, and averages over all of them."""
 
 
 def make_padded_energy(length: int) -> ComputeScore:
-    """Energy as GOLD's released code has it: targets padded to `length` ids, and the padding in the mean.
+    """Make the energy of GOLD's released code: targets are padded to `length` ids, and the mean includes the padding.
 
-    Labels are a few ids long, so most of that score is what the student makes of padding. A classifier's one class has none.
+    Labels are only a few ids long, so most of this score comes from padding. A classifier's single class is not padded.
     """
 
     def score(

@@ -12,16 +12,18 @@ from limbeck.tables import OneOf
 
 
 class StudentSettings(Settings):
-    """Which small model is distilled into.
+    """The small model that is trained.
 
     Attributes:
         model: a Hub id, a folder, ``packaged:smollm2-135m-instruct`` or, for a classifier, ``packaged:minilm-l6``.
         kind: ``causal`` (a decoder-only language model), ``seq2seq`` (encoder and decoder, such as T5), or ``classifier``
             (a model with a head over the task's labels, which answers with a label and writes no text).
-        dtype: of the weights when scoring and generating; ``auto`` is bfloat16 on a GPU that has it, else float32.
-        system: system message of every prompt; None leaves it to the chat template.
-        lists_labels: whether prompts list the task's labels. A student that is trained learns them anyway, and where there
-            are many, prompts without them cost a fraction; untouched it has nothing to choose from. Teachers always see them.
+        dtype: dtype of the weights when scoring and generating; ``auto`` is bfloat16 on a CUDA GPU that supports it, else
+            float32.
+        system: system message of every prompt; null leaves it to the chat template.
+        lists_labels: whether prompts list the task's labels. A trained student learns them anyway, and if there are many,
+            prompts without them are much cheaper; an untouched student then doesn't know its choices. Teachers always see
+            them.
     """
 
     model: str = "packaged:smollm2-135m-instruct"
@@ -45,17 +47,19 @@ class TrainingSettings(Settings):
 
     Attributes:
         epochs, learning_rate, batch_size, gradient_accumulation, weight_decay, max_grad_norm: as usual.
-        max_length: prompt and completion tokens together; longer examples are rejected as ``too_long``, never cut.
-        schedule: of the learning rate, after `warmup_ratio` of the steps.
+        max_length: maximum number of prompt and completion tokens together; longer examples are rejected as ``too_long``,
+            never truncated.
+        schedule: learning-rate schedule; ``linear`` and ``cosine`` follow a linear warm-up over `warmup_ratio` of the steps,
+            ``constant`` has no warm-up.
         lora: adapter settings; null trains all weights.
         quantize: ``4bit`` is QLoRA (NF4, double quantisation; needs CUDA and bitsandbytes).
-        precision: ``auto`` computes in bfloat16 where the device has it (GPU, or a CPU with AVX512_BF16 or AMX), with
-            adapters and optimiser in float32; else float32.
-        loss: over the completion's tokens: ``cross_entropy``, or ``symmetric_cross_entropy`` (`alpha`·CE + `beta`·RCE),
-            which bounds what a wrong label can do and fits more slowly.
+        precision: ``auto`` computes in bfloat16 if the device supports it (a CUDA GPU, or a CPU with AVX512_BF16 or AMX), with
+            adapters and optimiser in float32; otherwise in float32.
+        loss: loss over the completion's tokens: ``cross_entropy``, or ``symmetric_cross_entropy`` (`alpha`·CE + `beta`·RCE),
+            which limits the influence of wrong labels but fits more slowly.
         alpha, beta: weights of the symmetric loss.
-        rationale_weight: λ of L_answer + λ·L_rationale under ``method.objective: separate``, each the mean over its own tokens
-            of a step; 0 learns answers alone.
+        rationale_weight: λ in L_answer + λ·L_rationale under ``method.objective: separate``; each loss is the mean over its own
+            tokens of a step. 0 trains on answers alone.
     """
 
     epochs: float = Field(default=3, gt=0)

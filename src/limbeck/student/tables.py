@@ -1,4 +1,4 @@
-"""What a config may name of a student: kinds, scores and losses. Imports no torch: the entries are loaded when used."""
+"""The kinds, scores and losses that a config may name. Imports no torch: entries are loaded when used."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class StudentKind:
 
     Attributes:
         source: ``module:name`` of its `KindParts`, which needs torch.
-        is_causal: whether prompt and completion are one sequence, so that a completion alone has a likelihood too.
-        writes_text: whether it writes text; otherwise it reads the bare question, and its answer is a label.
-        defaults: settings of a config that hold for this kind unless the user sets them.
+        is_causal: whether prompt and completion form one sequence, so that a completion also has a likelihood on its own.
+        writes_text: whether it writes text; otherwise it reads the bare question and answers with a label.
+        defaults: config defaults for this kind, unless the user sets them.
     """
 
     source: str
@@ -36,7 +36,7 @@ class StudentKind:
 
     @property
     def parts(self) -> KindParts:
-        """What needs torch."""
+        """The parts that need torch."""
         found: KindParts = load_attribute(self.source)
         return found
 
@@ -46,7 +46,7 @@ KINDS: Table[StudentKind] = Table(
     "kind of student",
     {
         "causal": StudentKind("limbeck.student.kinds:CAUSAL", is_causal=True),
-        # Small encoders and sequence-to-sequence models are trained whole, and slowly.
+        # Small encoders and seq2seq models get full fine-tuning with a low learning rate.
         "seq2seq": StudentKind("limbeck.student.kinds:SEQ2SEQ", defaults={"training": {"lora": None, "learning_rate": 3e-4}}),
         "classifier": StudentKind(
             "limbeck.student.kinds:CLASSIFIER",
@@ -58,11 +58,11 @@ KINDS: Table[StudentKind] = Table(
         ),
     },
 )
-"""What ``student.kind`` may name."""
+"""The values of ``student.kind``."""
 
 
 class ComputeScore(Protocol):
-    """The function of a score."""
+    """The function that computes a score."""
 
     def __call__(
         self,
@@ -74,7 +74,7 @@ class ComputeScore(Protocol):
         batch_size: int,
         on_batch: Callable[[int, int], None] = silent,
     ) -> list[Score]:
-        """The scores of the examples, in the order given; higher = harder."""
+        """Score the examples, in the order given; higher = harder."""
         ...
 
 
@@ -84,9 +84,9 @@ class ScoreType:
 
     Attributes:
         source: the function, or its ``module:name`` if it needs torch.
-        kinds: the kinds of students that have this score; empty stands for all.
-        is_ratio: whether it looks at what the student writes itself and relates two likelihoods, so that values above 1 and
-            outputs that were cut are doubtful (`limbeck.selection.pick.FLAGS`).
+        kinds: the kinds of students that support this score; empty means all.
+        is_ratio: whether it is a ratio of two likelihoods of the student's own output, so that values above 1 and truncated
+            outputs are doubtful (`limbeck.selection.pick.FLAGS`).
     """
 
     source: ComputeScore | str
@@ -95,12 +95,12 @@ class ScoreType:
 
     @property
     def compute(self) -> ComputeScore:
-        """The function."""
+        """The score function."""
         found: ComputeScore = load_attribute(self.source) if isinstance(self.source, str) else self.source
         return found
 
     def fits(self, kind: str) -> bool:
-        """Whether a kind of student has this score."""
+        """Return whether a kind of student supports this score."""
         return not self.kinds or kind in self.kinds
 
 
@@ -116,9 +116,12 @@ SCORES: Table[ScoreType] = Table(
         "padded_energy": ScoreType("limbeck.student.scores:score_by_padded_energy"),
     },
 )
-"""What ``method.selection`` may name beside ``random``. ``loss``, ``energy`` and ``entropy`` are mean nats a token of the gold
-answer, ``margin`` is minus the mean difference of the two largest log-probabilities; ``padded_energy`` is the energy of GOLD's
-released code. Energies are compared within one student only."""
+"""The values of ``method.selection``, in addition to ``random``.
+
+``loss``, ``energy`` and ``entropy`` are mean nats per token of the gold answer; ``margin`` is minus the mean difference of the
+two largest log-probabilities; ``padded_energy`` is the energy of GOLD's released code. Energies are comparable only within one
+student.
+"""
 
 LOSSES: Table[MakeLoss] = Table(
     "losses",
@@ -128,4 +131,4 @@ LOSSES: Table[MakeLoss] = Table(
         "symmetric_cross_entropy": "limbeck.student.losses:make_symmetric_cross_entropy",
     },
 )
-"""What ``training.loss`` may name: training settings → the loss."""
+"""The values of ``training.loss``; each entry makes a loss from the training settings."""

@@ -1,1 +1,1 @@
-"""The machine: files written whole or not at all, subprocesses, interrupts, terminal text, versions."""
+"""Operating-system helpers: atomic file writes, subprocesses, interrupts, terminal text, versions."""

@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own: blocking code can await coroutines, also inside a running loop (every Jupyter cell)."""
+"""An event loop in its own thread, so that blocking code can run coroutines even inside a running loop (as in Jupyter)."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ T = TypeVar("T")
 
 
 class EventLoop:
-    """One loop for many calls, so connections live on between them. It starts with the first call."""
+    """One loop for many calls, so that connections stay open between them. It starts with the first call."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """The coroutine's result. If this thread is interrupted, the coroutine is cancelled and its clean-up awaited."""
+        """Run a coroutine and return its result. If this thread is interrupted, cancel it and wait for its clean-up."""
         loop, result = self._start(), Future[T]()
         tasks: list[asyncio.Task[T]] = []
 
@@ -31,13 +31,13 @@ class EventLoop:
         try:
             return result.result()
         except BaseException:
-            if not result.done():  # Ctrl-C, and not the coroutine's own error
+            if not result.done():  # Ctrl-C, not the coroutine's own error
                 loop.call_soon_threadsafe(lambda: tasks[0].cancel())
                 result.exception()
             raise
 
     def close(self) -> None:
-        """Stop the loop; everything that was run has ended by then."""
+        """Stop the loop. All coroutines have ended by then, since `run` waits for them."""
         if self._loop is not None and self._thread is not None:
             self.run(self._loop.shutdown_asyncgens())
             self._loop.call_soon_threadsafe(self._loop.stop)
@@ -71,7 +71,7 @@ def _pass_on(task: asyncio.Task[T], result: Future[T]) -> None:
 
 
 def run_coroutine(coroutine: Coroutine[Any, Any, T]) -> T:
-    """The result of one coroutine, as `EventLoop.run` gives it."""
+    """Run one coroutine in a loop of its own; see `EventLoop.run`."""
     loop = EventLoop()
     try:
         return loop.run(coroutine)

@@ -1,9 +1,8 @@
-"""Files written whole or not at all, and disks that are full or read-only said in one line."""
+"""Atomic file writes, and one-line errors for full or read-only disks."""
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import shutil
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from filelock import FileLock
 from safetensors import SafetensorError
 
 from limbeck.errors import DataError, StorageError
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class HasJson(Protocol):
-    """Anything that becomes one line of a JSONL file."""
+    """Anything that can be written as one line of a JSONL file."""
 
     def to_json(self) -> dict[str, Any]:
         """The line's object."""
@@ -33,7 +33,7 @@ def write_text(path: Path, text: str) -> None:
     """Write a file under a temporary name, make it durable, and rename it into place.
 
     Raises:
-        StorageError: full disk, read-only folder and the like; the old file, if any, is untouched.
+        StorageError: the disk is full, the folder is read-only or the like; the old file, if any, is untouched.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     with explain_storage(path):
@@ -51,20 +51,24 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def lock(path: Path) -> Iterator[None]:
-    """Hold a file's lock, waiting for another process that has it.
+    """Hold a file's lock, waiting while another process has it.
 
     Raises:
-        StorageError: the file can't be made.
+        StorageError: the file can't be created.
     """
+    held = FileLock(path)
     with explain_storage(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("w")
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        held.acquire()
+    try:
         yield
+    finally:
+        held.release()
 
 
 def _sync(path: Path) -> None:
+    if os.name == "nt":  # Windows can't open a folder
+        return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -74,7 +78,7 @@ def _sync(path: Path) -> None:
 
 @contextmanager
 def explain_storage(path: Path) -> Iterator[None]:
-    """Turn an operating system's error into one line that names the place, the free space and the remedy."""
+    """Turn an operating-system error into one line with the place, the free space and the remedy."""
     try:
         yield
     except StorageError:
@@ -84,8 +88,8 @@ def explain_storage(path: Path) -> Iterator[None]:
             raise
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise StorageError(
-            f"{path} can't be written: {reason} ({_describe_space(path)}). What is stored already is kept; "
-            "make space or mend the folder and run the same command again."
+            f"{path} can't be written: {reason} ({_describe_space(path)}). What is already stored is kept; "
+            "free disk space or fix the folder, then run the same command again."
         ) from error
 
 
@@ -116,7 +120,7 @@ def write_json(path: Path, value: object) -> None:
 
 
 def write_jsonl(path: Path, rows: Iterable[HasJson | Mapping[str, Any]]) -> None:
-    """Write one canonical JSON object a line; the same rows give the same bytes."""
+    """Write one canonical JSON object per line; the same rows give the same bytes."""
     lines = (canonical_json(row if isinstance(row, Mapping) else row.to_json()) for row in rows)
     write_text(path, "".join(f"{line}\n" for line in lines))
 
@@ -125,7 +129,7 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 (whatever was written)
     """Read what `write_json` wrote.
 
     Raises:
-        DataError: the file is missing or no JSON.
+        DataError: the file is missing or not JSON.
     """
     try:
         return json.loads(path.read_text("utf-8"))
@@ -137,7 +141,7 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
     """Read what `write_jsonl` wrote.
 
     Raises:
-        DataError: the file is missing or no JSON Lines.
+        DataError: the file is missing or not JSON Lines.
     """
     try:
         return [json.loads(line) for line in path.read_text("utf-8").split("\n") if line]
@@ -146,23 +150,23 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def read_records(path: Path, make: Callable[[dict[str, Any]], T]) -> list[T]:
-    """Read what `write_jsonl` wrote as the records they were.
+    """Read the records that `write_jsonl` wrote.
 
     Raises:
-        DataError: the file is missing, no JSON Lines, or its rows are of another form.
+        DataError: the file is missing or not JSON Lines, or its rows have another form.
     """
     rows = read_json_lines(path)
     try:
         return [make(row) for row in rows]
     except (KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path}: a row is not of the form that limbeck writes: {error!r}") from error
+        raise DataError(f"{path}: a row does not have the form that limbeck writes: {error!r}") from error
 
 
 def write_folder(folder: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a new folder beside `folder`, then put it in its place.
+    """Let `write` fill a new folder next to `folder`, then replace `folder` with it.
 
     Raises:
-        StorageError: as `write_text`; the old folder, if any, is untouched.
+        StorageError: see `write_text`; the old folder, if any, is untouched unless the final replacement fails.
     """
     with explain_storage(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGHUP taken as Ctrl-C is: what is under way ends in order, says so in its run folder, and exits with 130."""
+"""Treats SIGTERM and SIGHUP like Ctrl-C: the run ends cleanly, records it in its run folder and exits with 130."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from types import FrameType
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Within this context SIGTERM and SIGHUP do what SIGINT does, or raise `KeyboardInterrupt` where that one is ignored.
+    """Within this context SIGTERM and SIGHUP do what SIGINT does, or raise `KeyboardInterrupt` if SIGINT is ignored.
 
-    A shell starts background jobs with SIGINT ignored, and ``nohup`` with SIGHUP; what is ignored stays so. Outside of the
-    main thread, which alone hears signals, nothing is changed.
+    A shell starts background jobs with SIGINT ignored, and ``nohup`` starts its command with SIGHUP ignored; ignored signals
+    stay ignored. Outside the main thread, the only one that receives signals, nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]  # Windows has no SIGHUP
+    before = {number: signal.getsignal(number) for number in numbers}
     heard = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
     for number in heard:
         signal.signal(number, _interrupt)
@@ -31,7 +32,7 @@ def interruptible() -> Iterator[None]:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    handler = signal.getsignal(signal.SIGINT)  # asyncio's own, where a loop is running
+    handler = signal.getsignal(signal.SIGINT)  # asyncio's own if a loop is running
     if not callable(handler):
         raise KeyboardInterrupt
     handler(signal.SIGINT, frame)

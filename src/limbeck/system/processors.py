@@ -6,5 +6,5 @@ import os
 
 
 def count_processors() -> int:
-    """The processors that this process may run on; all of the machine's where the system does not say."""
+    """The number of processors this process may run on; all of the machine's if the system does not report it."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""Which versions of what a run is made with."""
+"""The versions of the software that a run uses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PACKAGES = ("limbeck", "torch", "transformers", "trl", "peft", "datasets", "nump
 
 
 def list_versions() -> dict[str, str | None]:
-    """The version of each of `PACKAGES`, or None where it is not installed."""
+    """The version of each of `PACKAGES`, or None if it is not installed."""
     return {name: _read_version(name) for name in PACKAGES}
 
 
@@ -22,7 +22,7 @@ def _read_version(package: str) -> str | None:
 
 
 def read_commit() -> str | None:
-    """The commit of limbeck's own source, where it runs from a checkout; never that of a project it is installed in."""
+    """The commit of limbeck's source if it runs from a checkout, else None; never that of a project it is installed in."""
     if not (Path(__file__).parents[3] / ".git").exists():
         return None
     try:

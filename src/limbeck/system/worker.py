@@ -1,6 +1,6 @@
 """Runs untrusted parsing in a subprocess with time and memory limits.
 
-Questions and answers are lines of JSON, so what comes back is data and never code.
+Questions and answers are lines of JSON, so answers are data, never code.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from limbeck.errors import ConfigError
 
 try:
     import resource
-except ImportError:  # Windows has no resource limits; there the time-out alone bounds a worker
+except ImportError:  # Windows has no resource limits; there only the timeout limits a worker
     resource = None  # type: ignore[assignment]
 
 START_TIMEOUT_S = 60.0
 CPU_LIMIT_S = 60
-"""Processor time after which a worker ends itself: its parent may be gone by then."""
+"""Processor seconds after which a worker ends itself, in case its parent is gone."""
 MAX_BYTES = 2 * 2**30
 
 
 class WorkerLost(Exception):
-    """The worker gave no answer in time, or died."""
+    """The worker did not answer in time, or died."""
 
 
 class Worker:
-    """A subprocess that calls functions of limbeck by name. It starts with the first question, and again after it was lost."""
+    """A subprocess that calls functions of limbeck by name. It starts with the first question and restarts if it was lost."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
@@ -44,10 +44,10 @@ class Worker:
         atexit.register(self.stop)
 
     def ask(self, function: str, question: object, timeout_s: float) -> Any:  # noqa: ANN401 (whatever the function returns)
-        """The value of a function for a question, both JSON values.
+        """Call a function in the subprocess and return its value; question and value are JSON.
 
         Args:
-            function: ``module:name``; its module is imported in the subprocess, before the time starts.
+            function: ``module:name``; the subprocess imports its module before the time starts.
             question: the one argument.
             timeout_s: seconds the function may take.
 
@@ -63,7 +63,7 @@ class Worker:
                 self.stop()
                 raise WorkerLost(str(error)) from error
             except BaseException:
-                self.stop()  # otherwise the next question would get the answer to this one
+                self.stop()  # otherwise the next question would get this one's answer
                 raise
 
     def stop(self) -> None:
@@ -94,7 +94,7 @@ class Worker:
             except (WorkerLost, BrokenPipeError) as error:
                 self.stop()
                 raise ConfigError(
-                    f"the subprocess for {function} did not start within {START_TIMEOUT_S:g} s; is limbeck fully installed?"
+                    f"the subprocess for {function} did not start within {START_TIMEOUT_S:g} s; check limbeck's installation"
                 ) from error
             self._loaded.add(function)
         return self._process
@@ -108,12 +108,12 @@ class Worker:
         except queue.Empty:
             raise WorkerLost(f"no answer within {timeout_s:g} s") from None
         if not line:
-            raise WorkerLost("it took too much memory, or time")
+            raise WorkerLost("it used too much memory or time")
         return json.loads(line)
 
 
 def _collect(stream: IO[bytes], answers: queue.SimpleQueue[bytes]) -> None:
-    """Pass on the lines of a stream, and an empty one at its end. Runs in a thread: pipes have no time-outs on Windows."""
+    """Pass on a stream's lines, then an empty one at its end. Runs in a thread: pipes have no timeouts on Windows."""
     try:
         for line in stream:
             answers.put(line)
@@ -126,10 +126,10 @@ _WORKER = Worker()
 
 
 def run_limited(function: str, question: object, timeout_s: float) -> Any:  # noqa: ANN401
-    """`Worker.ask` of this process's worker.
+    """Call `Worker.ask` of this process's worker.
 
     Raises:
-        WorkerLost, ConfigError: as `Worker.ask`.
+        WorkerLost, ConfigError: see `Worker.ask`.
     """
     return _WORKER.ask(function, question, timeout_s)
 
@@ -146,7 +146,7 @@ def serve() -> None:
     if resource is not None:
         hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
         resource.setrlimit(resource.RLIMIT_DATA, (MAX_BYTES if hard == resource.RLIM_INFINITY else min(MAX_BYTES, hard), hard))
-    out, sys.stdout = sys.stdout, sys.stderr  # what a library prints is no answer
+    out, sys.stdout = sys.stdout, sys.stderr  # a library's prints must not mix with the answers
     for line in sys.stdin:
         function, *question = json.loads(line)
         answer: object = None
@@ -161,7 +161,7 @@ def serve() -> None:
 
 
 def _limit_cpu(seconds: float) -> None:
-    """End the process after so much processor time, whatever code it is in; 0 takes the limit back."""
+    """End the process after so many seconds of processor time, whatever code it is running; 0 removes the limit."""
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_PROF, seconds)
 

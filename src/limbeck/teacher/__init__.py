@@ -1,1 +1,1 @@
-"""ASKING, PAYING, REMEMBERING: requests to the large model, their budget and their ledger. Imports no torch."""
+"""The teacher: requests to the large model, their budget and their ledger. Imports no torch."""

@@ -1,4 +1,4 @@
-"""What is asked of a teacher and what comes back."""
+"""Requests to a teacher, what comes back, and the backend protocol."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from limbeck.hashing import canonical_json, hash_text
 
 @dataclass(frozen=True)
 class About:
-    """What a request is for. Never sent and never hashed: the ledger groups by it, `tutor` and `recorded` need it.
+    """What a request is for. Never sent or hashed; the ledger groups by it, and the `tutor` and `recorded` backends need it.
 
     Attributes:
         purpose: ``annotate``, ``synthesize``, ``probe``, ``verify`` or ``evaluate``.
-        stage: stage that asks.
-        domain: domain the reply counts for.
+        stage: the stage that asks.
+        domain: the domain the reply counts for.
         examples: the example to annotate, or the seed examples of a synthesis.
         index: how many requests of this purpose and domain the run made before this one.
     """
@@ -32,15 +32,15 @@ class About:
     index: int = 0
 
 
-_COUNTED = ("temperature", "max_tokens", "max_completion_tokens")  # cost nothing to read
+_COUNTED = ("temperature", "max_tokens", "max_completion_tokens")  # add no tokens to the prompt
 
 
 @dataclass(frozen=True)
 class TeacherRequest:
     """One request: what is sent (`model`, `messages`, `sampling`), the sample index, and what it is about.
 
-    `sample` tells apart requests that are meant to be answered anew although their text is the same. `failures` counts the
-    attempts that the teacher is known to have refused; it is not part of the request.
+    `sample` distinguishes requests that have the same text but need separate answers. `failures` counts the attempts that
+    the teacher is known to have refused; it is not part of the request.
     """
 
     model: str
@@ -52,26 +52,28 @@ class TeacherRequest:
 
     @cached_property
     def body(self) -> dict[str, Any]:
-        """The request as sent: the OpenAI chat completion's fields."""
+        """The request body as sent: the fields of an OpenAI chat completion."""
         return {"model": self.model, "messages": [dict(message) for message in self.messages], **self.sampling}
 
     @cached_property
     def key(self) -> str:
-        """The ledger key: SHA-256 of the canonical request as sent, with the sample index."""
+        """The ledger key: SHA-256 of the canonical request as sent and the sample index."""
         return hash_text(canonical_json({"request": self.body, "sample": self.sample}))
 
     @property
     def idempotency_key(self) -> str:
-        """The same for an attempt that repeats one whose reply was lost, so that a server that keeps replies by it does not
-        work or charge twice; another one after a refusal, which it would only repeat.
+        """The key by which a server may recognize a repeated attempt.
+
+        An attempt that repeats one whose reply was lost has the same key, so that a server that keeps replies by key does
+        not work or charge twice. After a refusal the key changes, since the server would only repeat the refusal.
         """
         return f"{self.key}-{self.failures}"
 
     @property
     def token_bound(self) -> int:
-        """Upper bound of what this request can cost: prompt UTF-8 bytes + 16 a message + ``max_tokens`` of the reply.
+        """Upper bound on this request's tokens: UTF-8 bytes of the prompt + 16 per message + ``max_tokens`` of the reply.
 
-        What is sent beside the messages, such as a schema or tools of ``extra_body``, counts with its bytes too.
+        Whatever else is sent, such as a schema or the tools in ``extra_body``, counts with its bytes too.
         """
         prompt = sum(len(message["content"].encode("utf-8", "surrogatepass")) + 16 for message in self.messages)
         beside = {name: value for name, value in self.sampling.items() if name not in _COUNTED}
@@ -79,31 +81,31 @@ class TeacherRequest:
 
     @property
     def reply_token_bound(self) -> int:
-        """The most tokens the reply may have, reasoning included; reasoning models name that limit differently."""
+        """The most tokens the reply may have, reasoning included; reasoning models use another name for this limit."""
         return int(self.sampling.get("max_completion_tokens") or self.sampling["max_tokens"])
 
     def without(self, field: str) -> TeacherRequest:
-        """This request without a field of its sampling."""
+        """This request without one of its sampling fields."""
         return replace(self, sampling={name: value for name, value in self.sampling.items() if name != field})
 
 
 def estimate_tokens(text: str) -> int:
-    """About how many tokens a text has, where no tokenizer is at hand: one for four bytes of UTF-8, at least one."""
+    """Estimate the tokens of a text without a tokenizer: one per four bytes of UTF-8, at least one."""
     return max(1, -(-len(text.encode("utf-8", "replace")) // 4))
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What a teacher answered.
+    """A teacher's answer.
 
     Attributes:
-        text: the answer, without what the teacher only thought.
-        model: the name of the model that answered, as the teacher gives it.
-        finish_reason: ``stop``, or why it is not whole or no answer: ``length``, ``content_filter``, ``refusal``.
+        text: the answer, without the reasoning.
+        model: the name of the model that answered, as given by the teacher.
+        finish_reason: ``stop``, or why the answer is incomplete or missing: ``length``, ``content_filter``, ``refusal``.
         prompt_tokens, completion_tokens: the teacher's own counts, reasoning included.
-        reasoning: what a reasoning model thought before it answered.
-        reasoning_tokens: of the completion tokens, those of the reasoning.
-        cached_tokens: of the prompt tokens, those that the teacher had read before.
+        reasoning: a reasoning model's thoughts before the answer.
+        reasoning_tokens: the completion tokens spent on reasoning.
+        cached_tokens: the prompt tokens that the teacher read from its cache.
     """
 
     text: str
@@ -116,7 +118,7 @@ class Reply:
     cached_tokens: int = 0
 
     def __post_init__(self) -> None:
-        # Half of a character can't be stored; what a teacher sent broken is marked as such.
+        # A lone surrogate can't be stored; it becomes a question mark.
         for name in ("text", "reasoning", "model", "finish_reason"):
             object.__setattr__(self, name, getattr(self, name).encode("utf-8", "replace").decode("utf-8"))
 
@@ -125,13 +127,13 @@ class BackendError(Exception):
     """A request failed at the teacher.
 
     Attributes:
-        is_transient: asking again can help.
-        is_fatal: no request can succeed as things are (a refused key, an unknown model); nothing more is asked.
-        is_maybe_paid: the request was taken and its reply lost, so the teacher may have charged for it.
+        is_transient: retrying can help.
+        is_fatal: no request can succeed (a refused key, an unknown model), so nothing more is asked.
+        is_maybe_paid: the request arrived but its reply was lost, so the teacher may have charged for it.
         is_unsent: nothing left this machine (the teacher can't be reached), so nothing is charged.
-        is_throttled: the teacher is there and wants fewer requests.
-        retry_after_s: it asked to be left alone for so many seconds.
-        unsupported: the field of the request that the teacher does not know.
+        is_throttled: the teacher is up and wants fewer requests.
+        retry_after_s: how many seconds the teacher asks to wait.
+        unsupported: the request field that the teacher does not support.
     """
 
     def __init__(
@@ -153,10 +155,10 @@ class BackendError(Exception):
 
 
 class Backend(Protocol):
-    """How a request reaches a teacher. `send` is all that a backend must have; the rest is for those that need it.
+    """How a request reaches a teacher. Only `send` is required; the other methods have defaults.
 
     Attributes:
-        hashes: of the files from which it answers, by what they are for: other replies would make another run.
+        hashes: hashes of the files it answers from, by what they are for; with other files it is a different run.
     """
 
     hashes: Mapping[str, str] = MappingProxyType({})
@@ -167,13 +169,13 @@ class Backend(Protocol):
         ...
 
     def can_answer(self, about: About) -> bool:
-        """Whether such a request can be answered at all; what can't is never sent, charged or counted."""
+        """Whether such a request can be answered at all; one that can't is never sent, charged or counted."""
         return True
 
     async def check(self) -> str:
-        """Find out, without paying, whether the teacher can be asked; a remark for the user, or `BackendError`."""
+        """Check, without paying, whether the teacher can be asked; returns a remark for the user or raises `BackendError`."""
         return ""
 
     async def close(self) -> None:
-        """Give back what is held open."""
+        """Release open resources."""
         return

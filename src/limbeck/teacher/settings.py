@@ -14,14 +14,14 @@ from limbeck.teacher.tables import BACKENDS
 
 
 class Prices(Settings):
-    """What the teacher charges, in USD per million tokens; a null price of cached prompt tokens is that of all others."""
+    """What the teacher charges, in USD per million tokens; without a cached price, cached prompt tokens cost the full price."""
 
     prompt_usd_per_mtok: float = Field(ge=0)
     completion_usd_per_mtok: float = Field(ge=0)
     cached_prompt_usd_per_mtok: float | None = Field(default=None, ge=0)
 
     def compute_cost_usd(self, prompt_tokens: float, completion_tokens: float, cached_tokens: float = 0) -> float:
-        """The price of so many tokens, of whose prompt so many were cached."""
+        """The cost in USD; `cached_tokens` of the prompt tokens were cached."""
         cached = self.prompt_usd_per_mtok if self.cached_prompt_usd_per_mtok is None else self.cached_prompt_usd_per_mtok
         fresh = prompt_tokens - cached_tokens
         return (
@@ -33,12 +33,12 @@ class TutorSettings(Settings):
     """How good the simulated teacher is; each rate is a probability per request, independent of the others.
 
     Attributes:
-        slip_rate: one wrong step that is carried into the answer (only a second opinion sees it).
-        misstate_rate: the stated answer differs from the one the rationale ends in.
-        centre_bias: an invented problem is the middle one of eight by length of its solution, not just any; a probe is the
-            one of eight that is least like what is shown.
-        follows_shown: under `centre_bias`, an invented problem is like one of those shown in place of the middle one, as
-            prompts with examples draw a language model on.
+        slip_rate: one wrong step that carries over into the answer (only a second opinion detects it).
+        misstate_rate: the stated answer differs from the one the rationale arrives at.
+        centre_bias: an invented problem is the median of eight random ones by solution length, not just any; a probe is
+            the one of eight whose solution length is farthest from all those shown.
+        follows_shown: under `centre_bias`, an invented problem is not the median but the one closest in solution length to
+            one of those shown, since examples in a prompt attract a language model.
     """
 
     slip_rate: float = Field(default=0.0, ge=0, le=1)
@@ -52,10 +52,10 @@ class EmbeddedSettings(Settings):
     """How the ``embedded`` backend's llama.cpp server runs.
 
     Attributes:
-        slots: requests that are worked on at once; more share the processor better, and each needs memory for its context.
-        context: tokens of prompt and reply together that a slot holds.
+        slots: requests processed at once; more slots use the processor better, and each needs memory for its context.
+        context: tokens per slot, prompt and reply together.
         threads: processor threads; null leaves it to llama.cpp.
-        port: on loopback; null takes any that is free.
+        port: the port on loopback; null picks a free one.
     """
 
     slots: int = Field(default=16, gt=0)
@@ -68,10 +68,10 @@ class RecordedSettings(Settings):
     """What the ``recorded`` backend replays.
 
     Attributes:
-        annotations: rows with the task's fields, ``rationale`` and ``teacher_answer``, found by their question; those
-            without a rationale are passed over.
-        synthesized: rows with ``domain``, the task's fields, ``rationale`` and ``teacher_answer`` (or ``answer``), given
-            by domain in the order of the file, each once.
+        annotations: rows with the task's fields, ``rationale`` and ``teacher_answer``, found by their question; rows
+            without a rationale are skipped.
+        synthesized: rows with ``domain``, the task's fields, ``rationale`` and ``teacher_answer`` (or ``answer``),
+            replayed per domain in file order, each once.
         columns: ``{our name: column in the files}``.
     """
 
@@ -81,35 +81,35 @@ class RecordedSettings(Settings):
 
 
 class TeacherSettings(Settings):
-    """Which teacher, and how it is asked.
+    """Which teacher to ask, and how.
 
     Attributes:
         backend: how requests are sent. ``openai_compatible`` speaks the OpenAI chat protocol over HTTP; ``embedded``
             starts a llama.cpp server on this machine; ``recorded`` replays replies from files; ``tutor`` simulates a
             teacher for procedural domains; ``scripted`` answers from a JSONL file.
         model: the teacher's model name, part of every request; for ``embedded`` a ``.gguf`` file or a packaged model.
-        base_url: where the API is, such as ``http://127.0.0.1:8000/v1``; the endpoint ``/chat/completions`` is added.
-        api_key_env: the environment variable that holds the key. A key is never written anywhere.
-        api_key_file: a file that holds the key in place of the variable; only its owner may be able to read it.
+        base_url: address of the API, such as ``http://127.0.0.1:8000/v1``; ``/chat/completions`` is appended.
+        api_key_env: the environment variable that contains the key. The key is never written anywhere.
+        api_key_file: a file that contains the key, used instead of the variable; only its owner may have read access.
         max_concurrency: requests in flight at once.
         timeout_s: how long one attempt may take, in seconds.
-        deadline_s: how long one request may take with all its attempts and waits, and how long a teacher may answer nobody
-            before the run ends, in seconds.
-        max_attempts: how often one request is sent at most; only failures that may pass are sent again.
-        temperature, max_tokens: sampling, part of every request; a null temperature is not sent.
-        max_tokens_field: what the limit is called in a request; OpenAI's reasoning models want ``max_completion_tokens``.
-        extra_body: further fields of every request, such as ``{reasoning_effort: low}``.
-        json_schema: ask for synthesized examples as JSON by schema; a server that refuses it is asked without.
-        reasoning: what becomes of a reasoning model's thoughts (``reasoning_content``, ``<think>``): ``drop`` them, or
-            take them as the ``rationale`` of an annotation.
-        tokenizer: a folder or ``tokenizer.json`` by which `limbeck plan` counts prompts, with the chat template beside it; an
-            embedded GGUF file's own is used by itself.
-        prices: for `max_cost_usd` and the ledger's money column.
-        templates: ``{annotate: file}`` and the like to replace the prompts (Jinja, sandboxed): ``annotate``, ``synthesize``
-            (BalDistill), ``generate`` (GOLD), ``answer`` (its own accuracy, and votes on labels).
+        deadline_s: how long one request may take with all its attempts and waits, and how long the teacher may leave every
+            request unanswered before the run ends, in seconds.
+        max_attempts: how often one request is sent at most; only transient failures are retried.
+        temperature, max_tokens: sampling settings, part of every request; a null temperature is not sent.
+        max_tokens_field: name of the limit in a request; OpenAI's reasoning models expect ``max_completion_tokens``.
+        extra_body: extra fields for every request, such as ``{reasoning_effort: low}``.
+        json_schema: request synthesized examples as JSON by schema; if the server refuses schemas, they are left out.
+        reasoning: what to do with a reasoning model's thoughts (``reasoning_content``, ``<think>``): ``drop`` them, or use
+            them as the ``rationale`` of an annotation.
+        tokenizer: a folder or ``tokenizer.json`` that `limbeck plan` counts prompts with, with the chat template next to it;
+            an embedded GGUF file's own tokenizer is used automatically.
+        prices: for `max_cost_usd` and the ledger's cost column.
+        templates: files that replace the prompt templates (Jinja, sandboxed), such as ``{annotate: file}``: ``annotate``,
+            ``synthesize`` (BalDistill), ``generate`` (GOLD), ``answer`` (the teacher's own accuracy, and votes on labels).
         seed_examples: how many real examples of the domain a synthesis prompt shows.
-        path: the ``scripted`` backend's replies.
-        shared_replies: a SQLite file of replies that several runs share, each charged in full; `limbeck compare` sets it.
+        path: the ``scripted`` backend's file of replies.
+        shared_replies: a SQLite file of replies shared by several runs, each charged in full; `limbeck compare` sets it.
         embedded: the ``embedded`` backend's server.
         recorded: the ``recorded`` backend's files.
         tutor: the ``tutor`` backend's settings.
@@ -149,7 +149,7 @@ class TeacherSettings(Settings):
     @classmethod
     def _check_key_name(cls, name: str) -> str:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-            raise ValueError("is the name of an environment variable, such as OPENAI_API_KEY, and never the key itself")
+            raise ValueError("expected the name of an environment variable, such as OPENAI_API_KEY, not the key itself")
         return name
 
     @field_validator("extra_body")
@@ -159,5 +159,7 @@ class TeacherSettings(Settings):
             {"model", "messages", "temperature", "max_tokens", "max_completion_tokens", "n", "best_of", "stream"} & set(extra)
         )
         if ours:
-            raise ValueError(f"{', '.join(ours)} can't be set here: limbeck sends it itself, or relies on its default")
+            raise ValueError(
+                f"{', '.join(ours)} can't be set here: limbeck sends these fields itself or relies on their defaults"
+            )
         return extra

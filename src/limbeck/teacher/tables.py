@@ -1,4 +1,4 @@
-"""What a config may name of a teacher: the backends. Each is imported when it is used."""
+"""The teacher backends that a config can name. Each is imported when it is used."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class OpenBackend(Protocol):
     """Opens a backend."""
 
     def __call__(self, settings: TeacherSettings, task: Task) -> Backend:
-        """The backend of the settings; files are read, nothing is sent.
+        """Open the backend that the settings describe; reads files, sends nothing.
 
         Raises:
             ConfigError, DataError: a setting is missing, or a file can't be read.
@@ -27,14 +27,14 @@ class OpenBackend(Protocol):
 
 @dataclass(frozen=True)
 class BackendType:
-    """A way in which requests travel.
+    """A way of sending requests.
 
     Attributes:
-        source: the function that opens it, or its ``module:name``.
-        is_remote: whether replies come over a network, so that a plan counts waiting time by `teacher.max_concurrency`.
-        is_simulated: whether no model is asked; a model card says so.
-        is_replay: whether each reply is given once and in order, whatever a request says; runs can't share such replies.
-        tokens_per_s: generated tokens a second on this machine, for a plan's time; None if it is not known.
+        source: the function that opens the backend, or its ``module:name``.
+        is_remote: whether replies come over a network, so that a plan estimates waiting time by `teacher.max_concurrency`.
+        is_simulated: whether no real model is asked; the model card reports it.
+        is_replay: whether each reply is given once and in order, whatever the request; runs can't share such replies.
+        tokens_per_s: generated tokens per second on this machine, for a plan's time estimate; None if unknown.
     """
 
     source: OpenBackend | str
@@ -45,7 +45,7 @@ class BackendType:
 
     @property
     def open(self) -> OpenBackend:
-        """The function that opens it."""
+        """The function that opens the backend."""
         found: OpenBackend = load_attribute(self.source) if isinstance(self.source, str) else self.source
         return found
 
@@ -62,4 +62,4 @@ BACKENDS: Table[BackendType] = Table(
         "scripted": BackendType("limbeck.teacher.backends.scripted:open_scripted"),
     },
 )
-"""What ``teacher.backend`` may name."""
+"""The values of ``teacher.backend``."""

@@ -14,7 +14,7 @@ from limbeck.data.overlap import LeakGuard, normalise_question
 from limbeck.data.procedural.problems import DOMAINS, Problem, draw_distinct, draw_problem, make_procedural_longtail
 from limbeck.errors import ConfigError, DataError
 
-pytest.importorskip("reasoning_gym", reason="the tutor's problems come from the extra limbeck[tutor]")
+pytest.importorskip("reasoning_gym", reason="the tutor's problems need the extra limbeck[tutor]")
 
 ORDER = (
     "chain_sum",
@@ -39,7 +39,7 @@ def draw(domain: str, count: int = 100) -> list[Problem]:
 
 
 def is_end(domain: str, rationale: str, answer: str) -> bool:
-    """Whether a rationale ends in this answer, in the way of its domain."""
+    """Whether a rationale ends in this answer, in the format of its domain."""
     numbers = re.findall(r"-?\d+", rationale)
     if domain == "word_sorting":
         starts, words = rationale.rstrip(".").split(" become ")[1].split(", "), answer.split(", ")
@@ -73,7 +73,7 @@ def find_false_equations(rationale: str) -> list[str]:
 
 @pytest.mark.parametrize("domain", ORDER)
 def test_solutions_are_right(domain: str) -> None:
-    """Without a slip the solver's answer is reasoning-gym's own, from the question alone, and the steps end in it."""
+    """Without a slip the solver derives reasoning-gym's answer from the question alone, and the steps end in it."""
     for problem in draw(domain):
         solution = DOMAINS[domain].solve(problem.question, None)
         assert solution.answer == problem.answer
@@ -92,7 +92,7 @@ def test_slips_are_wrong_and_carried_on(domain: str) -> None:
 
 @pytest.mark.parametrize("domain", ["word_sorting", "spell_backward"])
 def test_slips_are_seen_by_the_comparison(domain: str) -> None:
-    """A slip is never one that the rule for comparing texts passes over, such as a moved article or a capital letter."""
+    """A slip always changes the answer for the text comparison; it never just moves an article or changes case."""
     for number, problem in enumerate(draw(domain, 3000)):
         slipped = DOMAINS[domain].solve(problem.question, random.Random(number))
         assert not ANSWERS["text"].equal(slipped.answer, problem.answer)
@@ -107,7 +107,7 @@ def test_steps_are_true(domain: str) -> None:
 
 @pytest.mark.parametrize("domain", ["chain_sum", "leg_counting", "products"])
 def test_one_step_slips(domain: str) -> None:
-    """With a slip exactly one equation of the solution is false, and the others carry its result on."""
+    """With a slip exactly one equation of the solution is false, and the later ones use its result."""
     for number, problem in enumerate(draw(domain)):
         rationale = DOMAINS[domain].solve(problem.question, random.Random(number)).rationale
         assert len(find_false_equations(rationale)) == 1
@@ -141,12 +141,12 @@ def test_slips_are_reproducible(domain: str) -> None:
     ],
 )
 def test_worked_solutions(domain: str, question: str, answer: str) -> None:
-    """The solver gives the answers that were worked by hand."""
+    """The solver gives the answers that were worked out by hand."""
     assert DOMAINS[domain].solve(question, None).answer == answer
 
 
 def test_carried_on_step() -> None:
-    """The result of each step of a sum is where the next step begins."""
+    """Each step of a sum starts from the result of the step before."""
     assert DOMAINS["chain_sum"].solve("Calculate 12 - 5 + 40.", None).rationale == "12 - 5 = 7. 7 + 40 = 47."
 
 
@@ -166,20 +166,20 @@ def test_distinct_problems() -> None:
 
 
 def test_exhausted_generator() -> None:
-    """Asking for more different problems than a generator has is an error with both numbers."""
-    with pytest.raises(DataError, match=r"prime_factorization gave only \d\d\d different problems, 1000 are needed"):
+    """Requesting more different problems than a generator has is an error with both numbers."""
+    with pytest.raises(DataError, match=r"prime_factorization has only \d\d\d different problems, but 1000 are needed"):
         list(draw_distinct("prime_factorization", 1, 1000))
 
 
 @pytest.mark.parametrize("domain", ["chain_sum", "products"])
 def test_no_different_problem_is_skipped(domain: str) -> None:
-    """Every different question of a stream is a problem of its own, a sum and the difference of its numbers included."""
+    """Every different question of a stream counts as a problem, including a sum and a difference of the same numbers."""
     stream = list(dict.fromkeys(problem.question for problem in draw(domain, 3000)))
     assert [problem.question for problem in draw_distinct(domain, 7, len(stream))] == stream
 
 
 def test_quickstart_domains(quickstart: LongTail) -> None:
-    """The quickstart's data has eight domains in a fixed order of size, the largest at least ten times the smallest."""
+    """The quickstart's data has eight domains in a fixed order of size; the largest is at least ten times the smallest."""
     assert tuple(quickstart.counts) == ORDER == tuple(DOMAINS)
     sizes = list(quickstart.counts.values())
     assert sizes == sorted(set(sizes), reverse=True)
@@ -206,7 +206,7 @@ def test_quickstart_does_not_leak(seed: int) -> None:
 
 
 def test_quickstart_rows_are_solved(quickstart: LongTail) -> None:
-    """Every row has its domain, an answer type that reads its answer as it is, and a true answer."""
+    """Every row has a domain, a correct answer, and an answer type that reads the answer unchanged."""
     for row in quickstart.train + quickstart.dev + quickstart.test:
         domain = DOMAINS[row["domain"]]
         assert row["answer_type"] == domain.answer_type
@@ -215,7 +215,7 @@ def test_quickstart_rows_are_solved(quickstart: LongTail) -> None:
 
 
 def test_quickstart_seeds(quickstart: LongTail) -> None:
-    """The same seed gives the same data and another seed other data."""
+    """The same seed gives the same data, and another seed gives different data."""
     assert make_procedural_longtail("quickstart") == quickstart
     other = make_procedural_longtail("quickstart", seed=500)
     known = {row["question"] for row in quickstart.train}
@@ -232,5 +232,5 @@ def test_settings_of_the_quickstart() -> None:
 
 def test_unknown_data_set() -> None:
     """An unknown data set is an error that names the known ones."""
-    with pytest.raises(ConfigError, match="no data set tutor:quick; known are tutor:quickstart"):
+    with pytest.raises(ConfigError, match="no data set tutor:quick; known: tutor:quickstart"):
         make_procedural_longtail("quick")

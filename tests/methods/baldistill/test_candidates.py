@@ -51,7 +51,7 @@ def make_project(project: Project, **changes: Any) -> Path:  # noqa: ANN401
     return project({"big": 16, "mid": 3}, method__stages=2, budget__max_examples=12, **changes)
 
 
-# Sixteen candidates of IFD 0.2, 0.3, … 1.6, so 9 to 14 are above one; every third output was cut, beginning with the first;
+# Sixteen candidates with IFD 0.2, 0.3, … 1.6, so 9 to 14 are above one; every third output was cut, starting with the first;
 # the last is empty.
 CANDIDATES = [make_example(f"Calculate {number} + 1.", domain="big", id=f"{number:02}") for number in range(16)]
 SCORES = [
@@ -59,12 +59,12 @@ SCORES = [
     for number, example in enumerate(CANDIDATES[:15])
 ] + [Score("15", "big", None, {"token_count": 0})]
 NUMBERS = [97, 3, 3, 90, 5, 50, 4, 52, 1, 0, 0, 0, 0, 0, 0, 0]
-"""Where each candidate is on a line."""
+"""Each candidate's position on a line."""
 
 
 @pytest.fixture
 def order(tmp_path: Path) -> Callable[..., list[int]]:
-    """The numbers of the candidates in the order in which a stage that wants three of them chooses."""
+    """Returns candidate numbers in the order in which a stage that wants three of them chooses."""
     vectors = {example.question: [float(place)] for example, place in zip(CANDIDATES, NUMBERS, strict=True)}
     engine = SimpleNamespace(embed_texts=lambda texts: np.array([vectors[text] for text in texts]))
     context: Any = SimpleNamespace(folder=RunFolder(tmp_path), on_progress=lambda *what: None, engine=engine)
@@ -89,7 +89,7 @@ def order(tmp_path: Path) -> Callable[..., list[int]]:
         ({"above_one": "drop"}, [8, 7, 6, 5, 4, 3, 2, 1, 0, 15]),
         ({"truncated": "drop"}, [14, 13, 11, 10, 8, 7, 5, 4, 2, 1, 15]),
         ({"above_one": "drop", "truncated": "last"}, [8, 7, 5, 4, 2, 1, 15, 6, 3, 0]),
-        # The six hardest that are left, 8 7 6 5 4 3, are at 1, 52, 4, 50, 5 and 90: 3 is 89 from 8, then 5 40 from 3, then 4.
+        # The six hardest left, 8 7 6 5 4 3, are at 1, 52, 4, 50, 5 and 90: 3 is 89 from 8, then 5 is 40 from 3, then comes 4.
         ({"above_one": "drop", "diversity": "k_centre", "diversity_pool": 2}, [8, 3, 5, 4, 7, 6, 2, 1, 0, 15]),
         (
             {"above_one": "last", "diversity": "cluster", "diversity_pool": 2},
@@ -98,13 +98,13 @@ def order(tmp_path: Path) -> Callable[..., list[int]]:
     ],
 )
 def test_orders_by_hand(order: Callable[..., list[int]], changes: dict[str, Any], expected: list[int]) -> None:
-    """Guards hold back what is doubtful, and diversity moves the hardest of the others alone; read again it is the same."""
+    """Guards hold back doubtful candidates, diversity reorders only the hardest of the rest, and a second read agrees."""
     assert order(**changes) == expected
 
 
 @pytest.mark.parametrize("tail", ["duplicate", "none"])
 def test_what_is_dropped_is_missing_and_had_otherwise(project: Project, monkeypatch: pytest.MonkeyPatch, tail: str) -> None:
-    """Where too few are left the domain is short: `tail` completes it, or the files and the run's end say what is missing."""
+    """If guards leave a domain too few candidates, `tail` completes it, or the run's files report what is missing."""
 
     def score(student: object, examples: list[Example], encoder: object, **options: object) -> list[Score]:
         return [Score(e.id, e.domain, 2.0 if place else 0.5, {"is_truncated": False}) for place, e in enumerate(examples)]
@@ -121,7 +121,7 @@ def test_what_is_dropped_is_missing_and_had_otherwise(project: Project, monkeypa
 
 
 def test_a_dropped_candidate_may_be_chosen_later(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stage that drops everything synthesizes, and the next stage, whose student scores anew, chooses among all of them."""
+    """A stage that drops everything synthesizes, and the next stage scores all candidates again and chooses among them."""
     calls: list[int] = []
 
     def score(student: object, examples: list[Example], encoder: object, **options: object) -> list[Score]:
@@ -137,7 +137,7 @@ def test_a_dropped_candidate_may_be_chosen_later(project: Project, monkeypatch: 
 
 
 def test_a_rejected_candidate_is_replaced_by_the_next_unlike_one(project: Project) -> None:
-    """Where the teacher fails on one of the front, the next of the front takes its place."""
+    """If the teacher fails on a candidate at the front, the next one at the front takes its place."""
     path = make_project(project, method__diversity="k_centre", method__diversity_by="student")
     front = read_json(run_config(path).folder / "stage_1" / "selection.json")["fronts"]["big"]
     assert len(front) == 9
@@ -159,7 +159,7 @@ def test_a_rejected_candidate_is_replaced_by_the_next_unlike_one(project: Projec
 def test_a_stage_collected_again_chooses_the_same(
     project: Project, monkeypatch: pytest.MonkeyPatch, diversity: str, by: str
 ) -> None:
-    """A stage whose examples are gone is collected anew to the same bytes from its files, with another batch size too."""
+    """A stage whose examples are gone is collected again to the same bytes from its files, even with another batch size."""
     path = make_project(project, method__diversity=diversity, method__diversity_by=by, method__truncated="last")
     whole = run_config(path)
     stage = whole.folder / "stage_1"
@@ -184,7 +184,7 @@ def test_a_stage_collected_again_chooses_the_same(
 
 @pytest.mark.slow
 def test_killed_while_choosing_resumes_to_the_same_bytes(zygote: Zygote, project: Project) -> None:
-    """Killed at any file it writes, a run with guards and diversity is finished by the same command, byte-equal."""
+    """If a run with guards and diversity is killed at any file write, the same command finishes it with the same bytes."""
     path = make_project(
         project, method__diversity="cluster", method__diversity_by="student", method__above_one="drop", method__truncated="last"
     )
@@ -200,7 +200,7 @@ def test_killed_while_choosing_resumes_to_the_same_bytes(zygote: Zygote, project
 
 
 def test_a_cap_that_was_raised_keeps_the_choice(project: Project) -> None:
-    """A stage that a cap cut short goes on with the front it had, and ends as if there had been no cap."""
+    """A stage that a cap cut short continues with the front it had, and ends as if there had been no cap."""
     path = make_project(project, method__diversity="cluster", method__diversity_by="student")
     whole = run_config(path)
     cut = run_config(path, "cut", "budget.max_requests=8")
@@ -211,7 +211,7 @@ def test_a_cap_that_was_raised_keeps_the_choice(project: Project) -> None:
 
 
 def test_status_says_what_is_doubtful(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`limbeck status` has the counts of each stage that scored, and a line with their shares."""
+    """`limbeck status` shows the counts of each stage that scored, and a line with their shares."""
 
     def score(student: object, examples: list[Example], encoder: object, **options: object) -> list[Score]:
         values = [None, 1.5, 1.5, 0.5, 0.5]
@@ -243,7 +243,7 @@ def test_status_says_what_is_doubtful(project: Project, monkeypatch: pytest.Monk
     ],
 )
 def test_settings_without_effect_are_refused(project: Project, changes: dict[str, Any], message: str) -> None:
-    """A guard or a diversity that the selection can't have is a config error with the remedy."""
+    """A guard or diversity that the selection does not support is a config error with the remedy."""
     path = project(**{f"method__{name}": value for name, value in changes.items()})
     with pytest.raises(ConfigError) as caught:
         load_config(path)
@@ -252,7 +252,7 @@ def test_settings_without_effect_are_refused(project: Project, changes: dict[str
 
 @pytest.mark.parametrize("preset", ["random-cot", "balance-cot", "zero-shot"])
 def test_presets_that_score_nothing_stand_beside_guards(project: Project, preset: str) -> None:
-    """Arms of one stage, which score nothing, load with the guards and diversity that the others have."""
+    """Single-stage arms, which score nothing, load with the guards and diversity of the other arms."""
     path = project(method={"above_one": "drop", "diversity": "cluster"})
     assert load_config(path, preset=preset).method.preset == preset
     assert load_config(path, preset="baldistill-a").method.preset == "baldistill-a"
@@ -260,10 +260,10 @@ def test_presets_that_score_nothing_stand_beside_guards(project: Project, preset
 
 @pytest.mark.parametrize("kind", ["classifier", "seq2seq"])
 def test_ifd_of_other_students_is_refused_before_anything(project: Project, kind: str) -> None:
-    """IFD of a student that is not causal ends run and plan at once, naming the scores and presets to use instead."""
+    """With IFD and a student that is not causal, run and plan fail at once and name the scores and presets to use instead."""
     path = project(student__kind=kind)
     (path.parent / "train.jsonl").unlink()
-    with pytest.raises(ConfigError, match=rf"is a {kind}\. Use method\.selection: loss, energy, entropy or margin, or take"):
+    with pytest.raises(ConfigError, match=rf"is a {kind}\. Use method\.selection: loss, energy, entropy or margin, or use"):
         run(load_config(path), path.parent / "run")
     assert not (path.parent / "run").exists()
     with pytest.raises(ConfigError) as caught:
@@ -277,7 +277,7 @@ def test_ifd_of_other_students_is_refused_before_anything(project: Project, kind
 
 
 def test_a_missing_encoder_is_found_before_anything(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the encoder's wheel `diversity_by: minilm` is a config error with the install command and the other way."""
+    """Without the encoder's wheel, `diversity_by: minilm` is a config error with the install command and the alternative."""
 
     def find_nothing(name: str) -> Path:
         raise ConfigError(f"{name} is not installed: pip install it")
@@ -290,9 +290,9 @@ def test_a_missing_encoder_is_found_before_anything(project: Project, monkeypatc
 
 
 def test_a_plan_says_that_drops_are_unknown(project: Project) -> None:
-    """A plan with a guard that drops has a note that it does not know how many; without one it has none."""
+    """A plan with a guard that drops candidates notes that their number is unknown; otherwise it has no such note."""
     path = project(method__truncated="drop")
     for sets, count in ((), 1), (("method.truncated=last",), 0):
         config = load_config(path, sets)
         notes = make_plan(config, read_data(config)).notes
-        assert sum("how many candidates are dropped is not known" in note for note in notes) == count
+        assert sum("the number of dropped candidates is not known" in note for note in notes) == count

@@ -1,4 +1,4 @@
-"""BalDistill end to end on a tiny student: what each preset picks, keeps, rejects and writes down."""
+"""BalDistill end to end on a tiny student: what each preset picks, keeps, rejects and records."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def count(examples: list[Example]) -> dict[str, int]:
 
 
 def test_uniform_quotas_take_tails_whole_and_synthesize_the_rest(project: Project, teacher: SumTeacher) -> None:
-    """With 3 a domain over three stages a domain of two real examples gives both and gets one synthesized example."""
+    """With three per domain over three stages, a domain with two real examples uses both and gets one synthesized example."""
     result = run_config(project())
     stages = [read_stage(result, stage) for stage in range(3)]
     assert [count(stage) for stage in stages] == [{"big": 1, "mid": 1, "small": 1}] * 3
@@ -94,7 +94,7 @@ def test_uniform_quotas_take_tails_whole_and_synthesize_the_rest(project: Projec
 
 
 def test_no_example_is_chosen_twice(project: Project, teacher: SumTeacher) -> None:
-    """Over all stages every real example is taken at most once and all ids are different."""
+    """Over all stages each real example is taken at most once, and all ids differ."""
     result = run_config(project(budget__max_examples=18))
     ids = [example.id for stage in range(3) for example in read_stage(result, stage)]
     assert len(ids) == len(set(ids)) == 18
@@ -103,7 +103,7 @@ def test_no_example_is_chosen_twice(project: Project, teacher: SumTeacher) -> No
 def test_head_examples_are_those_with_the_highest_scores(
     project: Project, teacher: SumTeacher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After stage 0 a head domain gives the candidates that the last student scores highest, ties by id, none last."""
+    """After stage 0 a head domain gives the last student's highest-scored candidates, ties by id, unscored ones last."""
 
     def score(student: object, examples: list[Example], encoder: object, **options: object) -> list[Score]:
         return [Score(e.id, e.domain, None if int(e.answer) % 3 == 0 else float(int(e.answer) // 20), {}) for e in examples]
@@ -126,7 +126,7 @@ def _pool(project: Project) -> list[dict[str, Any]]:
 
 
 def test_domains_taken_whole_are_not_scored(project: Project, teacher: SumTeacher) -> None:
-    """Scores are written for head candidates only: none in stage 0, none of a domain that is taken whole."""
+    """Only head candidates are scored: none in stage 0, and none in a domain that is taken whole."""
     result = run_config(project({"big": 12, "mid": 6, "small": 2}, budget__max_examples=9))
     assert not (result.folder / "stage_0" / "scores.jsonl").exists()
     scored = read_json_lines(result.folder / "stage_1" / "scores.jsonl")
@@ -135,7 +135,7 @@ def test_domains_taken_whole_are_not_scored(project: Project, teacher: SumTeache
 
 
 def test_max_candidates_bounds_the_scoring(project: Project, teacher: SumTeacher) -> None:
-    """With `max_candidates_per_domain` no more of a domain are scored, and never fewer than its quota."""
+    """At most `max_candidates_per_domain` candidates of a domain are scored, but never fewer than its quota."""
     result = run_config(project({"big": 40, "mid": 20}, budget__max_examples=18, method__max_candidates_per_domain=5))
     scored = Counter(row["domain"] for row in read_json_lines(result.folder / "stage_1" / "scores.jsonl"))
     assert scored == {"big": 5, "mid": 5}
@@ -145,7 +145,7 @@ def test_max_candidates_bounds_the_scoring(project: Project, teacher: SumTeacher
 
 
 def test_second_run_asks_and_trains_nothing(project: Project, teacher: SumTeacher) -> None:
-    """The same command again asks no request, trains no student and gives the same metrics."""
+    """Repeating the command sends no request, trains no student and gives the same metrics."""
     path = project()
     first = run_config(path)
     asked = len(teacher.asked)
@@ -157,7 +157,7 @@ def test_second_run_asks_and_trains_nothing(project: Project, teacher: SumTeache
 
 
 def test_ledger_answers_a_run_whose_stages_are_gone(project: Project, teacher: SumTeacher) -> None:
-    """With the stages deleted but the ledger kept, a re-run asks nothing and collects byte-equal examples."""
+    """If the stages are deleted but the ledger is kept, a re-run asks nothing and collects byte-equal examples."""
     path = project()
     result = run_config(path)
     asked = len(teacher.asked)
@@ -170,7 +170,7 @@ def test_ledger_answers_a_run_whose_stages_are_gone(project: Project, teacher: S
 
 
 def test_training_set_is_what_was_kept(project: Project, teacher: SumTeacher) -> None:
-    """`train.jsonl` holds all kept examples of all stages in order, as conversations whose completion ends in the answer."""
+    """`train.jsonl` has all kept examples of all stages in order, as conversations whose completion ends in the answer."""
     result = run_config(project())
     kept = [example for stage in range(3) for example in read_stage(result, stage)]
     rows = load_dataset("json", data_files=str(result.folder / "train.jsonl"), cache_dir=str(result.folder.parent / "cache"))[
@@ -182,7 +182,7 @@ def test_training_set_is_what_was_kept(project: Project, teacher: SumTeacher) ->
 
 
 def test_rejected_rows_have_reasons_and_are_replaced(project: Project, teacher: SumTeacher) -> None:
-    """Every example asked about is kept or in `rejected.jsonl` with its reason, and quotas are filled all the same."""
+    """Each example asked about is kept or in `rejected.jsonl` with its reason, and the quotas are still filled."""
     teacher.fault = lambda request: (
         "Wrong. The answer is: -1" if request.about.domain == "big" and int(request.about.examples[0].answer) % 16 < 8 else None
     )
@@ -196,7 +196,7 @@ def test_rejected_rows_have_reasons_and_are_replaced(project: Project, teacher: 
 
 
 def test_a_stage_that_keeps_nothing_ends_the_run(project: Project, teacher: SumTeacher) -> None:
-    """When nothing is kept no student is trained, and the error names the share of each reason."""
+    """If nothing is kept, no student is trained, and the error gives the share of each reason."""
     teacher.fault = lambda request: (
         "Wrong. The answer is: -1" if request.about.domain == "big" else "" if request.about.domain == "mid" else None
     )
@@ -209,7 +209,7 @@ def test_a_stage_that_keeps_nothing_ends_the_run(project: Project, teacher: SumT
 
 
 def test_a_later_stage_without_candidates_ends_no_run(project: Project, teacher: SumTeacher) -> None:
-    """When a pool runs dry the run goes on with what it has, says which stage got nothing, and counts it as missing."""
+    """If the pool runs dry, the run continues with what it has, reports which stage got nothing, and counts it as missing."""
     path = project({"big": 4}, budget__max_examples=8, method={"preset": "active-cot", "stages": 4, "score_max_new_tokens": 4})
     heard = Heard()
     result = run(load_config(path), path.parent / "run", progress=heard)
@@ -221,7 +221,7 @@ def test_a_later_stage_without_candidates_ends_no_run(project: Project, teacher:
 
 
 def test_too_long_examples_are_rejected_not_cut(project: Project, teacher: SumTeacher) -> None:
-    """A rationale beyond `training.max_length` is rejected as `too_long` and the next candidate takes its place."""
+    """A rationale longer than `training.max_length` is rejected as `too_long`, and the next candidate takes its place."""
     first: list[str] = []
 
     def ramble(request: TeacherRequest) -> str | None:
@@ -239,7 +239,7 @@ def test_too_long_examples_are_rejected_not_cut(project: Project, teacher: SumTe
 
 @pytest.mark.parametrize("preset", [name for name, values in load_presets().items() if values["name"] == "baldistill"])
 def test_every_preset_runs(project: Project, teacher: SumTeacher, preset: str) -> None:
-    """Each preset trains on exactly its budget (or nothing, for zero-shot) and asks only what it says it asks."""
+    """Each preset trains on exactly its budget (zero-shot on nothing) and sends exactly the expected requests."""
     path = project({"big": 12, "mid": 6, "small": 2}, budget__max_examples=12, method={"score_max_new_tokens": 4})
     overrides = [] if load_presets()[preset].get("stages") is not None else ["method.stages=2"]
     result = run_config(path, overrides=overrides, preset=preset)
@@ -268,7 +268,7 @@ def test_every_preset_runs(project: Project, teacher: SumTeacher, preset: str) -
 
 
 def test_label_only_students_learn_bare_answers(project: Project, teacher: SumTeacher) -> None:
-    """With `annotation: none` nothing is asked and the completions are the answers alone."""
+    """With `annotation: none` nothing is asked, and the completions are only the answers."""
     result = run_config(project(), preset="random-label")
     rows = read_json_lines(result.folder / "train.jsonl")
     assert all(row["completion"][0]["content"].isdigit() for row in rows)
@@ -284,7 +284,7 @@ def test_duplicates_repeat_the_domains_own_examples_in_turn(project: Project, te
 
 
 def test_quotas_follow_the_errors_on_dev(project: Project, teacher: SumTeacher, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Under `quota: error` stage 0 is natural, and the next one gives more to the domain in which dev rows were wrong."""
+    """With `quota: error` stage 0 is natural, and the next stage gives more to the domain with more errors on dev rows."""
     path = project(method__quota="error", method__stages=2, budget__max_examples=20)
     (path.parent / "dev.jsonl").write_text((path.parent / "test.jsonl").read_text().replace("5", "6"))
     dev = [f"data.dev={path.parent / 'dev.jsonl'}"]
@@ -301,7 +301,7 @@ def test_quotas_follow_the_errors_on_dev(project: Project, teacher: SumTeacher, 
 
 
 def test_quotas_without_dev_follow_candidates_not_taken(project: Project, teacher: SumTeacher) -> None:
-    """Without dev rows the errors are those on candidates that no stage took; they are written down and measured once."""
+    """Without dev rows, errors are measured once on candidates that no stage took, and recorded."""
     path = project(method__quota="error", method__stages=2, budget__max_examples=20)
     result = run_config(path)
     measured = read_json_lines(result.folder / "stage_1" / "held_out.jsonl")
@@ -313,9 +313,9 @@ def test_quotas_without_dev_follow_candidates_not_taken(project: Project, teache
 
 @pytest.mark.parametrize(("setting", "value"), [("quota", "error"), ("feedback", "error"), ("feedback", "energy")])
 def test_premixed_pools_follow_no_student(project: Project, setting: str, value: str) -> None:
-    """What follows a student is refused with a premixed pool, which is made before there is one."""
+    """Settings that follow a student are rejected with a premixed pool, which is made before there is a student."""
     with pytest.raises(
-        ConfigError, match=rf"premixed synthesizes everything before the first student, which {setting}: {value}"
+        ConfigError, match=rf"{setting}: {value} can't be combined with pooling: premixed, which synthesizes everything"
     ):
         load_config(project(**{f"method__{setting}": value, "method__pooling": "premixed"}))
 
@@ -324,7 +324,7 @@ def test_premixed_pools_follow_no_student(project: Project, setting: str, value:
 def test_feedback_shows_what_the_student_says(
     project: Project, teacher: SumTeacher, monkeypatch: pytest.MonkeyPatch, feedback: str
 ) -> None:
-    """Prompts of a tail domain show first the band by energy, or what is wrong with the largest loss; stage 0 is random."""
+    """Tail prompts first show the energy band, or the wrong answers with the largest loss; stage 0 is random."""
 
     def score(student: object, examples: list[Example], encoder: object, **options: object) -> list[Score]:
         return [Score(e.id, e.domain, 0, {"energy": int(e.answer), "nll": -int(e.answer)}) for e in examples]
@@ -335,7 +335,7 @@ def test_feedback_shows_what_the_student_says(
     pool = sorted((row for row in _read_train(path) if row["domain"] == "small"), key=lambda row: int(row["answer"]))
     asked = [request.about for request in teacher.asked if request.about.purpose == "synthesize"]
     assert [about.stage for about in asked] == [1] * 4 + [2] * 4
-    # Of four known ones a band of one: rank 2 by energy. All are wrong, and the smallest answer has the largest loss.
+    # With four known examples the band has one: rank 2 by energy. All are wrong; the smallest answer has the largest loss.
     expected = pool[2 if feedback == "energy" else 0]["question"]
     assert {about.examples[0].question for about in asked[:4]} == {expected}
     known = read_json_lines(result.folder / "stage_2" / "feedback.jsonl")
@@ -350,7 +350,7 @@ def test_feedback_shows_what_the_student_says(
 def test_error_feedback_shows_no_invention_that_may_be_wrong(
     project: Project, teacher: SumTeacher, monkeypatch: pytest.MonkeyPatch, verify: str
 ) -> None:
-    """Inventions with the largest loss, all answered otherwise, are shown as errors only where votes came to their answers."""
+    """Inventions that the student gets wrong are shown as errors only if the teacher's votes agreed on their answers."""
 
     def score(student: object, examples: list[Example], encoder: object, **options: object) -> list[Score]:
         return [Score(e.id, e.domain, 0, {"energy": 0.0, "nll": float(e.provenance.kind != "real")}) for e in examples]
@@ -378,7 +378,7 @@ def _read_train(path: Path) -> list[dict[str, Any]]:
 
 
 def test_feedback_resumes_with_the_same_prompts(project: Project, teacher: SumTeacher, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stage that is collected again after a kill, or after a cap was raised, shows the same and asks for nothing paid."""
+    """A stage collected again after a kill or a raised cap shows the same examples and asks for no paid reply again."""
     path = project({"big": 12, "small": 2}, budget__max_examples=18, method__feedback="energy", method__verify="vote")
     whole = run_config(path)
     asked = len(teacher.asked)
@@ -399,7 +399,7 @@ def test_feedback_resumes_with_the_same_prompts(project: Project, teacher: SumTe
 
 @pytest.mark.parametrize("pooling", ["shortfall", "premixed"])
 def test_unverified_examples_are_replaced(project: Project, teacher: SumTeacher, pooling: str) -> None:
-    """With `verify: vote` a synthesized example that the teacher does not confirm is `unverified`, and another is asked for."""
+    """With `verify: vote` a synthesized example that the teacher does not confirm is `unverified` and is replaced."""
     teacher.fault = lambda request: (
         "No.\nThe answer is: -1"
         if request.about.purpose == "verify" and int(request.about.examples[0].answer) % 2 and request.sample < 2
@@ -421,7 +421,7 @@ def test_unverified_examples_are_replaced(project: Project, teacher: SumTeacher,
 
 
 def test_premixed_pools_make_the_synthetic_examples_first(project: Project, teacher: SumTeacher) -> None:
-    """With `pooling: premixed` all syntheses are asked before the first annotation, and the quotas are still met."""
+    """With `pooling: premixed` all synthesis requests precede the first annotation, and the quotas are still met."""
     result = run_config(project(budget__max_examples=18, method__pooling="premixed"))
     purposes = [request.about.purpose for request in teacher.asked]
     assert purposes == ["synthesize"] * 4 + ["annotate"] * 14
@@ -431,7 +431,7 @@ def test_premixed_pools_make_the_synthetic_examples_first(project: Project, teac
 
 
 def test_continue_trains_on_from_the_last_student(project: Project, teacher: SumTeacher) -> None:
-    """`student_init: continue` saves whole weights after stage 0 that differ from a fresh student's of the same stage."""
+    """After stage 0, `student_init: continue` saves full weights that differ from a fresh student's of the same stage."""
     import torch
 
     from limbeck.student.model import load_student
@@ -448,7 +448,7 @@ def test_continue_trains_on_from_the_last_student(project: Project, teacher: Sum
 
 
 def test_a_spent_cap_trains_on_what_it_has_and_goes_on_when_raised(project: Project, teacher: SumTeacher) -> None:
-    """A request cap ends the stage early with a student, once however often it is run; raised it fills the very same quotas."""
+    """A request cap ends a stage early with a student, reruns change nothing, and a raised cap fills the same quotas."""
     path = project()
     cut = run_config(path, overrides=["budget.max_requests=5"])
     assert cut.ended_by is not None
@@ -483,7 +483,7 @@ def test_a_spent_cap_trains_on_what_it_has_and_goes_on_when_raised(project: Proj
 def test_a_raised_cap_survives_an_interruption(
     project: Project, teacher: SumTeacher, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    """A stage that a cap cut short and whose filling is interrupted ends with the student of all its examples, not of some."""
+    """If filling up a stage that a cap cut short is interrupted, its student is still trained on all its examples."""
     path = project(training__epochs=1)
     run_config(path, overrides=["budget.max_requests=5"])
 
@@ -524,7 +524,7 @@ def test_leaking_rows_never_enter_the_pool(project: Project, teacher: SumTeacher
 
 
 def test_dev_rows_measure_every_stage(project: Project, teacher: SumTeacher) -> None:
-    """With a dev set each stage has predictions and metrics of its own student; without one it has none."""
+    """With a dev set each stage has predictions and metrics of its own student; otherwise it has none."""
     path = project()
     (path.parent / "dev.jsonl").write_text((path.parent / "test.jsonl").read_text().replace("5", "6"))
     result = run_config(path, overrides=[f"data.dev={path.parent / 'dev.jsonl'}"])
@@ -535,7 +535,7 @@ def test_dev_rows_measure_every_stage(project: Project, teacher: SumTeacher) -> 
 
 
 def test_metrics_have_the_contracts_fields(project: Project, teacher: SumTeacher) -> None:
-    """`metrics.json` holds accuracies, intervals, domains with counts, tail by n_d < B/l, gain and the baseline."""
+    """`metrics.json` has accuracies, intervals, domains with counts, tail domains by n_d < B/l, gain and the baseline."""
     result = run_config(project())
     metrics = read_json(result.folder / "metrics.json")
     for part in (metrics, metrics["baseline"], metrics["gain"]):
@@ -547,17 +547,17 @@ def test_metrics_have_the_contracts_fields(project: Project, teacher: SumTeacher
 
 
 def test_a_folder_of_another_config_is_refused(project: Project, teacher: SumTeacher) -> None:
-    """Another seed in the same folder is a config error that names the key, and nothing there is lost."""
+    """Another seed in the same folder is a config error that names the key, and the folder keeps its files."""
     path = project()
     run_config(path)
     before = (path.parent / "run" / "train.jsonl").read_bytes()
-    with pytest.raises(ConfigError, match=r"made by another config: seed differ"):
+    with pytest.raises(ConfigError, match=r"made with another config: seed differ"):
         run_config(path, overrides=["seed=6"])
     assert (path.parent / "run" / "train.jsonl").read_bytes() == before
 
 
 def test_a_folder_of_other_data_is_refused(project: Project, teacher: SumTeacher) -> None:
-    """Changed training rows under the same config are a config error that names them; another name for them is none."""
+    """Changed training rows under the same config are a config error that names them; a renamed file is fine."""
     path = project()
     run_config(path)
     (path.parent / "train.jsonl").rename(path.parent / "pool.jsonl")
@@ -568,7 +568,7 @@ def test_a_folder_of_other_data_is_refused(project: Project, teacher: SumTeacher
 
 
 def test_a_moved_folder_goes_on(project: Project, teacher: SumTeacher) -> None:
-    """A finished run that was moved to another path is recognised and asks nothing."""
+    """A finished run that was moved to another path is recognised, and asks nothing."""
     path = project()
     run_config(path)
     asked = len(teacher.asked)
@@ -590,7 +590,7 @@ def test_budget_below_the_stages_is_refused(project: Project, teacher: SumTeache
 
 
 def test_held_out_labels_may_be_new(project: Project, teacher: SumTeacher) -> None:
-    """A test row whose label never occurs in training is read and counts as wrong; a wrong label in training is an error."""
+    """A test row whose label never occurs in training counts as wrong; one outside `task.labels` is an error."""
     path = project()
     rows = [{"domain": d, "question": f"{d} {n}", "answer": d} for d in ("big", "mid") for n in range(4)]
     write_rows(path.parent / "train.jsonl", rows)
@@ -608,7 +608,7 @@ def test_held_out_labels_may_be_new(project: Project, teacher: SumTeacher) -> No
 
 @pytest.fixture
 def prompts(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[int]]]:
-    """Ids of all prompts that students are to go on from, each with the module that wanted it: evaluation or IFD."""
+    """Ids of all prompts that students continue, each with the module that asked: evaluation or IFD."""
     found: list[tuple[str, list[int]]] = []
 
     def listen(module: Any) -> None:  # noqa: ANN401 (a module)
@@ -626,13 +626,13 @@ def prompts(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[int]]]:
 
 
 def count_asking(prompts: list[tuple[str, list[int]]], path: Path) -> dict[tuple[str, bool], int]:
-    """How many prompts of each module ask for steps, or don't."""
+    """How many prompts of each module ask for steps and how many don't."""
     tokenizer = load_tokenizer(load_config(path).student)
     return dict(Counter((module, THINK in tokenizer.decode(ids)) for module, ids in prompts))
 
 
 def test_separate_objectives_end_to_end(project: Project, teacher: SumTeacher, prompts: list[tuple[str, list[int]]]) -> None:
-    """Each example gives an answer's and a rationale's row; students answer without steps, in the run and ever after."""
+    """Each example gives an answer row and a rationale row; students answer without steps, in the run and later."""
     path = project(method__objective="separate", training__rationale_weight=0.5)
     result = run_config(path)
     kept = [example for stage in range(3) for example in read_stage(result, stage)]
@@ -640,7 +640,7 @@ def test_separate_objectives_end_to_end(project: Project, teacher: SumTeacher, p
     expected = [row for e in kept for row in ((e.id, "answer", e.answer), (e.id, "rationale", e.rationale))]
     assert [(row["id"], row["objective"], row["completion"][0]["content"]) for row in rows] == expected
     assert len(teacher.asked) == len(kept) == 9
-    # The nine test rows before and after; 11 + 5 and 10 + 4 candidates, whose difficulty is that of the rationale.
+    # Nine test rows before and after; 11 + 5 and 10 + 4 candidates, whose IFD is that of the rationale.
     assert count_asking(prompts, path) == {("evaluate", False): 18, ("ifd", True): 30}
     assert "objective separate" in (result.folder / "README.md").read_text("utf-8")
     assert result.student is not None
@@ -656,7 +656,7 @@ def test_separate_objectives_end_to_end(project: Project, teacher: SumTeacher, p
 
 
 def test_separate_objectives_resume(project: Project, teacher: SumTeacher) -> None:
-    """A run that is killed in its last stage goes on to the same files, and a finished one does nothing again."""
+    """A run killed in its last stage ends with the same files, and a finished run does nothing again."""
     path = project(method__objective="separate", method__stages=2, budget__max_examples=6)
     whole, cut = run_config(path, "whole"), run_config(path, "cut")
     asked = len(teacher.asked)
@@ -673,7 +673,7 @@ def test_separate_objectives_resume(project: Project, teacher: SumTeacher) -> No
 
 
 def test_either_row_may_be_too_long(project: Project, teacher: SumTeacher) -> None:
-    """An example whose rationale alone exceeds `training.max_length` is rejected, though its answer's row fits."""
+    """An example whose rationale row exceeds `training.max_length` is rejected even though its answer row fits."""
     teacher.fault = lambda request: (
         "very " * 200 + f"long.\nThe answer is: {request.about.examples[0].answer}"
         if int(request.about.examples[0].answer) % 16 < 8
@@ -688,19 +688,21 @@ def test_either_row_may_be_too_long(project: Project, teacher: SumTeacher) -> No
 
 
 def test_separate_objectives_need_rationales(project: Project) -> None:
-    """Without annotation there is no rationale to learn, which is an error; a preset of labels alone has one objective."""
+    """Separate objectives without annotation are an error; a label-only preset has one objective."""
     path = project(method__objective="separate")
     with pytest.raises(ConfigError) as caught:
         load_config(path, ["method.annotation=none"])
-    assert ": method: objective: separate learns rationales beside answers, and annotation: none asks" in str(caught.value)
-    # The words name the settings; all the others are not repeated.
+    assert ": method: objective: separate trains on rationales as well as answers, but annotation: none asks" in str(
+        caught.value
+    )
+    # The message names these settings and does not repeat all the others.
     assert str(caught.value).endswith("use annotation: hinted or blind, or objective: joint, which learns the bare answers")
     method = load_config(path, preset="random-label").method
     assert (method.objective, method.has_rationale, method.is_separate) == ("joint", False, False)
 
 
 def test_a_classifier_has_one_objective(project: Project, teacher: SumTeacher) -> None:
-    """A classifier with separate objectives is refused before anything is asked, with what to use."""
+    """A classifier with separate objectives is rejected before anything is asked, with the remedy."""
     path = project(method__objective="separate", method__selection="loss", student__kind="classifier")
     with pytest.raises(
         ConfigError, match=r"student\.kind: classifier can't write\. Use student\.kind: causal or seq2seq; or .*none"
@@ -711,6 +713,6 @@ def test_a_classifier_has_one_objective(project: Project, teacher: SumTeacher) -
 
 @pytest.mark.parametrize("weight", ["-0.1", ".inf", "much"])
 def test_a_weight_is_a_number_of_0_or_more(project: Project, weight: str) -> None:
-    """λ below 0, without end or in words is a config error that names it."""
+    """A negative, infinite or non-numeric λ is a config error that names it."""
     with pytest.raises(ConfigError, match=r"training\.rationale_weight: "):
         load_config(project(), [f"training.rationale_weight={weight}"])

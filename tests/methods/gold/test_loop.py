@@ -1,4 +1,4 @@
-"""GOLD end to end on tiny students: what is generated, probed, fed back, held out and written down."""
+"""GOLD end to end on tiny students: what it generates, probes, feeds back, holds out and records."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Critic(ScriptedBackend):
-    """Writes a new sentence for each request and answers all questions with "good"; `fault` may say something else."""
+    """Writes a new sentence for each request and answers all questions with "good", unless `fault` gives another reply."""
 
     def __init__(self) -> None:
         super().__init__(self.answer)
@@ -137,7 +137,7 @@ def shown_texts(request: TeacherRequest) -> list[str]:
 
 
 def test_rounds_keep_balanced_examples_and_probes_up_to_the_budget(critic: Critic, reviews: Callable[..., Path]) -> None:
-    """Three rounds of 8 examples and 8 probes fill a budget of 48, both labels alike, and the label asked for is the answer."""
+    """Three rounds of 8 examples and 8 probes fill a budget of 48 with balanced labels, each as requested."""
     result = run_config(reviews())
     for index in range(3):
         assert Counter(row["answer"] for row in read_round(result, index, "examples")) == {"good": 4, "bad": 4}
@@ -151,7 +151,7 @@ def test_rounds_keep_balanced_examples_and_probes_up_to_the_budget(critic: Criti
 
 
 def test_the_band_of_each_label_is_fed_back(critic: Critic, reviews: Callable[..., Path]) -> None:
-    """Of four probes of a label the one with the third lowest energy goes back, and a student's own energy decides."""
+    """Of four probes of a label, the one with the third-lowest energy under the student is fed back."""
     result = run_config(reviews())
     for index in range(3):
         probes, feedback = read_round(result, index, "probes"), read_round(result, index, "feedback")
@@ -161,7 +161,7 @@ def test_the_band_of_each_label_is_fed_back(critic: Critic, reviews: Callable[..
 
 
 def test_energies_are_those_of_the_rounds_student(critic: Critic, reviews: Callable[..., Path]) -> None:
-    """The energy of a probe is minus the logsumexp over the classes of the student that the round trained, and of no other."""
+    """A probe's energy is minus the logsumexp over the classes of the student trained in that round."""
     result = run_config(reviews(budget__max_examples=16))
     folder = result.folder / "round_0" / "student"
     card = read_card(folder)
@@ -177,7 +177,7 @@ def test_energies_are_those_of_the_rounds_student(critic: Critic, reviews: Calla
 
 
 def test_feedback_is_shown_in_every_second_batch_of_the_next_round(critic: Critic, reviews: Callable[..., Path]) -> None:
-    """Feedback stands in the prompts of the even batches after the first round; nothing of it in round 0 or in probes."""
+    """The even batches after the first round show feedback; round 0 and probes show none."""
     result = run_config(reviews())
     fed_back = {row["fields"]["text"] for row in read_round(result, 0, "feedback")}
     human = {row["text"] for row in HUMAN}
@@ -204,7 +204,7 @@ def test_probes_are_asked_to_be_unlike_the_newest_examples(critic: Critic, revie
 
 @pytest.mark.parametrize("preset", ["zerogen", "random-feedback", "error-feedback", "gold", "gold-plus"])
 def test_every_preset_spends_exactly_the_budget(preset: str, critic: Critic, reviews: Callable[..., Path]) -> None:
-    """All arms end with as many kept examples as the budget allows, so that they can be compared."""
+    """All arms keep as many examples as the budget allows, so that they can be compared."""
     path = reviews(
         method={"rounds": 9, "batches_per_round": 2, "batch_size": 4},
         task__attributes={"tone": ["dry", "warm"]},
@@ -217,7 +217,7 @@ def test_every_preset_spends_exactly_the_budget(preset: str, critic: Critic, rev
 
 
 def test_error_feedback_shows_what_the_student_gets_wrong(critic: Critic, reviews: Callable[..., Path]) -> None:
-    """Only probes that the student answers wrongly are fed back, those with the largest loss, and no more than a band holds."""
+    """Only probes that the student gets wrong are fed back: those with the largest loss, at most as many as a band contains."""
     result = run_config(reviews(method__feedback="error"))
     for index in range(3):
         probes = {row["id"]: row for row in read_round(result, index, "probes")}
@@ -228,7 +228,7 @@ def test_error_feedback_shows_what_the_student_gets_wrong(critic: Critic, review
 
 
 def test_the_released_codes_order_probes_after_the_first_batch(critic: Critic, reviews: Callable[..., Path]) -> None:
-    """Under `compat` a round's first batch is generated, then probes are asked, then the others with the new feedback."""
+    """With `compat` a round generates its first batch, then asks probes, then generates the other batches with new feedback."""
     run_config(reviews(method__compat=True, method__batches_per_round=3, budget__max_examples=20))
     order = [
         request.about.purpose for request in critic.asked if request.about.stage == 0 and request.about.purpose != "evaluate"
@@ -239,7 +239,7 @@ def test_the_released_codes_order_probes_after_the_first_batch(critic: Critic, r
 
 
 def test_compat_replaces_no_rejected_reply(critic: Critic, reviews: Callable[..., Path]) -> None:
-    """In the released code a rejected reply leaves its batch short; otherwise it is asked again."""
+    """In the released code a rejected reply leaves its batch short; otherwise it is replaced."""
     critic.fault = lambda request: "" if request.about.index == 0 and request.about.purpose == "synthesize" else None
     short = run_config(reviews(method__compat=True, method__rounds=1), "short")
     assert len(read_round(short, 0, "examples")) < 8
@@ -247,7 +247,7 @@ def test_compat_replaces_no_rejected_reply(critic: Critic, reviews: Callable[...
 
 
 def test_held_out_examples_are_never_trained_on(critic: Critic, reviews: Callable[..., Path]) -> None:
-    """A share of each label's generated examples judges the epochs and the alphas, and the first best alpha is recorded."""
+    """Epochs and alphas are chosen on a held-out share of each label's examples, and the first best alpha is recorded."""
     path = reviews(method__held_out=0.25, method__alphas=[0.01, 1.0], training__epochs=2)
     result = run_config(path)
     choice = read_json(result.folder / "final" / "choice.json")
@@ -262,7 +262,7 @@ def test_held_out_examples_are_never_trained_on(critic: Critic, reviews: Callabl
 
 
 def test_the_teacher_is_measured_as_the_students_are(critic: Critic, reviews: Callable[..., Path]) -> None:
-    """A teacher that always says "good" gets half of an even test set right, greedily and without being shown an example."""
+    """A teacher that always says "good" gets half of a balanced test set right, asked greedily and without examples."""
     result = run_config(reviews(budget__max_examples=16))
     assert result.metrics is not None
     assert result.metrics.values["teacher"]["accuracy_micro"] == 0.5
@@ -273,7 +273,7 @@ def test_the_teacher_is_measured_as_the_students_are(critic: Critic, reviews: Ca
 
 
 def test_relabelling_rejects_what_the_teacher_answers_otherwise(critic: Critic, reviews: Callable[..., Path]) -> None:
-    """With votes, examples whose label the teacher does not confirm are rejected as `relabelled` and asked again, in bounds."""
+    """With votes, examples whose label the teacher does not confirm are rejected as `relabelled` and replaced within limits."""
     result = run_config(reviews(method__relabel_votes=3, budget__max_examples=24, method__feedback="none"))
     kept = Counter(row["answer"] for index in range(3) for row in read_round(result, index, "examples"))
     assert set(kept) == {"good"}
@@ -284,7 +284,7 @@ def test_relabelling_rejects_what_the_teacher_answers_otherwise(critic: Critic, 
 
 
 def test_a_teacher_that_never_follows_the_form_ends_the_run_early(critic: Critic, reviews: Callable[..., Path]) -> None:
-    """After 32 rejects and nothing kept the run ends with the share of the three most frequent reasons and where to look."""
+    """After 32 rejects with nothing kept, the run ends and reports the three most frequent reasons and where to look."""
     says = {0: "", 1: "Two\n\nparagraphs.", 2: "Short.", 3: "I'm sorry, I can't help with that."}
     critic.fault = lambda request: says[min(int(request.key[:4], 16) % 10, 3)] if request.about.purpose != "evaluate" else None
     path = reviews(method__batches_per_round=25, method__batch_size=8, budget__max_examples=200)
@@ -295,7 +295,7 @@ def test_a_teacher_that_never_follows_the_form_ends_the_run_early(critic: Critic
 
 
 def test_a_human_example_that_is_in_the_test_set_fails_the_run(critic: Critic, reviews: Callable[..., Path]) -> None:
-    """A leaking human example is an error that names it, whatever its case; a generated one is rejected with its reason."""
+    """A human example that leaks in any letter case is an error that names it; a generated one is rejected with its reason."""
     with pytest.raises(DataError, match=r"human example 'row 3 OF the held-out .* is also in dev or test"):
         run_config(reviews(human=[*HUMAN, {"text": TEST[3]["text"].replace("Row 3 of", "row 3 OF"), "answer": "bad"}]))
     assert critic.asked == []
@@ -308,12 +308,12 @@ def test_a_human_example_that_is_in_the_test_set_fails_the_run(critic: Critic, r
 
 
 def test_of_a_large_file_only_rows_that_do_not_leak_are_shown(critic: Critic, reviews: Callable[..., Path]) -> None:
-    """With `human_size` a few rows of a split are drawn, labels in turn; those that leak are passed over and counted."""
+    """With `human_size` a few rows are drawn from a split, labels in turn; rows that leak are skipped and counted."""
     path = reviews(human=[*HUMAN, TEST[0], TEST[1]], data__human_size=2)
     data = read_data(load_config(path))
     assert Counter(example.answer for example in data.train) == {"good": 1, "bad": 1}
     assert {example.question for example in data.train} <= {row["text"] for row in HUMAN}
-    assert any("2 of 5 rows of data.human are passed over" in note for note in data.notes)
+    assert any("2 of 5 rows of data.human are skipped" in note for note in data.notes)
 
 
 @pytest.mark.parametrize(
@@ -325,16 +325,16 @@ def test_of_a_large_file_only_rows_that_do_not_leak_are_shown(critic: Critic, re
         ),
         ({"test": [{"text": "No label here."}]}, r"test\.jsonl:1: no column 'answer'"),
         ({"data__human": None}, r"data\.human is not set"),
-        ({"task__attributes": {"tone": {"great": ["dry"]}}}, r"task\.attributes\.tone: \['great'\] are none of the labels"),
+        ({"task__attributes": {"tone": {"great": ["dry"]}}}, r"task\.attributes\.tone: \['great'\] are not among the labels"),
         ({"method__alphas": [0.1, 1.0], "training__loss": "cross_entropy"}, r"method\.alphas has no effect"),
         ({"method__band": [0.8, 0.2]}, r"band \[0\.8, 0\.2\] must be two shares"),
         ({"method__rouns": 3}, r"method\.rouns: unknown key; did you mean 'rounds'\?"),
         ({"method__name": "golden"}, r"method\.name: unknown method 'golden'; did you mean 'gold'\? Known: baldistill, gold"),
-        ({"task__checks": {"span_of": "context"}}, r"span_of: 'context' is none of the fields"),
+        ({"task__checks": {"span_of": "context"}}, r"span_of: 'context' is not one of the fields"),
     ],
 )
 def test_bad_input_is_said_at_once(changes: dict[str, Any], message: str, critic: Critic, reviews: Callable[..., Path]) -> None:
-    """What can't be run is refused before anything is asked, with the place and the remedy."""
+    """A config that can't run is rejected before anything is asked, with the place and the remedy."""
     with pytest.raises((ConfigError, DataError), match=message):
         run_config(reviews(**changes))
     assert critic.asked == []
@@ -369,7 +369,7 @@ def test_a_finished_run_asks_nothing_again(critic: Critic, reviews: Callable[...
 
 
 def test_the_plan_gives_the_rounds_and_the_requests(critic: Critic, reviews: Callable[..., Path]) -> None:
-    """The plan has every round's examples by label, and counts attempts, votes and the teacher's own measurement."""
+    """The plan lists each round's examples by label, and counts attempts, votes and the teacher's own measurement."""
     config = load_config(reviews(method__relabel_votes=2))
     plan = make_plan(config, read_data(config)).to_json()
     assert [sum(share["quota"] for share in stage["domains"].values()) for stage in plan["stages"]] == [16, 16, 16]
@@ -381,7 +381,7 @@ def test_the_plan_gives_the_rounds_and_the_requests(critic: Critic, reviews: Cal
 
 
 def test_a_classifier_is_measured_on_any_file_of_texts_and_answers(critic: Critic, reviews: Callable[..., Path]) -> None:
-    """`limbeck eval` needs nothing of another file but its texts and answers."""
+    """`limbeck eval` needs only texts and answers in another file."""
     path = reviews(budget__max_examples=16)
     result = run_config(path)
     other = write_rows(path.parent / "other.jsonl", [{"text": "Quite another row.", "answer": "bad"}, TEST[0]])
@@ -393,7 +393,7 @@ def test_a_classifier_is_measured_on_any_file_of_texts_and_answers(critic: Criti
 def test_a_server_that_dies_and_comes_back_changes_nothing(
     reviews: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run whose server answers nothing but errors for a while, and drops connections, ends with all its examples."""
+    """A run whose server returns errors and drops connections for a while still gets all its examples."""
     monkeypatch.setattr(teacher_module, "FIRST_BACKOFF_S", 0.001)
 
     def react(number: int, body: dict[str, Any]) -> Any:  # noqa: ANN401

@@ -65,7 +65,7 @@ def test_a_real_model_answers(teacher: Teacher) -> None:
 
 
 def test_requests_hold_no_path(teacher: Teacher, packaged_model: Path) -> None:
-    """What is hashed and stored names the model and never a path of this machine, for a GGUF file too."""
+    """Requests name the model and never a path of this machine, also for a GGUF file."""
     by_path = TeacherSettings(backend="embedded", model=str(packaged_model))
     assert by_path.model_name == packaged_model.stem
     assert teacher.make_request("q", About("annotate", 0, "d")).body["model"] == "smollm2-135m-instruct"
@@ -73,7 +73,7 @@ def test_requests_hold_no_path(teacher: Teacher, packaged_model: Path) -> None:
 
 
 def test_it_stops_with_the_run(tmp_path: Path) -> None:
-    """When the teacher is closed its server is gone."""
+    """Closing the teacher ends its server."""
     settings = TeacherSettings(backend="embedded", model=MODEL, max_tokens=2, embedded=SMALL)
     ledger = Ledger(tmp_path / "ledger.sqlite")
     with Teacher(EmbeddedBackend(settings), ledger, Budget(BudgetSettings(max_examples=9)), settings) as teacher:
@@ -84,7 +84,7 @@ def test_it_stops_with_the_run(tmp_path: Path) -> None:
 
 
 def test_it_stops_when_its_parent_is_killed() -> None:
-    """A server whose parent dies by SIGKILL ends too, since its standard input does."""
+    """A server whose parent is killed by SIGKILL ends too, since its standard input closes."""
     code = f"""
 import json, sys, time
 from limbeck.teacher.backends.embedded import find_gguf, start_server
@@ -112,7 +112,7 @@ time.sleep(60)
 
 
 def test_a_server_that_dies_is_started_again(teacher: Teacher) -> None:
-    """A server that is killed in the middle of a run is started again, and the next requests are answered."""
+    """A server that is killed during a run is started again and answers the next requests."""
     first = ask(teacher, "What is the capital of France?")
     get_process(teacher).kill()
     get_process(teacher).wait()
@@ -123,7 +123,7 @@ def test_a_server_that_dies_is_started_again(teacher: Teacher) -> None:
 
 
 def test_a_server_that_keeps_dying_ends_the_asking(teacher: Teacher, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that does not stay up is given up after a few starts."""
+    """After a few starts a server that does not stay up ends the asking with an error."""
     backend = teacher.backend
     assert isinstance(backend, EmbeddedBackend)
     backend._start_count = 4
@@ -132,7 +132,7 @@ def test_a_server_that_keeps_dying_ends_the_asking(teacher: Teacher, monkeypatch
 
 
 def test_strangers_are_refused(teacher: Teacher) -> None:
-    """The server takes requests only with the secret that this process made up."""
+    """The server accepts requests only with the secret that this process generated."""
     ask(teacher, "Hello?")
     backend = teacher.backend
     assert isinstance(backend, EmbeddedBackend)
@@ -142,7 +142,7 @@ def test_strangers_are_refused(teacher: Teacher) -> None:
 
 
 def test_replies_by_json_schema(tmp_path: Path) -> None:
-    """The server holds replies to a JSON schema where one is sent."""
+    """The server constrains replies to a JSON schema if the request has one."""
     settings = TeacherSettings(backend="embedded", model=MODEL, max_tokens=60, embedded=SMALL, json_schema=True)
     schema = {
         "type": "object",
@@ -160,13 +160,13 @@ def test_replies_by_json_schema(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, r"No such file or directory; a \.gguf file or packaged:NAME is wanted"),
-        (b"GG", "is no GGUF file: it begins with b'GG'"),
-        (b"PK\x03\x04x", "is no GGUF file: it begins with b'PK"),
+        (None, r"No such file or directory; expected a \.gguf file or packaged:NAME"),
+        (b"GG", "is not a GGUF file: it begins with b'GG'"),
+        (b"PK\x03\x04x", "is not a GGUF file: it begins with b'PK"),
     ],
 )
 def test_files_that_are_no_gguf(tmp_path: Path, content: bytes | None, message: str) -> None:
-    """A missing file and one of another kind are refused before anything is started."""
+    """A missing file and a file of another kind are refused before anything is started."""
     path = tmp_path / "model.gguf"
     if content is not None:
         path.write_bytes(content)
@@ -175,7 +175,7 @@ def test_files_that_are_no_gguf(tmp_path: Path, content: bytes | None, message: 
 
 
 def test_a_gguf_that_is_broken_inside(tmp_path: Path) -> None:
-    """A file with the right beginning that the server can't load is an error that names it."""
+    """A file that starts like a GGUF file but can't be loaded is an error that names it."""
     path = tmp_path / "broken.gguf"
     path.write_bytes(b"GGUF" + b"\x00" * 500)
     settings = TeacherSettings(backend="embedded", model=str(path), embedded=SMALL)
@@ -187,7 +187,7 @@ def test_a_gguf_that_is_broken_inside(tmp_path: Path) -> None:
 
 
 def test_a_server_that_is_asked_for_too_much() -> None:
-    """A prompt beyond a slot's context is this request's own failure."""
+    """A prompt longer than a slot's context fails only that request."""
     settings = TeacherSettings(backend="embedded", model=MODEL, embedded=EmbeddedSettings(slots=1, context=256))
     backend = EmbeddedBackend(settings)
     long = TeacherRequest("m", ({"role": "user", "content": "word " * 2000},), {"max_tokens": 3}, About("annotate", 0, "d"))
@@ -205,7 +205,7 @@ def test_a_server_that_is_asked_for_too_much() -> None:
 
 
 def test_start_and_stop_by_hand(packaged_model: Path) -> None:
-    """`start_server` gives a process and the URL it listens on, and `stop` ends it."""
+    """`start_server` returns a process and the URL it listens on, and `stop` ends it."""
     how = {"path": str(packaged_model), "alias": "m", "key": "k", "slots": 1, "context": 256, "threads": 1}
     process, url = start_server(how)
     assert url.startswith("http://127.0.0.1:")
@@ -214,7 +214,7 @@ def test_start_and_stop_by_hand(packaged_model: Path) -> None:
 
 
 def test_a_port_in_use_is_said_before_anything_is_loaded() -> None:
-    """A port that another program listens on is an error that names it and the remedy; a free one is taken."""
+    """A port that another program uses is an error that names it and the remedy, and a free port passes."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         settings = TeacherSettings(backend="embedded", model=MODEL, embedded=SMALL.model_copy(update={"port": port}))

@@ -1,4 +1,4 @@
-"""Specification of the `openai_compatible` backend, against a real HTTP server on this machine."""
+"""Specification of the `openai_compatible` backend, tested against a real HTTP server on this machine."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def serve(
     models: tuple[str, ...] | Reaction = ("served-model",),
     **values: Any,  # noqa: ANN401
 ) -> Iterator[tuple[Teacher, Loopback]]:
-    """A server that reacts so, and a teacher that asks it."""
+    """A server with this reaction, and a teacher that asks it."""
     with Loopback(react, models=models) as server:
         options = {"model": "served-model", "max_tokens": 50, "base_url": server.url, "api_key_env": "TEACHER_KEY", **values}
         configured = TeacherSettings(backend="openai_compatible", **options)
@@ -79,7 +79,7 @@ def fail_first(reaction: Reaction, times: int = 1) -> React:
 
 
 def test_what_is_sent_and_what_is_read(tmp_path: Path) -> None:
-    """A request is a chat completion with the key as bearer; text, model as answered, finish and usage are read."""
+    """A request is a chat completion with the key as bearer token, and text, model, finish reason and usage are read."""
     with serve(tmp_path, lambda number, body: chat("4"), extra_body={"top_p": 0.5}) as (teacher, server):
         (outcome,) = ask(teacher)
     assert outcome.reply == Reply("4", "served-model", "stop", 11, 7)
@@ -95,14 +95,14 @@ def test_what_is_sent_and_what_is_read(tmp_path: Path) -> None:
 
 
 def test_without_a_key_none_is_sent(tmp_path: Path) -> None:
-    """Where the environment has no key, requests carry none: local servers want none."""
+    """If the environment has no key, requests carry none, since local servers need none."""
     with serve(tmp_path, lambda number, body: chat(), api_key_env="NO_SUCH_KEY") as (teacher, server):
         ask(teacher)
     assert "Authorization" not in server.seen[0][0]
 
 
 def test_reasoning_models_fields(tmp_path: Path) -> None:
-    """The reply's limit can be called max_completion_tokens, and a null temperature is not sent."""
+    """The reply limit can be sent as max_completion_tokens, and a null temperature is not sent."""
     values = {"max_tokens_field": "max_completion_tokens", "temperature": None}
     with serve(tmp_path, lambda number, body: chat(), **values) as (teacher, server):
         assert teacher.make_request("abcd", About("annotate", 0, "d")).token_bound == 4 + 16 + 50
@@ -112,7 +112,7 @@ def test_reasoning_models_fields(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 529])
 def test_passing_failures_are_asked_again(tmp_path: Path, status: int) -> None:
-    """A 429 or a 5xx is asked again and noted as failed, and costs a request but no tokens."""
+    """A 429 or 5xx is retried and recorded as failed, and costs a request but no tokens."""
     with serve(tmp_path, fail_first(Reaction(refuse("busy"), status), times=2)) as (teacher, server):
         assert replies(ask(teacher))
         assert (states(teacher), teacher.budget.spent.requests) == (["failed", "failed", "done"], 3)
@@ -121,7 +121,7 @@ def test_passing_failures_are_asked_again(tmp_path: Path, status: int) -> None:
 
 
 def test_attempts_are_bounded(tmp_path: Path) -> None:
-    """A server that only fails is asked max_attempts times, and the error has its last words."""
+    """A server that always fails is asked max_attempts times, and the error quotes its last message."""
     with (
         serve(tmp_path, lambda number, body: Reaction(refuse("on fire"), 503), max_attempts=3) as (teacher, server),
         pytest.raises(TeacherError, match=r"all 1 requests failed.*answered 503: on fire"),
@@ -131,7 +131,7 @@ def test_attempts_are_bounded(tmp_path: Path) -> None:
 
 
 def test_retry_after_is_obeyed(tmp_path: Path) -> None:
-    """A 429 with Retry-After is not asked again before that time."""
+    """A 429 with Retry-After is not retried before that time."""
     reaction = Reaction(refuse("slow down"), 429, {"Retry-After": "0.4"})
     begin = time.monotonic()
     with serve(tmp_path, fail_first(reaction)) as (teacher, _):
@@ -140,7 +140,7 @@ def test_retry_after_is_obeyed(tmp_path: Path) -> None:
 
 
 def test_a_wait_beyond_the_deadline_is_not_begun(tmp_path: Path) -> None:
-    """Where Retry-After lies beyond the deadline the run ends at once and says so, whoever else is waiting."""
+    """If Retry-After exceeds the deadline, the run ends at once with an error, even if other requests are waiting."""
     reaction = Reaction(refuse("come back later"), 429, {"Retry-After": "3600"})
     with (
         serve(tmp_path, lambda number, body: reaction) as (teacher, server),
@@ -153,14 +153,14 @@ def test_a_wait_beyond_the_deadline_is_not_begun(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("reaction", "said"),
     [
-        (Reaction(chat(), delay_s=1.0), r"no whole reply within 0\.3 s"),
+        (Reaction(chat(), delay_s=1.0), r"no complete reply within 0\.3 s"),
         (Reaction(is_dropped=True), r"the connection broke"),
-        (Reaction(json.dumps(chat())[:60]), r"cut or no JSON \(60 bytes"),
+        (Reaction(json.dumps(chat())[:60]), r"cut off or not JSON \(60 bytes"),
         (Reaction(json.dumps(chat()), headers={"Content-Encoding": "gzip"}), r"the connection broke"),
     ],
 )
 def test_lost_replies_are_asked_again_and_count_in_full(tmp_path: Path, reaction: Reaction, said: str) -> None:
-    """A time-out, a dropped connection and a cut reply may have been paid: they are unknown, and count as reserved."""
+    """A time-out, a dropped connection or a truncated reply may have been charged, so it is unknown and counts as reserved."""
     with serve(tmp_path, fail_first(reaction), timeout_s=0.3) as (teacher, _):
         assert replies(ask(teacher))
         first, second = teacher.ledger.list_requests()
@@ -172,7 +172,7 @@ def test_lost_replies_are_asked_again_and_count_in_full(tmp_path: Path, reaction
 
 @pytest.mark.parametrize("status", [408, 504, 524])
 def test_gateway_timeouts_may_have_been_paid(tmp_path: Path, status: int) -> None:
-    """A gateway that gave up waiting says nothing of what is behind it: the attempt is unknown and counts in full."""
+    """After a gateway time-out the server behind it may have answered, so the attempt is unknown and counts in full."""
     with serve(tmp_path, fail_first(Reaction(refuse("upstream timed out"), status))) as (teacher, _):
         assert replies(ask(teacher))
         assert states(teacher) == ["unknown", "done"]
@@ -180,14 +180,14 @@ def test_gateway_timeouts_may_have_been_paid(tmp_path: Path, status: int) -> Non
 
 
 def test_being_told_to_wait_is_no_failure(tmp_path: Path) -> None:
-    """A teacher that throttles far more often than max_attempts still answers every request before the deadline."""
+    """Throttled attempts do not count towards max_attempts, so every request is answered before the deadline."""
     react = lambda number, body: chat() if number % 3 == 2 else Reaction(refuse("slow down"), 429)  # noqa: E731
     with serve(tmp_path, react, max_attempts=2, max_concurrency=8) as (teacher, _):
         assert len(replies(ask(teacher, 12))) == 12
 
 
 def test_the_deadline_counts_from_the_first_attempt(tmp_path: Path) -> None:
-    """A request that waited long for its turn, and then fails once, still has its whole deadline."""
+    """A request that waited long for its turn and then fails once still has its full deadline."""
 
     def react(number: int, body: dict[str, Any]) -> Any:  # noqa: ANN401
         return Reaction(refuse("oops"), 500) if number == 8 else Reaction(chat(), delay_s=0.1)
@@ -197,7 +197,7 @@ def test_the_deadline_counts_from_the_first_attempt(tmp_path: Path) -> None:
 
 
 def test_all_wait_where_one_is_told_to(tmp_path: Path) -> None:
-    """While the teacher asks to be left alone no other request is sent either."""
+    """While the teacher asks to wait, no other request is sent either."""
     arrivals: list[float] = []
 
     def react(number: int, body: dict[str, Any]) -> Any:  # noqa: ANN401
@@ -211,20 +211,20 @@ def test_all_wait_where_one_is_told_to(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(60)
 def test_a_fatal_answer_wakes_those_who_wait(tmp_path: Path) -> None:
-    """When nothing more is to be asked, requests that wait for Retry-After do not hold up the error."""
+    """After a fatal answer, requests that wait for Retry-After do not delay the error."""
 
     def react(number: int, body: dict[str, Any]) -> Any:  # noqa: ANN401
         is_first = body["messages"][0]["content"] == "question 0"
         wait = Reaction(refuse("slow down"), 503, {"Retry-After": "300"})
         return wait if is_first else Reaction(refuse("no such key"), 401, delay_s=0.2)
 
-    with serve(tmp_path, react) as (teacher, _), pytest.raises(TeacherError, match="is refused"):
+    with serve(tmp_path, react) as (teacher, _), pytest.raises(TeacherError, match="was refused"):
         ask(teacher, 2)
 
 
 @pytest.mark.parametrize(("proxy_status", "is_fatal"), [(407, True), (502, False)])
 def test_a_proxy_that_refuses(monkeypatch: pytest.MonkeyPatch, *, proxy_status: int, is_fatal: bool) -> None:
-    """A proxy's refusal costs nothing, and neither its password nor its user appears in the message."""
+    """A proxy's refusal costs nothing, and the message contains neither its user nor its password."""
     import socket
     import threading
 
@@ -248,7 +248,7 @@ def test_a_proxy_that_refuses(monkeypatch: pytest.MonkeyPatch, *, proxy_status: 
         finally:
             await backend.close()
 
-    with pytest.raises(BackendError, match=f"the proxy of the environment answered {proxy_status}") as raised:
+    with pytest.raises(BackendError, match=f"the proxy set in the environment answered {proxy_status}") as raised:
         asyncio.run(call())
     thread.join(5)
     listener.close()
@@ -257,7 +257,7 @@ def test_a_proxy_that_refuses(monkeypatch: pytest.MonkeyPatch, *, proxy_status: 
 
 
 def test_a_prompt_that_a_moderator_refuses(tmp_path: Path) -> None:
-    """A 403 about one prompt is that request's failure, and no refused key."""
+    """A 403 about one prompt fails only that request and is not taken for a refused key."""
 
     def react(number: int, body: dict[str, Any]) -> Any:  # noqa: ANN401
         is_bad = body["messages"][0]["content"] == "question 1"
@@ -269,14 +269,14 @@ def test_a_prompt_that_a_moderator_refuses(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("status", [200, 400])
 def test_bodies_that_nest_without_end(tmp_path: Path, status: int) -> None:
-    """JSON that nests too deep to be read is a failure like any broken reply."""
+    """JSON that is nested too deeply to parse is a failure like any broken reply."""
     react = lambda number, body: Reaction("[" * 200_000, status)  # noqa: E731
     with serve(tmp_path, react, max_attempts=1) as (teacher, _), pytest.raises(TeacherError, match="all 1 requests failed"):
         ask(teacher)
 
 
 def test_absurd_token_counts_are_not_believed(tmp_path: Path) -> None:
-    """A count that no reply can have is replaced by the upper bound."""
+    """An impossible token count is replaced by the upper bound."""
     with serve(tmp_path, lambda number, body: {**chat("4"), "usage": {"prompt_tokens": 10**30, "completion_tokens": True}}) as (
         teacher,
         _,
@@ -286,7 +286,7 @@ def test_absurd_token_counts_are_not_believed(tmp_path: Path) -> None:
 
 
 def test_stored_replies_are_found_after_a_schema_was_refused(tmp_path: Path) -> None:
-    """A later process finds the replies to what was sent without the schema, and asks nothing again."""
+    """A later process finds the replies to requests sent without the schema and sends nothing again."""
 
     def react(number: int, body: dict[str, Any]) -> Any:  # noqa: ANN401
         return Reaction(refuse("response_format is not supported"), 400) if "response_format" in body else chat()
@@ -299,11 +299,11 @@ def test_stored_replies_are_found_after_a_schema_was_refused(tmp_path: Path) -> 
 
 
 def test_a_refused_key_ends_the_asking(tmp_path: Path) -> None:
-    """A refused key is an error that names where the key is from, is not tried again, and never repeats the key."""
+    """A refused key is an error that names the key's source but never the key, and it is not retried."""
     react = lambda number, body: Reaction(refuse(f"Incorrect API key provided: {KEY}"), 401)  # noqa: E731
     with serve(tmp_path, react, max_concurrency=2) as (teacher, server):
         with pytest.raises(
-            TeacherError, match=r"answered 401: the key of the environment variable TEACHER_KEY is refused"
+            TeacherError, match=r"answered 401: the key from the environment variable TEACHER_KEY was refused"
         ) as raised:
             ask(teacher, 20)
         assert set(states(teacher)) == {"failed"}
@@ -313,28 +313,28 @@ def test_a_refused_key_ends_the_asking(tmp_path: Path) -> None:
 
 
 def test_a_missing_key_is_told_from_a_wrong_one(tmp_path: Path) -> None:
-    """A server that wants a key where none is set leads to an error that says which variable to set."""
+    """If a server requires a key and none is set, the error names the variable to set."""
     react = lambda number, body: Reaction(refuse("no key"), 401)  # noqa: E731
     with (
         serve(tmp_path, react, api_key_env="NO_SUCH_KEY") as (teacher, _),
-        pytest.raises(TeacherError, match="it wants a key, and the environment variable NO_SUCH_KEY is not set"),
+        pytest.raises(TeacherError, match="it requires a key, but the environment variable NO_SUCH_KEY is not set"),
     ):
         ask(teacher)
 
 
 def test_a_wrong_model_name(tmp_path: Path) -> None:
-    """A model that the server does not have is an error that lists those it has."""
+    """A model that the server does not have is an error that lists the available ones."""
     react = lambda number, body: Reaction(refuse("The model `gpt-5o` does not exist"), 404)  # noqa: E731
     with serve(tmp_path, react, models=("small", "large"), model="gpt-5o") as (teacher, server):
         remark = check_teacher(teacher.backend, teacher.settings)
-        assert remark == f"{server.url} lists no model 'gpt-5o'; it lists small, large"
+        assert remark == f"{server.url} does not list model 'gpt-5o'; it lists small, large"
         with pytest.raises(TeacherError, match=r"404 for model 'gpt-5o'.*It lists small, large; set teacher\.model"):
             ask(teacher)
 
 
 @pytest.mark.parametrize("status", [200, 404])
 def test_a_base_url_that_is_no_api(tmp_path: Path, status: int) -> None:
-    """A base URL that leads to a web page is an error that says so, before and while asking."""
+    """A base URL of a web page is an error that reports it, at the check and when asking."""
     page = Reaction("<html>Welcome</html>", status, {"Content-Type": "text/html"})
     with serve(tmp_path, lambda number, body: page, models=page) as (teacher, _):
         if status == 200:
@@ -345,20 +345,20 @@ def test_a_base_url_that_is_no_api(tmp_path: Path, status: int) -> None:
 
 
 def test_a_base_url_that_lacks_its_v1(tmp_path: Path) -> None:
-    """Where the API is below /v1 of the base URL given, the check says so."""
+    """If the API is at /v1 below the given base URL, the check reports it."""
     with Loopback(lambda number, body: chat()) as server:
         configured = TeacherSettings(backend="openai_compatible", model="m", base_url=server.url.removesuffix("/v1"))
         backend = OpenAIBackend(configured)
         ledger = Ledger(tmp_path / "ledger.sqlite")
         with (
             Teacher(backend, ledger, Budget(BudgetSettings(max_examples=1)), configured) as teacher,
-            pytest.raises(TeacherError, match=r"/v1 has: set teacher\.base_url to that"),
+            pytest.raises(TeacherError, match=r"/v1 does: set teacher\.base_url to that"),
         ):
             check_teacher(teacher.backend, teacher.settings)
 
 
 def test_an_unreachable_teacher(tmp_path: Path) -> None:
-    """A teacher that nobody serves is an error with its address, at the check and after the attempts."""
+    """An unreachable teacher is an error with its address, at the check and after the attempts."""
     with serve(tmp_path, lambda number, body: chat()) as (teacher, _):
         pass
     gone = TeacherSettings(backend="openai_compatible", model="m", base_url=teacher.settings.base_url, deadline_s=0.05)
@@ -382,7 +382,7 @@ def test_check_passes_where_the_model_is_served(tmp_path: Path) -> None:
 
 
 def test_an_account_that_cant_pay(tmp_path: Path) -> None:
-    """A 429 for want of money is no reason to wait: the asking ends."""
+    """A 429 because the account has no money left is not retried and ends the asking."""
     react = lambda number, body: Reaction(refuse("You exceeded your current quota", code="insufficient_quota"), 429)  # noqa: E731
     with serve(tmp_path, react) as (teacher, server), pytest.raises(TeacherError, match="the account can't pay"):
         ask(teacher)
@@ -399,7 +399,7 @@ def test_redirects_are_not_followed(tmp_path: Path) -> None:
 
 
 def test_bounded_concurrency_and_kept_connections(tmp_path: Path) -> None:
-    """No more than max_concurrency requests are in flight, over connections that later calls use again."""
+    """At most max_concurrency requests are in flight, and later calls reuse their connections."""
     with serve(tmp_path, lambda number, body: Reaction(chat(), delay_s=0.02), max_concurrency=4) as (teacher, server):
         assert len(replies(ask(teacher, 20))) == 20
         assert len(replies(teacher.ask_many([teacher.make_request("one more", About("annotate", 0, "d"))]))) == 1
@@ -407,7 +407,7 @@ def test_bounded_concurrency_and_kept_connections(tmp_path: Path) -> None:
 
 
 def test_bad_requests_fail_alone(tmp_path: Path) -> None:
-    """A request that the server calls bad is not asked again, and the others are answered."""
+    """A request that the server rejects as bad is not retried, and the others are answered."""
 
     def react(number: int, body: dict[str, Any]) -> Any:  # noqa: ANN401
         is_bad = body["messages"][0]["content"] == "question 1"
@@ -432,14 +432,14 @@ def test_bad_requests_fail_alone(tmp_path: Path) -> None:
     ],
 )
 def test_fields_that_a_model_does_not_take(tmp_path: Path, said: str, remedy: str) -> None:
-    """A model that refuses a field of every request ends the asking with the setting that mends it."""
+    """If a model refuses a field of every request, the asking ends with an error that names the setting to change."""
     react = lambda number, body: Reaction(refuse(said), 400)  # noqa: E731
     with serve(tmp_path, react) as (teacher, _), pytest.raises(TeacherError, match=remedy):
         ask(teacher)
 
 
 def test_json_schema_where_the_server_has_it(tmp_path: Path) -> None:
-    """With json_schema a request that has a schema is sent with it, and others without."""
+    """With json_schema, requests that have a schema are sent with it, and others without."""
     with serve(tmp_path, lambda number, body: chat(), json_schema=True) as (teacher, server):
         ask(teacher, schema=SCHEMA)
         teacher.ask_many([teacher.make_request("no schema", About("annotate", 0, "d"))])
@@ -448,7 +448,7 @@ def test_json_schema_where_the_server_has_it(tmp_path: Path) -> None:
 
 
 def test_json_schema_where_the_server_refuses_it(tmp_path: Path) -> None:
-    """A server without JSON schema is asked without it from then on; replies are stored under what was really sent."""
+    """A server that refuses JSON schema is asked without it from then on, and replies are stored under the request as sent."""
 
     def react(number: int, body: dict[str, Any]) -> Any:  # noqa: ANN401
         return Reaction(refuse("response_format is not supported"), 400) if "response_format" in body else chat()
@@ -475,7 +475,7 @@ def test_json_schema_where_the_server_refuses_it(tmp_path: Path) -> None:
     ],
 )
 def test_what_servers_put_into_a_message(tmp_path: Path, message: dict[str, Any], reply: tuple[str, str, str]) -> None:
-    """Thoughts are told from the answer however they are sent; parts are joined; refusals and empty messages are kept."""
+    """Reasoning is separated from the answer in every format, parts are joined, and refusals and empty messages are kept."""
     with serve(tmp_path, lambda number, body: message) as (teacher, _):
         (got,) = replies(ask(teacher))
         assert teacher.ledger.read_reply(ask(teacher)[0].request.key) == got
@@ -483,14 +483,14 @@ def test_what_servers_put_into_a_message(tmp_path: Path, message: dict[str, Any]
 
 
 def test_without_usage_the_upper_bound_counts(tmp_path: Path) -> None:
-    """A server that counts no tokens is charged at the upper bound, so that caps hold."""
+    """If a server reports no token counts, the upper bound is charged, so that caps hold."""
     with serve(tmp_path, lambda number, body: {**chat("4"), "usage": {}}) as (teacher, _):
         (reply,) = replies(ask(teacher))
     assert (reply.prompt_tokens, reply.completion_tokens) == (len("question 0") + 16, 50)
 
 
 def test_failures_inside_a_good_status(tmp_path: Path) -> None:
-    """A proxy that answers 200 with an error inside is treated as that error."""
+    """A reply with status 200 and an error in its body is treated as that error."""
     inside = {"error": {"message": "upstream is busy", "code": 429}}
     with serve(tmp_path, lambda number, body: inside if number == 0 else chat()) as (teacher, _):
         assert replies(ask(teacher))
@@ -498,7 +498,7 @@ def test_failures_inside_a_good_status(tmp_path: Path) -> None:
 
 
 def test_replies_without_end_are_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reply beyond the limit of bytes is given up, and not asked again."""
+    """A reply above the byte limit fails the request, which is not retried."""
     monkeypatch.setattr(openai_compatible, "MAX_BODY_BYTES", 1000)
     with (
         serve(tmp_path, lambda number, body: chat("x" * 5000)) as (teacher, server),
@@ -509,7 +509,7 @@ def test_replies_without_end_are_cut_off(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_proxies_are_not_used_for_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy in the environment does not catch requests to a teacher on this very machine."""
+    """Requests to a teacher on this machine bypass a proxy that the environment sets."""
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
@@ -520,7 +520,7 @@ def test_proxies_are_not_used_for_this_machine(tmp_path: Path, monkeypatch: pyte
 
 
 def test_tls_is_verified(tmp_path: Path) -> None:
-    """A server with a certificate that nobody vouches for is refused, and nothing is sent to it."""
+    """A server with an untrusted certificate is refused, and nothing is sent to it."""
     made = [
         "openssl",
         "req",
@@ -556,24 +556,24 @@ def test_tls_is_verified(tmp_path: Path) -> None:
     ("base_url", "message"),
     [
         (None, "needs teacher.base_url"),
-        ("localhost:8000/v1", "is no http"),
-        ("ftp://host/v1", "is no http"),
-        ("http://", "is no http"),
-        ("http://host:99999/v1", "is no http"),
-        ("https://user:secret@host/v1", "holds a user, a query or a fragment"),
-        ("https://host/v1?key=secret", "holds a user, a query or a fragment"),
+        ("localhost:8000/v1", "is not an http"),
+        ("ftp://host/v1", "is not an http"),
+        ("http://", "is not an http"),
+        ("http://host:99999/v1", "is not an http"),
+        ("https://user:secret@host/v1", "contains a user, a query or a fragment"),
+        ("https://host/v1?key=secret", "contains a user, a query or a fragment"),
         ("https://host/v1/chat/completions", "ends in the endpoint"),
     ],
 )
 def test_bad_base_urls(base_url: str | None, message: str) -> None:
-    """A base URL that can't be one is refused before anything is sent, and one with a secret is not repeated."""
+    """An invalid base URL is refused before anything is sent, and the message does not repeat a secret in it."""
     with pytest.raises(ConfigError, match=message) as raised:
         OpenAIBackend(TeacherSettings(backend="openai_compatible", model="m", base_url=base_url))
     assert "secret" not in str(raised.value)
 
 
 def test_key_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A key may be in a file that only its owner can read; others, and keys with spaces, are refused unrepeated."""
+    """A key may be in a file that only its owner can read; other files and keys with spaces are refused without a quote."""
     path = tmp_path / "key"
     path.write_text(f"{KEY}\n", "utf-8")
     configured = TeacherSettings(backend="openai_compatible", model="m", base_url="http://h/v1", api_key_file=path)
@@ -583,7 +583,7 @@ def test_key_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path.chmod(0o600)
     assert OpenAIBackend(configured)._key == KEY
     path.write_text("two words", "utf-8")
-    with pytest.raises(ConfigError, match="holds no key") as raised:
+    with pytest.raises(ConfigError, match="contains no valid key") as raised:
         OpenAIBackend(configured)
     assert "two words" not in str(raised.value)
     path.unlink()
@@ -606,12 +606,12 @@ def test_key_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
-    """Retry-After is read as seconds, milliseconds or a date; a date gone by is no wait, nonsense is none at all."""
+    """Retry-After is read as seconds, milliseconds or a date; a past date means no wait, and nonsense is ignored."""
     assert read_retry_after(headers) == seconds
 
 
 def test_retry_after_as_a_date() -> None:
-    """A date to come is so many seconds from now."""
+    """A future date is converted to seconds from now."""
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
     assert 27 < (read_retry_after({"Retry-After": date}) or 0) <= 30
 
@@ -629,7 +629,7 @@ def test_retry_after_as_a_date() -> None:
     ],
 )
 def test_thoughts_are_split_off(content: str, split: tuple[str, str]) -> None:
-    """What stands in a think block is reasoning, the rest is the answer."""
+    """Text in a think block is reasoning, and the rest is the answer."""
     assert split_thoughts(content) == split
 
 
@@ -652,7 +652,7 @@ JSON = st.recursive(
 @given(JSON | st.builds(lambda inner: {"choices": [{"message": inner}], "usage": inner}, JSON))
 @settings(max_examples=300, deadline=None)
 def test_any_json_is_a_reply_or_a_backend_error(answer: Any) -> None:  # noqa: ANN401
-    """Whatever JSON a server sends, it gives a reply that can be stored, or a backend error."""
+    """Any JSON that a server sends becomes a reply that can be stored, or a backend error."""
     configured = TeacherSettings(backend="openai_compatible", model="m", base_url="http://h/v1")
     backend = OpenAIBackend(configured)
 

@@ -1,4 +1,4 @@
-"""Specification of the `recorded` backend: what was written earlier, charged as if asked."""
+"""Specification of the `recorded` backend, which replays earlier replies and charges them as if they were asked for."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def synthesize_some(teacher: Teacher, wanted: int, stage: int = 0) -> AskResult:
 
 
 def test_a_recorded_question_is_annotated(tmp_path: Path) -> None:
-    """A question is found whatever its case and punctuation, and its rationale and answer are those of the record."""
+    """A question is found regardless of case and punctuation, and gets the rationale and answer of its record."""
     teacher = make_teacher(tmp_path, annotations=ANNOTATIONS)
     (kept,) = annotate_all(teacher, [make_example("one and ONE", "2")], 1).kept
     assert (kept.rationale, kept.teacher_answer) == ("One more than one.", "2")
 
 
 def test_a_recorded_reply_is_charged(tmp_path: Path) -> None:
-    """Each record that is given counts as a request and as estimated tokens, and the ledger names the model recorded."""
+    """Each replayed record counts as a request with estimated tokens, and the ledger marks its model as recorded."""
     teacher = make_teacher(tmp_path, annotations=ANNOTATIONS)
     annotate_all(teacher, [make_example("One and one?", "2")], 1)
     (row,) = teacher.ledger.list_requests()
@@ -66,7 +66,7 @@ def test_a_recorded_reply_is_charged(tmp_path: Path) -> None:
 
 
 def test_a_recorded_mismatch_is_rejected(tmp_path: Path) -> None:
-    """A recorded answer that is not the gold answer is a mismatch, and the next candidate takes the place."""
+    """A recorded answer that differs from the gold answer is a mismatch, and the next candidate takes its place."""
     teacher = make_teacher(tmp_path, annotations=ANNOTATIONS)
     harvest = annotate_all(teacher, [make_example("Two and one?", "3"), make_example("One and one?", "2")], 1)
     assert [example.question for example in harvest.kept] == ["One and one?"]
@@ -74,7 +74,7 @@ def test_a_recorded_mismatch_is_rejected(tmp_path: Path) -> None:
 
 
 def test_only_recorded_rows_can_be_annotated(tmp_path: Path) -> None:
-    """A question without a record is never sent, charged or rejected; what lacks is missing."""
+    """A question without a record is never sent, charged or rejected, and counts as missing."""
     teacher = make_teacher(tmp_path, annotations=ANNOTATIONS)
     assert not teacher.backend.can_answer(About("annotate", 0, "d", (make_example("Unknown?"),)))
     harvest = annotate_all(teacher, [make_example("Unknown?", "1")], 1)
@@ -83,14 +83,14 @@ def test_only_recorded_rows_can_be_annotated(tmp_path: Path) -> None:
 
 
 def test_synthesized_rows_come_in_order_and_once(tmp_path: Path) -> None:
-    """Records of a domain are given in the order of the file, over all stages, and none twice."""
+    """A domain's records are returned in file order across all stages, each once."""
     teacher = make_teacher(tmp_path, synthesized=NEW)
     first, second = synthesize_some(teacher, 2), synthesize_some(teacher, 2, stage=1)
     assert [example.answer for example in first.kept + second.kept] == ["0", "1", "2", "3"]
 
 
 def test_a_resumed_run_goes_on_with_the_next_record(tmp_path: Path) -> None:
-    """A later process that knows only the ledger gives the records that the stages before did not."""
+    """A later process that has only the ledger continues after the records that earlier stages used."""
     first = make_teacher(tmp_path, synthesized=NEW)
     synthesize_some(first, 2)
     first.ledger.close()
@@ -100,7 +100,7 @@ def test_a_resumed_run_goes_on_with_the_next_record(tmp_path: Path) -> None:
 
 
 def test_a_domain_that_runs_dry(tmp_path: Path) -> None:
-    """When a domain has no more records the rest is missing: nothing is rejected, and nothing more is charged."""
+    """When a domain has no more records, the rest is missing, and nothing is rejected or charged for it."""
     teacher = make_teacher(tmp_path, synthesized=NEW)
     harvest = synthesize_some(teacher, 7)
     assert (len(harvest.kept), harvest.rejected, harvest.missing) == (5, [], {"d": 2})
@@ -109,7 +109,7 @@ def test_a_domain_that_runs_dry(tmp_path: Path) -> None:
 
 
 def test_columns_are_mapped(tmp_path: Path) -> None:
-    """The recorded files' own names of columns are given by teacher.recorded.columns."""
+    """`teacher.recorded.columns` maps our names to the columns of the recorded files."""
     rows = [{"text": "One and one?", "thoughts": "One more.", "said": 2}]
     columns = {"question": "text", "rationale": "thoughts", "teacher_answer": "said"}
     teacher = make_teacher(tmp_path, columns=columns, annotations=rows)
@@ -117,7 +117,7 @@ def test_columns_are_mapped(tmp_path: Path) -> None:
 
 
 def test_tasks_with_several_fields(tmp_path: Path) -> None:
-    """A question of several fields is found by what the task's template makes of them."""
+    """A question of several fields is found by the text that the task's template makes of them."""
     task = Task(answer="number", fields=("a", "b"), template="{a} and {b}?")
     rows = [{"a": "One", "b": "one", "rationale": "One more.", "teacher_answer": "2"}]
     teacher = make_teacher(tmp_path, task, annotations=rows)
@@ -125,14 +125,14 @@ def test_tasks_with_several_fields(tmp_path: Path) -> None:
 
 
 def test_a_rationale_may_hold_the_answer(tmp_path: Path) -> None:
-    """A record without an answer column answers with what its rationale ends in."""
+    """If a record has no answer column, the answer at the end of its rationale is used."""
     teacher = make_teacher(tmp_path, annotations=[{"question": "One and one?", "rationale": "One more. So the answer is 2."}])
     (kept,) = annotate_all(teacher, [make_example("One and one?", "2")], 1).kept
     assert (kept.rationale, kept.teacher_answer) == ("One more.", "2")
 
 
 def test_records_that_contradict_themselves(tmp_path: Path) -> None:
-    """A stored answer that is not the one the rationale states (the letter E of "(A) Evaporation") is rejected."""
+    """A record whose stored answer differs from the one its rationale states (E for "(A) Evaporation") is rejected."""
     rationale = "Water turns to vapour. Thus the answer is (A) Evaporation."
     teacher = make_teacher(
         tmp_path, Task(answer="choice"), annotations=[{"question": "q", "rationale": rationale, "teacher_answer": "E"}]
@@ -158,7 +158,7 @@ def test_records_that_lack_a_column(tmp_path: Path, rows: dict[str, list[dict[st
 
 
 def test_rows_without_a_rationale_are_no_records(tmp_path: Path) -> None:
-    """Of a data set with solutions for a part of its rows only those can be annotated; a column that no row has is an error."""
+    """In a data set with solutions for some rows only, just those rows can be annotated."""
     rows = [
         {"question": "Two and two?"},
         {"question": "One and one?", "rationale": "One more.", "teacher_answer": "2"},

@@ -1,4 +1,4 @@
-"""Replies shared by several runs: asked once, charged by each, safe among processes."""
+"""Replies shared by several runs: sent once, charged to each run, and safe across processes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def make_request(text: str = "2 + 2?", sample: int = 0) -> TeacherRequest:
 
 
 def test_a_second_run_is_charged_and_asks_nothing(tmp_path: Path) -> None:
-    """Two runs with one file: the teacher is asked once, and both ledgers hold and charge the whole reply."""
+    """If two runs share a file, the teacher is asked once, and both ledgers store and charge the whole reply."""
     asked = 0
     for name in ("one", "two"):
         script = ScriptedBackend(lambda request: Reply("4", "m", "stop", 7, 3))
@@ -52,7 +52,7 @@ def test_a_second_run_is_charged_and_asks_nothing(tmp_path: Path) -> None:
 
 
 def test_requests_under_way_are_waited_for(tmp_path: Path) -> None:
-    """While one run gets a reply, others that want the same wait for it; another sample is another request."""
+    """While one run waits for a reply, others that need the same one wait too, and another sample is another request."""
     sent = []
 
     class Slow(ScriptedBackend):
@@ -74,7 +74,7 @@ def test_requests_under_way_are_waited_for(tmp_path: Path) -> None:
 
 
 def test_failures_are_not_shared_and_free_the_request(tmp_path: Path) -> None:
-    """A failed attempt is counted and can be made again at once; one that never left is not counted."""
+    """A failed attempt is counted and can be repeated at once, and one that was never sent is not counted."""
     said = iter([BackendError("lost", is_maybe_paid=True), BackendError("down", is_unsent=True), "4"])
     shared = SharedBackend(ScriptedBackend(lambda request: next(said)), tmp_path / "r.sqlite", 5)
     for message in ("lost", "down"):
@@ -85,7 +85,7 @@ def test_failures_are_not_shared_and_free_the_request(tmp_path: Path) -> None:
 
 
 def test_the_claim_of_a_dead_run_ends(tmp_path: Path) -> None:
-    """What a killed run had claimed is asked by another once its lease is over."""
+    """A request that a killed run had claimed is sent by another run once the claim expires."""
     db = open_replies(tmp_path / "r.sqlite")
     db.execute("INSERT INTO replies VALUES (?, NULL, 'somebody dead', 1.0, 1)", (make_request().key,))
     db.close()
@@ -95,7 +95,7 @@ def test_the_claim_of_a_dead_run_ends(tmp_path: Path) -> None:
 
 
 def test_processes_share_a_file(tmp_path: Path) -> None:
-    """Four processes that ask the same forty requests at once send forty in all and read the same replies."""
+    """Four processes that make the same forty requests at once send forty in all and get the same replies."""
     code = f"""
 import asyncio, os, sys
 from pathlib import Path
@@ -117,7 +117,7 @@ asyncio.run(ask())
 
 
 def test_a_damaged_file_is_said(tmp_path: Path) -> None:
-    """A file that is no database is one line with its path, and is left as it is."""
+    """A file that is not a database is an error with its path."""
     (tmp_path / "r.sqlite").write_text("no database " * 100)
     shared = SharedBackend(ScriptedBackend(lambda request: "4"), tmp_path / "r.sqlite", 5)
     with pytest.raises(StorageError, match=r"r\.sqlite: the shared replies can't be read or written") as error:

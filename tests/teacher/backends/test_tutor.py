@@ -1,4 +1,4 @@
-"""The tutor: deterministic, right by default, and wrong exactly as often and in the way it is told."""
+"""The tutor: deterministic, right by default, and wrong only as often and in the way its settings say."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def read(text: str, domain: str) -> tuple[str, str | None]:
 
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_solutions_are_right(domain: str) -> None:
-    """Without faults the tutor's answer to every problem is the generator's."""
+    """Without faults the tutor's answer to every problem equals the generator's."""
     for problem in draw_distinct(domain, 3, 20):
         _, answer = read(ask("annotate", domain, problem.question), domain)
         assert TASK.is_correct(answer, make_example("q", problem.answer, answer_type=DOMAINS[domain].answer_type))
@@ -40,7 +40,7 @@ def test_solutions_are_right(domain: str) -> None:
 
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_inventions_are_new_and_solved(domain: str) -> None:
-    """Two samples of a synthesis are two well-formed problems of the domain, each solved rightly."""
+    """Samples of a synthesis are different, well-formed problems of the domain, each solved correctly."""
     replies = [ask("synthesize", domain, "seed", sample) for sample in range(4)]
     parts = [read_synthesis(text, TASK) for text in replies]
     questions = [part.fields["question"] for part in parts if part.fields]
@@ -51,7 +51,7 @@ def test_inventions_are_new_and_solved(domain: str) -> None:
 
 
 def test_same_request_same_reply() -> None:
-    """The tutor's reply is a function of the request, faults included."""
+    """The tutor's reply depends only on the request, faults included."""
     first = [ask("annotate", "gcd", "Of 12 and 18, find the greatest common divisor.", n, slip_rate=0.5) for n in range(20)]
     second = [ask("annotate", "gcd", "Of 12 and 18, find the greatest common divisor.", n, slip_rate=0.5) for n in range(20)]
     assert first == second
@@ -59,7 +59,7 @@ def test_same_request_same_reply() -> None:
 
 
 def test_slips_are_carried_into_the_answer() -> None:
-    """A slip makes the rationale end in the wrong answer that is then stated."""
+    """After a slip the rationale ends in a wrong answer, and the reply states that answer."""
     for n in range(30):
         rationale, answer = read(ask("annotate", "chain_sum", "Calculate 40 + 2 + 5.", n, slip_rate=1.0), "chain_sum")
         assert answer != "47"
@@ -67,7 +67,7 @@ def test_slips_are_carried_into_the_answer() -> None:
 
 
 def test_misstatements_contradict_the_rationale() -> None:
-    """A misstatement leaves the rationale right and states another answer."""
+    """A misstatement leaves the rationale right but states another answer."""
     for n in range(30):
         rationale, answer = read(ask("annotate", "chain_sum", "Calculate 40 + 2 + 5.", n, misstate_rate=1.0), "chain_sum")
         assert rationale.endswith("= 47.")
@@ -75,13 +75,13 @@ def test_misstatements_contradict_the_rationale() -> None:
 
 
 def test_fault_rates_are_met() -> None:
-    """At a slip rate of 30%, 400 samples hold between 23% and 37% slips (a false alarm has odds below 1 in 400)."""
+    """At a slip rate of 30%, 400 samples contain between 23% and 37% slips (a false alarm has odds below 1 in 400)."""
     wrong = sum("= 47." not in ask("annotate", "chain_sum", "Calculate 40 + 2 + 5.", n, slip_rate=0.3) for n in range(400))
     assert 92 <= wrong <= 148
 
 
 def test_centre_bias_narrows_inventions() -> None:
-    """With full centre bias the inventions' solutions vary less in length than without."""
+    """With full centre bias the solutions of invented problems vary less in length than without."""
 
     def spread(bias: float) -> float:
         lengths = [
@@ -95,7 +95,7 @@ def test_centre_bias_narrows_inventions() -> None:
 
 
 def test_unknown_domains_are_refused() -> None:
-    """A domain that is not the tutor's is an error that ends the asking and lists those that are."""
+    """A domain that the tutor does not know is a fatal error that lists those it knows."""
     with pytest.raises(BackendError, match="chain_sum") as raised:
         ask("annotate", "astrology", "What will be?")
     assert raised.value.is_fatal

@@ -1,4 +1,4 @@
-"""Specification of `limbeck.teacher.client.concurrency`: fewer attempts at once while the teacher throttles."""
+"""Specification of `limbeck.teacher.client.concurrency`: fewer attempts in flight while the teacher throttles."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from limbeck.teacher.client.concurrency import AdaptiveLimiter
 
 
 def test_no_more_than_the_most_are_inside() -> None:
-    """Of ten that want to enter a gate of three, three are inside at once, and all get their turn."""
+    """When ten attempts want to enter a gate of three, three are inside at once, and all get their turn."""
     inside = most = done = 0
 
     async def work(gate: AdaptiveLimiter) -> None:
@@ -32,7 +32,7 @@ def test_no_more_than_the_most_are_inside() -> None:
 
 
 def test_limits_by_hand() -> None:
-    """Throttling halves 8 to 4, once for all that entered before; two successes then add 1/4 and 1/4.25."""
+    """Throttling halves 8 to 4, once for all attempts that entered before; two successes then add 1/4 and 1/4.25."""
 
     async def run() -> None:
         gate = AdaptiveLimiter(8)
@@ -48,7 +48,7 @@ def test_limits_by_hand() -> None:
 
 
 def test_limits_stay_between_one_and_the_most() -> None:
-    """However often it is throttled one attempt may be under way, and however often it succeeds no more than the most."""
+    """Throttling never cuts the limit below one, and successes never raise it above the maximum."""
 
     async def run() -> None:
         gate = AdaptiveLimiter(2)
@@ -63,7 +63,7 @@ def test_limits_stay_between_one_and_the_most() -> None:
 
 
 def test_a_pause_holds_all() -> None:
-    """After a pause was asked for, whoever enters does so when it is over."""
+    """After the teacher asks for a pause, nobody enters until it is over."""
 
     async def run() -> float:
         gate = AdaptiveLimiter(4)
@@ -77,7 +77,7 @@ def test_a_pause_holds_all() -> None:
 
 @pytest.mark.timeout(60)
 def test_closing_ends_all_waits() -> None:
-    """A closed gate lets those in a pause or a sleep go at once."""
+    """Closing the gate ends every pause and sleep at once."""
 
     async def run() -> None:
         gate = AdaptiveLimiter(4)
@@ -96,7 +96,7 @@ def test_closing_ends_all_waits() -> None:
 
 
 def test_retries_go_first() -> None:
-    """Of those that wait, one that tries again enters before those that have not tried yet."""
+    """A waiting retry enters before attempts that have not been tried yet."""
     order = []
 
     async def run() -> None:
@@ -119,7 +119,7 @@ def fail_all(gate: AdaptiveLimiter, keys: str) -> None:
 
 
 def test_the_breaker_opens_after_different_requests_failed_in_a_row() -> None:
-    """Eight different requests that fail in a row open it; one again and again, or eight with a success between, do not."""
+    """Eight different requests failing in a row open it; one failing repeatedly, or eight with a success between, do not."""
 
     async def run() -> None:
         gate = AdaptiveLimiter(20)
@@ -135,7 +135,7 @@ def test_the_breaker_opens_after_different_requests_failed_in_a_row() -> None:
 
 
 def test_a_small_gate_breaks_sooner() -> None:
-    """Where only two may be under way, two different failures in a row open the breaker."""
+    """If only one attempt may be in flight, two different failures in a row open the breaker."""
 
     async def run() -> None:
         gate = AdaptiveLimiter(1)
@@ -146,7 +146,7 @@ def test_a_small_gate_breaks_sooner() -> None:
 
 
 def test_one_tries_again_after_each_pause_and_pauses_double() -> None:
-    """An open breaker lets one in after its pause; each failure doubles the pause, up to a minute, and a success closes it."""
+    """An open breaker admits one after its pause; each failure doubles the pause, up to a minute, and a success closes it."""
     states = []
 
     async def run() -> None:
@@ -184,7 +184,7 @@ def test_one_tries_again_after_each_pause_and_pauses_double() -> None:
 
 
 def test_those_under_way_when_it_opened_do_not_lengthen_the_pause() -> None:
-    """A hundred requests that fail together are one outage: the pause is the first one."""
+    """A hundred requests that fail together are one outage, so the pause is not doubled."""
 
     async def run() -> None:
         gate = AdaptiveLimiter(100)
@@ -197,7 +197,7 @@ def test_those_under_way_when_it_opened_do_not_lengthen_the_pause() -> None:
 
 
 def test_no_storm_follows_a_stall() -> None:
-    """After an outage the limit is 1, doubles with each round of answers up to half of what it was, then grows by one."""
+    """After an outage the limit is 1, doubles with each round of answers up to half its old value, then grows by one."""
 
     async def run() -> None:
         gate = AdaptiveLimiter(32)
@@ -213,7 +213,7 @@ def test_no_storm_follows_a_stall() -> None:
 
 
 def test_a_refusal_shows_that_the_teacher_is_there() -> None:
-    """Being throttled closes an open breaker: the teacher answers, if only that it wants fewer requests."""
+    """Throttling closes an open breaker, since the teacher answers, even if only to ask for fewer requests."""
 
     async def run() -> None:
         gate = AdaptiveLimiter(8)
@@ -225,7 +225,7 @@ def test_a_refusal_shows_that_the_teacher_is_there() -> None:
 
 
 def test_collapse_cuts_the_limit_and_slow_batches_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sixteen answers three times as slow at a third of the rate cut the limit by 30%; as many at the same rate do not."""
+    """Sixteen answers, three times as slow at a third of the rate, cut the limit by 30%; at the same rate they do not."""
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
 
@@ -248,7 +248,7 @@ def test_collapse_cuts_the_limit_and_slow_batches_do_not(monkeypatch: pytest.Mon
 def run_teacher(
     gate: AdaptiveLimiter, monkeypatch: pytest.MonkeyPatch, *, share: float, capacity: int, rounds: int
 ) -> list[int]:
-    """The limit after each round of a simulated second in which this many answer and this share of all is throttled."""
+    """The limit after each simulated second, with at most `capacity` answers and at least this share throttled."""
     now, limits = 1000.0, []
     monkeypatch.setattr(time, "monotonic", lambda: now)
     for _ in range(rounds):
@@ -264,13 +264,13 @@ def run_teacher(
 
 
 def test_throttling_by_load_finds_the_capacity(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A teacher that answers eight at once is soon asked by about eight, and stays so."""
+    """For a teacher that can answer eight at once, the limit soon settles near eight."""
     limits = run_teacher(AdaptiveLimiter(64), monkeypatch, share=0, capacity=8, rounds=60)
     assert max(limits[20:]) <= 16
     assert min(limits) >= 4
 
 
 def test_throttling_by_chance_does_not_slow_down_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A teacher that throttles 30% however few ask is asked by as many as before, since fewer would only take longer."""
+    """If a teacher throttles 30% at any load, the limit stays near the maximum, since a lower one would only take longer."""
     limits = run_teacher(AdaptiveLimiter(64), monkeypatch, share=0.3, capacity=64, rounds=60)
     assert sum(limit >= 60 for limit in limits) >= 45

@@ -1,4 +1,4 @@
-"""Specification of `limbeck.teacher.client.ledger`: what is durable when, what a broken disk costs, and what it says of it."""
+"""Specification of `limbeck.teacher.client.ledger`: what is durable when, what a broken disk costs, and how it is reported."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def write(ledger: Ledger, text: str) -> None:
 
 
 class Slow(Backend):
-    """Answers all at the same time."""
+    """Answers all requests at the same time."""
 
     async def send(self, request: TeacherRequest) -> Reply:
         await asyncio.sleep(0.01)
@@ -41,7 +41,7 @@ class Slow(Backend):
 
 
 def test_writes_that_come_together_are_one_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A hundred requests at once take a few commits, not two hundred: each holds what came while the last was under way."""
+    """A hundred requests at once take a few commits, not two hundred: each contains what arrived during the last one."""
     sizes: list[int] = []
     commit = Ledger._commit
 
@@ -71,7 +71,7 @@ def test_what_is_awaited_is_durable(tmp_path: Path) -> None:
 
 
 def test_a_failed_group_leaves_nothing_and_names_each_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the disk refuses a commit, no write of its group is there, and each error names its own request."""
+    """If the disk refuses a commit, no write of its group is stored, and each error names its own request."""
     ledger = Ledger(tmp_path / "ledger.sqlite")
 
     def refuse(db: sqlite3.Connection) -> None:
@@ -91,7 +91,7 @@ def test_a_failed_group_leaves_nothing_and_names_each_request(tmp_path: Path, mo
 
 
 def test_what_no_column_can_hold_is_an_error_and_no_wait(tmp_path: Path) -> None:
-    """A number that SQLite can't store fails its write at once and leaves the ledger as it was, to be written on."""
+    """A number that SQLite can't store makes its write fail at once and leaves the ledger unchanged and writable."""
     ledger = Ledger(tmp_path / "ledger.sqlite")
     with pytest.raises(OverflowError):
         asyncio.run(ledger.write_intent(make_request("huge"), Spend(1, 2**70, 0.0)))
@@ -101,7 +101,7 @@ def test_what_no_column_can_hold_is_an_error_and_no_wait(tmp_path: Path) -> None
 
 
 def test_what_has_arrived_is_stored_whatever_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Replies that are there when a run is interrupted are in its ledger, although a commit takes long."""
+    """Replies that have arrived when a run is interrupted are in its ledger, even if a commit takes long."""
     arrived: list[str] = []
     commit = Ledger._commit
 
@@ -118,7 +118,7 @@ def test_what_has_arrived_is_stored_whatever_ends_the_run(tmp_path: Path, monkey
             return Reply("x", "m")
 
     monkeypatch.setattr(Ledger, "_commit", commit_slowly)
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background process may be one that ignores it
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # background processes may ignore it
     settings = TeacherSettings(backend="scripted", model="m", max_tokens=5, max_concurrency=5)
     ledger = Ledger(tmp_path / "ledger.sqlite")
     teacher = Teacher(Interrupted(), ledger, Budget(BudgetSettings(max_examples=9)), settings)
@@ -131,7 +131,7 @@ def test_what_has_arrived_is_stored_whatever_ends_the_run(tmp_path: Path, monkey
 
 
 def test_a_torn_last_write_loses_that_write_only(tmp_path: Path) -> None:
-    """A log whose last commit is torn, as by a power cut, is read up to the commit before."""
+    """A log whose last commit is torn, as after a power cut, is read up to the commit before."""
     ledger = Ledger(tmp_path / "ledger.sqlite")
     for text in ("a", "b", "c"):
         asyncio.run(write(ledger, text))
@@ -149,7 +149,7 @@ def test_a_torn_last_write_loses_that_write_only(tmp_path: Path) -> None:
 
 
 def test_a_damaged_page_is_an_error_and_nothing_is_overwritten(tmp_path: Path) -> None:
-    """A ledger with a damaged page is refused with its place and the remedy, and its bytes stay what they are."""
+    """A ledger with a damaged page is refused with its path and the remedy, and its bytes stay unchanged."""
     ledger = Ledger(tmp_path / "ledger.sqlite")
 
     async def fill() -> None:
@@ -167,7 +167,7 @@ def test_a_damaged_page_is_an_error_and_nothing_is_overwritten(tmp_path: Path) -
 
 
 def test_a_clock_that_jumps_back_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wall clock that is set back a day between intent and reply, and between attempts, moves neither states nor sums."""
+    """Setting the wall clock back a day between intent and reply, and between attempts, changes neither states nor sums."""
     wall = iter([2e9, 2e9 - 86_400, 2e9 - 1, 5.0, 6.0, 7.0])
     monkeypatch.setattr(time, "time", lambda: next(wall))
     ledger = Ledger(tmp_path / "ledger.sqlite")
@@ -185,11 +185,11 @@ def test_a_clock_that_jumps_back_changes_nothing(tmp_path: Path, monkeypatch: py
 
 
 def test_a_moved_folder_goes_on(tmp_path: Path) -> None:
-    """A ledger that is moved to another place, its log with it, answers there as before."""
+    """A ledger that is moved together with its log answers as before."""
     (tmp_path / "here").mkdir()
     ledger = Ledger(tmp_path / "here" / "ledger.sqlite")
     asyncio.run(write(ledger, "q"))
-    shutil.copytree(tmp_path / "here", tmp_path / "there")  # while it is open, as after a crash: the log is not folded in
+    shutil.copytree(tmp_path / "here", tmp_path / "there")  # while it is open, as after a crash: the log is not merged
     ledger.close()
     again = Ledger(tmp_path / "there" / "ledger.sqlite")
     reply = again.read_reply(make_request("q").key)
@@ -199,13 +199,13 @@ def test_a_moved_folder_goes_on(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_became_read_only_is_said(tmp_path: Path) -> None:
-    """Where the ledger may only be read any more, the next intent is refused before anything is sent."""
+    """Once the ledger has become read-only, the next intent is refused before anything is sent."""
     ledger = Ledger(tmp_path / "ledger.sqlite")
     asyncio.run(write(ledger, "q"))
     ledger.close()
     ledger = Ledger(tmp_path / "ledger.sqlite")
     ledger._writer = sqlite3.connect(f"{ledger.path.as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False)
-    with pytest.raises(StorageError, match=r"readonly database.*In flight was the request \(annotate, stage 0, domain 'd'"):
+    with pytest.raises(StorageError, match=r"readonly database.*The request in flight \(annotate, stage 0, domain 'd'"):
         asyncio.run(ledger.write_intent(make_request("r"), Spend(1, 22, 0.0)))
     assert len(list(ledger.list_requests())) == 1
     ledger.close()

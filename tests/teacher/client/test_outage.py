@@ -1,4 +1,4 @@
-"""A teacher that goes away, changes its name or counts strangely: what limbeck does, says and pays."""
+"""A teacher that goes down, changes its name or counts oddly: what limbeck does, reports and pays."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Heard:
-    """What a teacher told those who watch it."""
+    """Collects the notes and states that a teacher reports."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
@@ -62,7 +62,7 @@ def ask(teacher: Teacher, count: int) -> list[Reply | None]:
 
 
 def test_an_outage_costs_no_request_its_attempts(tmp_path: Path) -> None:
-    """A teacher that answers 503 for a second is tried by one request at a time, and then all are answered."""
+    """A teacher that answers 503 for a second is retried by one request at a time, and then all are answered."""
     heard, server = Heard(), FakeTeacher(FakeSettings(outage=(10, 1.0), latency_s=0.01))
     with serving(server) as url, teach(url, tmp_path / "ledger.sqlite", heard, max_attempts=4, max_concurrency=16) as teacher:
         assert all(ask(teacher, 60))
@@ -70,13 +70,13 @@ def test_an_outage_costs_no_request_its_attempts(tmp_path: Path) -> None:
     assert (states[0], states[-1]) == ("open", "closed")
     assert states.count("half-open") >= 2
     refused = server.describe()["outcomes"]["outage"]
-    assert refused < 60  # eight open the breaker, sixteen are under way then, and one at a time tries; else it were hundreds
+    assert refused < 60  # eight open the breaker, sixteen are in flight then, and one at a time retries; otherwise hundreds
     said = [note.split(":")[0] for note in heard.notes]
-    assert said == ["the teacher answers nobody", "the teacher answers again"] * (len(said) // 2)
+    assert said == ["the teacher is not answering", "the teacher is answering again"] * (len(said) // 2)
 
 
 def test_a_teacher_that_stays_away_ends_the_run_and_can_be_gone_on_with(tmp_path: Path) -> None:
-    """After `deadline_s` without any answer the run ends with what to do; what was answered before is not asked again."""
+    """After `deadline_s` without any answer the run ends with the remedy; what was answered before is not asked again."""
     path = tmp_path / "ledger.sqlite"
     with (
         serving(FakeTeacher(FakeSettings(outage=(10, 600.0), latency_s=0.01))) as url,
@@ -93,18 +93,18 @@ def test_a_teacher_that_stays_away_ends_the_run_and_can_be_gone_on_with(tmp_path
 
 
 def test_a_teacher_that_never_answered_anybody_is_not_waited_for(tmp_path: Path) -> None:
-    """Where a run's first requests all fail, it ends after a few tries, long before the deadline."""
+    """If a run's first requests all fail, it ends after a few tries, long before the deadline."""
     with (
         Loopback(lambda n, body: Reaction(refuse("down"), 500)) as server,
         pytest.raises(TeacherError, match="500: down"),
         teach(server.url, tmp_path / "ledger.sqlite", deadline_s=10**6, max_concurrency=8, max_attempts=4) as teacher,
     ):
         ask(teacher, 30)
-    assert len(server.seen) <= 8 + 8 + 4  # those that opened the breaker, those under way then, and the tries
+    assert len(server.seen) <= 8 + 8 + 4  # those that opened the breaker, those in flight then, and the retries
 
 
 def test_a_lost_reply_is_asked_for_under_the_same_key_and_paid_once(tmp_path: Path) -> None:
-    """A server that keeps replies by `Idempotency-Key` works once for a request whose reply was lost on its way."""
+    """A server that keeps replies by `Idempotency-Key` works only once for a request whose reply was lost."""
     server = FakeTeacher(FakeSettings(faults={"cut": 0.5}, is_idempotent=True))
     with serving(server) as url, teach(url, tmp_path / "ledger.sqlite", max_attempts=20) as teacher:
         assert all(ask(teacher, 40))
@@ -116,7 +116,7 @@ def test_a_lost_reply_is_asked_for_under_the_same_key_and_paid_once(tmp_path: Pa
 
 
 def test_a_refused_attempt_gets_another_key(tmp_path: Path) -> None:
-    """After a 500 the next attempt has another key, also in a later process; after a lost reply it has the same one."""
+    """After a 500 the next attempt has a new key, even in a later process; after a lost reply it has the same one."""
     reactions: list[Callable[[], Any]] = [
         lambda: Reaction(refuse("oops"), 500),
         lambda: Reaction(chat(), is_dropped=True),
@@ -139,14 +139,14 @@ def test_a_refused_attempt_gets_another_key(tmp_path: Path) -> None:
 
 
 def test_another_model_is_said_once(tmp_path: Path) -> None:
-    """A model that answers under another name than before is reported, also where the change came between two processes."""
+    """A model that answers under a new name is reported once, even if the name changed between two processes."""
     heard = Heard()
     for after, notes in ((3, 1), (0, 2)):
         settings = FakeSettings(model="m-1" if after else "m-3", model_change_after=after or None)
         with serving(FakeTeacher(settings)) as url, teach(url, tmp_path / "ledger.sqlite", heard) as teacher:
             ask(teacher, 6 if after else 9)
         assert len(heard.notes) == notes, heard.notes
-    assert "before as 'm-1'" in heard.notes[0]
+    assert "before: 'm-1'" in heard.notes[0]
     assert "now answers as 'm-3'" in heard.notes[1]
 
 
@@ -163,7 +163,7 @@ def test_another_model_is_said_once(tmp_path: Path) -> None:
             },
             (20, 9, 6, 16),
         ),
-        # Reasoning that is counted beside the completion, and in the total only.
+        # Reasoning that is not counted in the completion tokens, only in the total.
         (
             {
                 "prompt_tokens": 20,
@@ -190,7 +190,7 @@ def test_another_model_is_said_once(tmp_path: Path) -> None:
     ],
 )
 def test_tokens_of_every_kind_are_counted(usage: dict[str, Any], counts: tuple[int, ...], tmp_path: Path) -> None:
-    """Reasoning and cached tokens are counted and never exceed what they are part of; what nobody counts is the upper bound."""
+    """Reasoning and cached tokens are counted and never exceed what they are part of; without counts the upper bound counts."""
     path = tmp_path / "ledger.sqlite"
     with Loopback(lambda n, body: {**chat(), "usage": usage}) as server, teach(server.url, path, prices=PRICES) as teacher:
         ask(teacher, 1)
@@ -205,18 +205,18 @@ PRICES = Prices(prompt_usd_per_mtok=2, completion_usd_per_mtok=8, cached_prompt_
 
 
 def test_a_charge_above_the_bound_is_said(tmp_path: Path) -> None:
-    """A server that counts more than a request can have is charged as it says, and the user is told once."""
+    """If a server counts more tokens than a request can have, its count is charged and the user is told once."""
     heard, usage = Heard(), {"prompt_tokens": 5000, "completion_tokens": 7}
     path = tmp_path / "ledger.sqlite"
     with Loopback(lambda n, body: {**chat(), "usage": usage}) as server, teach(server.url, path, heard) as teacher:
         ask(teacher, 3)
         assert teacher.budget.spent.tokens == 3 * 5007
     assert len(heard.notes) == 1
-    assert "counts 5007 tokens for a request of at most 36" in heard.notes[0]
+    assert "counts 5007 tokens for a request that can have at most 36" in heard.notes[0]
 
 
 def test_prompts_that_no_server_can_answer_end_one_run_and_not_the_next(tmp_path: Path) -> None:
-    """Two requests that always fail look like an outage where two may be under way; the same command again rejects them."""
+    """Two requests that always fail look like an outage if only two may be in flight; the same command again rejects them."""
 
     def react(number: int, body: dict[str, Any]) -> Any:  # noqa: ANN401
         is_poison = "question 4" in body["messages"][0]["content"] or "question 5" in body["messages"][0]["content"]
@@ -232,7 +232,7 @@ def test_prompts_that_no_server_can_answer_end_one_run_and_not_the_next(tmp_path
 
 
 def test_a_teacher_that_throttles_everybody_ends_the_run(tmp_path: Path) -> None:
-    """Where nobody is answered for `deadline_s` since all are throttled, the run ends; it does not try all in turn."""
+    """If every request is throttled for `deadline_s`, the run ends instead of trying them all in turn."""
     with Loopback(lambda n, body: Reaction(refuse("slow down"), 429)) as server:
         message = pytest.raises(TeacherError, match=r"slow down.*run the same command again")
         with message, teach(server.url, tmp_path / "ledger.sqlite", deadline_s=0.3, max_concurrency=4) as teacher:
@@ -249,7 +249,7 @@ def test_a_teacher_that_throttles_everybody_ends_the_run(tmp_path: Path) -> None
     ],
 )
 def test_a_prompt_that_an_error_quotes_ends_no_run(status: int, message: str, tmp_path: Path) -> None:
-    """Words about money and keys count in an error's code, and in its message only where that can't quote the prompt."""
+    """Words about money and keys count in an error's code, and in its message only if that can't quote the prompt."""
 
     def react(number: int, body: dict[str, Any]) -> Any:  # noqa: ANN401
         return Reaction(refuse(message), status) if "question 1" in body["messages"][0]["content"] else chat()
@@ -259,7 +259,7 @@ def test_a_prompt_that_an_error_quotes_ends_no_run(status: int, message: str, tm
 
 
 def test_an_attempt_that_never_left_keeps_the_key(tmp_path: Path) -> None:
-    """A reply that was lost and then a refused connection: the next process repeats the key of the lost one."""
+    """After a lost reply and then a refused connection, the next process repeats the key of the lost one."""
     path, keys = tmp_path / "ledger.sqlite", []
 
     def react(number: int, body: dict[str, Any]) -> Reaction:
@@ -278,7 +278,7 @@ def test_an_attempt_that_never_left_keeps_the_key(tmp_path: Path) -> None:
 
 
 def test_names_that_change_with_each_reply_are_told_a_few_times(tmp_path: Path) -> None:
-    """A server that calls its model otherwise in each reply fills no screen."""
+    """A server that names its model differently in each reply causes only a few notes."""
     heard, path = Heard(), tmp_path / "ledger.sqlite"
     with Loopback(lambda n, body: {**chat(), "model": f"m{n}" * 500}) as server, teach(server.url, path, heard) as teacher:
         assert all(ask(teacher, 60))

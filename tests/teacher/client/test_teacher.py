@@ -1,4 +1,4 @@
-"""Asking: the ledger answers first, the budget holds, failures are kept, and order never matters."""
+"""Asking: the ledger answers first, caps are kept, failures are recorded, and order never matters."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_key_is_the_hash_of_what_is_sent() -> None:
 
 
 def test_token_bound_by_hand() -> None:
-    """The bound of a request is its UTF-8 bytes plus 16 a message plus the reply's limit."""
+    """The bound of a request is its UTF-8 bytes plus 16 per message plus the reply's limit."""
     request = TeacherRequest("m", ({"role": "user", "content": "ab×"},), {"max_tokens": 10}, About("annotate", 0, "d"))
     assert request.token_bound == 4 + 16 + 10
 
@@ -88,7 +88,7 @@ def test_outcomes_come_in_the_order_asked(tmp_path: Path) -> None:
 
 
 def test_a_spent_cap_stays_spent(tmp_path: Path) -> None:
-    """A request that a cap can't hold ends the asking for all that follow, also while smaller ones are in flight."""
+    """Once a cap does not allow a request, none that follow are sent, even if smaller ones are in flight."""
 
     class Slow(ScriptedBackend):
         async def send(self, request: TeacherRequest) -> Reply:
@@ -105,7 +105,7 @@ def test_a_spent_cap_stays_spent(tmp_path: Path) -> None:
 
 
 def test_second_run_asks_nothing(tmp_path: Path) -> None:
-    """A reply in the ledger answers the same request of a later process without sending or spending anything."""
+    """A reply in the ledger answers the same request in a later process without sending or spending anything."""
     first, backend = make_teacher(tmp_path / "ledger.sqlite", lambda request: "four")
     first.ask_many(make_requests(first, ["2 + 2", "3 + 1"]))
     first.ledger.close()
@@ -116,7 +116,7 @@ def test_second_run_asks_nothing(tmp_path: Path) -> None:
 
 
 def test_equal_requests_are_sent_once(tmp_path: Path) -> None:
-    """The same request twice in one call is one request, and both get its reply."""
+    """The same request twice in one call is sent once, and both get its reply."""
     teacher, backend = make_teacher(tmp_path / "ledger.sqlite", lambda request: "x")
     outcomes = teacher.ask_many(make_requests(teacher, ["same", "same"]))
     assert [bool(outcome.reply) for outcome in outcomes] == [True, True]
@@ -132,7 +132,7 @@ def test_equal_requests_keep_what_they_are_about(tmp_path: Path) -> None:
 
 
 def test_ledger_paths_may_hold_any_character(tmp_path: Path) -> None:
-    """A run folder whose name holds `#`, `?` or `%` is read as it is."""
+    """A ledger in a folder whose name contains `#`, `?` or `%` can be read."""
     folder = tmp_path / "lr#2 ?50%"
     folder.mkdir()
     teacher, _ = make_teacher(folder / "ledger.sqlite", lambda request: "x")
@@ -142,7 +142,7 @@ def test_ledger_paths_may_hold_any_character(tmp_path: Path) -> None:
 
 
 def test_broken_characters_of_a_reply_are_marked(tmp_path: Path) -> None:
-    """A reply with half a character is stored with a mark in its place instead of ending the run."""
+    """A lone surrogate in a reply is stored as a question mark instead of ending the run."""
     teacher, _ = make_teacher(tmp_path / "ledger.sqlite", lambda request: "a\ud800b")
     (outcome,) = teacher.ask_many(make_requests(teacher, ["q"]))
     assert outcome.reply is not None
@@ -150,7 +150,7 @@ def test_broken_characters_of_a_reply_are_marked(tmp_path: Path) -> None:
 
 
 def test_reply_is_durable_with_its_facts(tmp_path: Path) -> None:
-    """A row of the ledger holds request, reply, model as answered, tokens, money, times and what it was about."""
+    """A row of the ledger contains request, reply, the model that answered, tokens, cost, times and what it was about."""
     reply = Reply("ok", "m-2024", "stop", prompt_tokens=100, completion_tokens=50)
     teacher, _ = make_teacher(tmp_path / "ledger.sqlite", lambda request: reply, prices=PRICES)
     teacher.ask_many(make_requests(teacher, ["q"]))
@@ -192,7 +192,7 @@ def test_crash_leaves_unknown_and_asks_again_once(tmp_path: Path) -> None:
 
 
 def test_transient_failures_are_asked_again_and_all_attempts_counted(tmp_path: Path) -> None:
-    """Two transient failures and a reply are three attempts in the ledger and three requests of the budget."""
+    """Two transient failures and a reply count as three attempts in the ledger and three requests in the budget."""
     said = iter([BackendError("busy", is_transient=True), BackendError("busy", is_transient=True), "x"])
     teacher, _ = make_teacher(tmp_path / "ledger.sqlite", lambda request: next(said))
     (outcome,) = teacher.ask_many(make_requests(teacher, ["q"]))
@@ -202,7 +202,7 @@ def test_transient_failures_are_asked_again_and_all_attempts_counted(tmp_path: P
 
 
 def test_lasting_failure_is_not_asked_again(tmp_path: Path) -> None:
-    """A failure that asking again can't mend is asked once and comes back with its reason, beside the replies."""
+    """A request whose failure a retry can't fix is sent once and comes back with its reason, next to the replies."""
     script = lambda request: BackendError("bad request", is_transient=False) if "bad" in request.messages[0]["content"] else "x"  # noqa: E731
     teacher, backend = make_teacher(tmp_path / "ledger.sqlite", script)
     bad, good = teacher.ask_many(make_requests(teacher, ["bad", "good"]))
@@ -212,7 +212,7 @@ def test_lasting_failure_is_not_asked_again(tmp_path: Path) -> None:
 
 
 def test_a_teacher_that_fails_everything_is_an_error(tmp_path: Path) -> None:
-    """When every request fails the run stops with what the teacher said last instead of paying on."""
+    """When every request fails, the run stops with the teacher's last error instead of spending more."""
     teacher, _ = make_teacher(tmp_path / "ledger.sqlite", lambda request: BackendError("no such key", is_transient=False))
     with pytest.raises(TeacherError, match=r"all 2 requests failed.*no such key"):
         teacher.ask_many(make_requests(teacher, ["a", "b"]))
@@ -243,9 +243,9 @@ def test_request_cap_holds(tmp_path: Path) -> None:
 
 
 def test_over_reservation_is_given_back_before_giving_up(tmp_path: Path) -> None:
-    """Requests that reserve more than they use wait for each other, so a token cap is used up and not stranded."""
+    """Requests that reserve more than they use wait for each other, so over-reservation leaves no cap unused."""
     reply = Reply("ok", "m", prompt_tokens=1, completion_tokens=1)
-    # Each reserves 1 + 16 + 10 = 27 tokens and uses 2: a cap of 35 holds five of them, one after the other.
+    # Each reserves 1 + 16 + 10 = 27 tokens and uses 2: a cap of 35 allows five of them, one after the other.
     teacher, backend = make_teacher(tmp_path / "ledger.sqlite", lambda request: reply, max_tokens=35)
     outcomes = teacher.ask_many(make_requests(teacher, list("abcde")))
     assert [outcome.reason for outcome in outcomes] == [""] * 5
@@ -260,7 +260,7 @@ def test_money_cap_needs_prices(tmp_path: Path) -> None:
 
 @dataclass
 class Counted:
-    """A server that does to each request what its fate says, after so many turns of the loop, and keeps the account."""
+    """A server that treats each request by its fate, after so many turns of the loop, and counts the spend."""
 
     fates: list[Fate]
     requests: int = 0
@@ -296,7 +296,7 @@ class Counted:
 
 @dataclass(frozen=True)
 class Fate:
-    """What becomes of a request, how long it takes, and the shares of the bounds that its reply costs."""
+    """What happens to a request, how long it takes, and which shares of the bounds its reply costs."""
 
     kind: str
     turns: int
@@ -328,7 +328,7 @@ def test_no_cap_is_ever_passed(
     max_tokens: int | None,
     max_cost_usd: float | None,
 ) -> None:
-    """Whatever fails, costs and overtakes, the spend stays within every cap, and ledger, budget and server agree."""
+    """With any failures, costs and order, the spend stays within every cap, and ledger, budget and server agree."""
     caps = {"max_requests": max_requests, "max_tokens": max_tokens, "max_cost_usd": max_cost_usd}
     budget = Budget(BudgetSettings(max_examples=100, **caps))  # type: ignore[arg-type]
     memory = Path("/dev/shm")  # noqa: S108 (thousands of commits, and nothing here is about a disk)
@@ -372,7 +372,7 @@ def test_ledger_summary_by_purpose_stage_and_domain(tmp_path: Path) -> None:
 
 
 def test_a_ledger_without_a_table_is_empty(tmp_path: Path) -> None:
-    """A ledger whose process died before it made the table reads as one in which nothing was asked."""
+    """A ledger whose process died before it made the table reads as empty."""
     (tmp_path / "ledger.sqlite").touch()
     ledger = Ledger(tmp_path / "ledger.sqlite", is_read_only=True)
     assert ledger.sum_spend() == Spend()
@@ -380,7 +380,7 @@ def test_a_ledger_without_a_table_is_empty(tmp_path: Path) -> None:
 
 
 def test_missing_and_broken_ledgers_are_said(tmp_path: Path) -> None:
-    """A missing ledger is a data error, and a file that is no database a storage error that names it."""
+    """A missing ledger is a data error, and a file that is not a database is a storage error that names it."""
     with pytest.raises(DataError, match="no ledger here"):
         Ledger(tmp_path / "none.sqlite", is_read_only=True)
     (tmp_path / "broken.sqlite").write_text("this is no database, " * 100)

@@ -1,4 +1,4 @@
-"""The teacher's own answers: what it is shown, how votes are asked and read, and how they are counted."""
+"""The teacher's own answers: what it is shown, and how votes are requested, parsed and counted."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def read_votes(teacher: Teacher, examples: list[Example], task: Task = SUMS, **c
 
 @pytest.mark.parametrize("votes", [1, 3, 5])
 def test_each_question_is_asked_as_often_as_there_are_votes(tmp_path: Path, votes: int) -> None:
-    """Every example is asked the same prompt k times as k different requests, and has k answers in its own place."""
+    """Each example's prompt is sent k times as k different requests, and its k answers are in its own place."""
     said = {"1 + 1": 2, "2 + 3": 5, "4 + 4": 8}
 
     def script(request: TeacherRequest) -> str:
@@ -70,7 +70,7 @@ def test_each_question_is_asked_as_often_as_there_are_votes(tmp_path: Path, vote
 
 
 def test_what_is_asked(tmp_path: Path) -> None:
-    """The one message holds instruction, question and answer prefix, and nothing of the answer; the ledger knows what for."""
+    """The one message has instruction, question and answer prefix but no answer, and the request records its purpose."""
     teacher, backend = make_teacher(tmp_path, lambda request: "The answer is: 987")
     ask_answers(teacher, [make_example("What is 900 + 87?", "987", rationale="Add.")], SUMS, purpose="evaluate", stage=4)
     (request,) = backend.asked
@@ -84,7 +84,7 @@ def test_what_is_asked(tmp_path: Path) -> None:
 
 
 def test_a_label_task_names_its_labels(tmp_path: Path) -> None:
-    """Where the answer is a label the prompt has all labels with their meanings, in the task's order whatever is right."""
+    """If the answer is a label, the prompt lists all labels with their meanings, always in the task's order."""
     teacher, backend = make_teacher(tmp_path, lambda request: "negative")
     reviews = [make_review("A fine film.", "positive"), make_review("A dull film.", "negative")]
     assert read_votes(teacher, reviews, REVIEWS) == [["negative"], ["negative"]]
@@ -96,7 +96,7 @@ def test_a_label_task_names_its_labels(tmp_path: Path) -> None:
 
 
 def test_labels_are_for_label_rows_only(tmp_path: Path) -> None:
-    """A row of another answer type in a task with labels is asked for an answer after the prefix, without the labels."""
+    """In a task with labels, the prompt for a row of another answer type has the answer prefix but no labels."""
     teacher, backend = make_teacher(tmp_path, lambda request: "The answer is: 3")
     assert read_votes(teacher, [make_example("1 + 2", "3")], REVIEWS) == [["3"]]
     assert "praises" not in backend.asked[0].messages[0]["content"]
@@ -118,7 +118,7 @@ def test_labels_are_for_label_rows_only(tmp_path: Path) -> None:
     ],
 )
 def test_replies_are_read_as_students_are(tmp_path: Path, reply: str) -> None:
-    """A reply that is whole gives the answer that the task reads in a student's output of the same words, or none."""
+    """A complete reply is parsed by the task in the same way as a student's output of the same words."""
     teacher, _ = make_teacher(tmp_path, lambda request: reply)
     example = make_review("A fine film.")
     assert read_votes(teacher, [example], REVIEWS) == [[REVIEWS.read_answer(reply, "label")]]
@@ -140,7 +140,7 @@ def test_replies_are_read_as_students_are(tmp_path: Path, reply: str) -> None:
     ],
 )
 def test_unusable_replies_are_no_answer(tmp_path: Path, reply: str | Reply, answer: str | None) -> None:
-    """A reply that is cut off, filtered, refused, empty or says no number is no answer, and is still handed back."""
+    """A reply that is cut off, filtered, refused, empty or without a number has no answer but is still returned."""
     teacher, _ = make_teacher(tmp_path, lambda request: reply)
     ((vote,),) = ask_answers(teacher, [QUESTIONS[1]], SUMS, purpose="verify", stage=0)
     assert vote[0] == answer
@@ -149,7 +149,7 @@ def test_unusable_replies_are_no_answer(tmp_path: Path, reply: str | Reply, answ
 
 
 def test_failed_requests_are_no_answer(tmp_path: Path) -> None:
-    """A vote that the teacher failed to give is None without a reply, and the others keep their places."""
+    """A failed vote has neither an answer nor a reply, and the others keep their places."""
 
     def script(request: TeacherRequest) -> str | BackendError:
         is_lost = request.about.examples[0] == QUESTIONS[1] and request.sample == 0
@@ -162,14 +162,14 @@ def test_failed_requests_are_no_answer(tmp_path: Path) -> None:
 
 
 def test_a_spent_budget_leaves_votes_open(tmp_path: Path) -> None:
-    """Votes that a cap does not allow are None, and every example still has as many as were wanted."""
+    """Votes that a cap does not allow are None, and every example still has the requested number of votes."""
     teacher, backend = make_teacher(tmp_path, lambda request: "The answer is: 5", max_requests=4)
     assert read_votes(teacher, QUESTIONS, votes=2) == [["5", "5"], ["5", "5"], [None, None]]
     assert len(backend.asked) == 4
 
 
 def test_votes_are_asked_at_the_temperature_given(tmp_path: Path) -> None:
-    """A temperature takes the place of the teacher's setting, and without one the setting holds."""
+    """A given temperature overrides the teacher's setting, which applies otherwise."""
     teacher, backend = make_teacher(tmp_path, lambda request: "The answer is: 5", temperature=0.25)
     read_votes(teacher, QUESTIONS[:1])
     read_votes(teacher, QUESTIONS[:1], temperature=0.0)
@@ -177,7 +177,7 @@ def test_votes_are_asked_at_the_temperature_given(tmp_path: Path) -> None:
 
 
 def test_votes_are_paid_once(tmp_path: Path) -> None:
-    """Asking for more votes than before sends only those that are new."""
+    """Asking for more votes than before sends only the additional ones."""
     teacher, backend = make_teacher(tmp_path, lambda request: f"The answer is: {request.sample}")
     read_votes(teacher, QUESTIONS[:1], votes=3)
     assert read_votes(teacher, QUESTIONS[:1], votes=5) == [["0", "1", "2", "3", "4"]]
@@ -185,14 +185,14 @@ def test_votes_are_paid_once(tmp_path: Path) -> None:
 
 
 def test_no_examples(tmp_path: Path) -> None:
-    """Nothing to ask about is nothing asked."""
+    """Without examples nothing is asked."""
     teacher, backend = make_teacher(tmp_path, lambda request: "x")
     assert read_votes(teacher, []) == []
     assert backend.asked == []
 
 
 def test_hostile_questions_are_data(tmp_path: Path) -> None:
-    """A question with template braces is asked as it is, and is not rendered."""
+    """A question with template braces is sent as it is and not rendered."""
     teacher, backend = make_teacher(tmp_path, lambda request: "The answer is: 5")
     read_votes(teacher, [make_example("{{ 7 * 7 }} {% raw %} __import__('os')", "5")])
     assert "{{ 7 * 7 }} {% raw %} __import__('os')" in backend.asked[0].messages[0]["content"]
@@ -215,12 +215,12 @@ def test_hostile_questions_are_data(tmp_path: Path) -> None:
     ],
 )
 def test_agreement_by_hand(votes: list[str | None], agreement: float) -> None:
-    """Agreement is the share of all votes that equal the answer by value; those that can't be read count against it."""
+    """Agreement is the share of all votes that equal the answer by value, and unreadable votes count against it."""
     assert measure_agreement("5", "number", votes) == pytest.approx(agreement, abs=1e-12)
 
 
 @given(st.lists(st.none() | st.sampled_from(["a", "b", "c"]), min_size=1, max_size=9))
 def test_agreements_add_up(votes: list[str | None]) -> None:
-    """The agreements of all answers and the share of unreadable votes are one together."""
+    """The agreements of all answers and the share of unreadable votes add up to one."""
     shares = [measure_agreement(label, "label", votes) for label in "abc"]
     assert sum(shares) + votes.count(None) / len(votes) == pytest.approx(1)

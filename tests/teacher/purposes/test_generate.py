@@ -1,4 +1,4 @@
-"""Generation without data: what is asked, how replies are read, and that hostile text stays text."""
+"""Generation without data: what is asked, how replies are parsed, and that hostile text stays text."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def run(
     shown: Sequence[Example] = (LOVELY, AWFUL),
     **changes: Any,  # noqa: ANN401 (arguments of `generate` and of its scope)
 ) -> AskResult:
-    """A call of `generate` with feedback for nobody and nothing held out, changes apart."""
+    """Call `generate` without feedback and held-out examples, unless `changes` says otherwise."""
     own = {name: changes.pop(name) for name in ("purpose", "place", "temperature") if name in changes}
     if "find_reason" in changes:
         changes["find_fault"] = changes.pop("find_reason")
@@ -85,7 +85,7 @@ def run(
 
 
 def invent(request: TeacherRequest) -> str:
-    """A review that is like no other: eight words drawn by the request's key."""
+    """A unique review of eight words, drawn by the request's key."""
     draw = random.Random(request.key)
     return " ".join("".join(draw.choice("aeioubdfgklmnprst") for _ in range(7)) for _ in range(8))
 
@@ -114,7 +114,7 @@ def count_missing(harvest: AskResult) -> int:
 
 
 def test_examples_are_answered_requests() -> None:
-    """Each example shown is a request with the reply that was wanted, and the last message asks for the new one."""
+    """Each shown example is a request with its expected reply, and the last message asks for the new example."""
     messages = write_messages(
         load_template("generate"), ASKED_REVIEWS, "negative", [LOVELY, AWFUL], attributes={"topic": "music"}, is_unlike=False
     )
@@ -128,17 +128,17 @@ def test_examples_are_answered_requests() -> None:
 
 
 def test_a_conversation_without_examples_is_one_request() -> None:
-    """Without examples to show there is one message, which says all that is needed."""
+    """Without examples there is one message, which contains everything needed."""
     (message,) = write_messages(load_template("generate"), ASKED_PAIRS, "no", [], attributes={}, is_unlike=True)
     assert message["role"] == "user"
     for said in ("pair of sentences", '"no"', "Does the hypothesis follow?", "Premise: <premise>", "Hypothesis: <hypothesis>"):
         assert said in message["content"]
-    assert "The answer is" not in message["content"]  # the label is given already
-    assert "Choose another" not in message["content"]  # there is nothing above to be unlike
+    assert "The answer is" not in message["content"]  # the label is already given
+    assert "Choose another" not in message["content"]  # no example is shown above
 
 
 def test_several_fields_are_labelled_lines() -> None:
-    """Where a reply has several parts, each example shown has the form that is asked for, the answer with its prefix."""
+    """If a reply has several parts, the shown examples have the requested form, with the answer after its prefix."""
     pair = make_shown(PAIRS, "yes", premise="A man runs in a park.", hypothesis="Somebody moves.")
     shown = write_messages(load_template("generate"), ASKED_PAIRS, "no", [pair], attributes={}, is_unlike=False)
     assert [message["role"] for message in shown] == ["user", "assistant", "user"]
@@ -147,12 +147,12 @@ def test_several_fields_are_labelled_lines() -> None:
     shown = write_messages(load_template("generate"), ASKED_SUMS, "d", [problem], attributes={}, is_unlike=False)
     assert shown[1]["content"] == "Question: What is 2 plus 3?\nThe answer is: 5"
     assert shown[2]["content"].endswith("Question: <question>\nThe answer is: <answer>")
-    # The instruction is said once, in the first request.
+    # Only the first request has the instruction.
     assert ["Solve the problem." in message["content"] for message in shown] == [True, False, False]
 
 
 def test_what_is_shown_can_be_read_back() -> None:
-    """The form in which examples are shown is one that the reader understands, answer and all."""
+    """Shown examples have a form that the parser can read back, including the answer."""
     pair = make_shown(PAIRS, "yes", premise="A man runs in a park.", hypothesis="Somebody moves.")
     problem = make_shown(SUMS, "5", "d", question="What is 2 plus 3?")
     for asked, example in ((ASKED_REVIEWS, LOVELY), (ASKED_PAIRS, pair), (ASKED_SUMS, problem)):
@@ -164,7 +164,7 @@ def test_what_is_shown_can_be_read_back() -> None:
 
 @pytest.mark.parametrize(("purpose", "has_remark"), [("probe", True), ("synthesize", False)])
 def test_probes_are_to_be_unlike_what_is_shown(tmp_path: Path, purpose: str, has_remark: bool) -> None:
-    """A probe's last request, and it alone, asks for something other than what was shown above."""
+    """Only the last request of a probe asks for something other than the examples above."""
     teacher, backend = make_teacher(tmp_path, invent)
     run(teacher, {"positive": 1}, purpose=purpose)
     (request,) = backend.asked
@@ -174,7 +174,7 @@ def test_probes_are_to_be_unlike_what_is_shown(tmp_path: Path, purpose: str, has
 
 
 def test_the_label_asked_is_the_answer(tmp_path: Path) -> None:
-    """An example's label, answer and domain are those asked for, and it says where it comes from."""
+    """An example has the label, answer and domain asked for, and records its provenance."""
     teacher, backend = make_teacher(tmp_path, invent)
     harvest = run(teacher, {"positive": 2, "negative": 1})
     assert [(e.domain, e.answer, e.teacher_answer, e.stage, e.rationale) for e in harvest.kept] == [
@@ -189,7 +189,7 @@ def test_the_label_asked_is_the_answer(tmp_path: Path) -> None:
 
 
 def test_shares_by_label_are_those_wanted(tmp_path: Path) -> None:
-    """Every label keeps just what it wants, also where one label's replies are mostly useless."""
+    """Every label keeps exactly as many examples as it wants, even if most replies for one label are useless."""
 
     def script(request: TeacherRequest) -> str:
         is_useless = request.about.domain == "negative" and request.about.index % 3 != 2
@@ -203,7 +203,7 @@ def test_shares_by_label_are_those_wanted(tmp_path: Path) -> None:
 
 
 def test_feedback_is_drawn_for_those_that_want_it(tmp_path: Path) -> None:
-    """A group with and without feedback is asked as two, and `show` is told which of them it is for."""
+    """A group with and without feedback is asked for separately, and `show` is told which of the two it serves."""
     teacher, backend = make_teacher(tmp_path, invent)
     heard: list[bool] = []
 
@@ -225,7 +225,7 @@ def test_feedback_is_drawn_for_those_that_want_it(tmp_path: Path) -> None:
 
 
 def test_what_is_missing_is_said_by_group(tmp_path: Path) -> None:
-    """What a label still lacks is named by the label, prompts with and without feedback added up."""
+    """Missing examples are reported per label, summed over prompts with and without feedback."""
     teacher, _ = make_teacher(tmp_path, lambda request: "no")
     harvest = generate(
         make_scope(teacher, ASKED_REVIEWS.task, max_attempts=1),
@@ -249,7 +249,7 @@ def find_keys(folder: Path, name: str, **changes: Any) -> list[str]:  # noqa: AN
 
 
 def test_same_seed_same_requests(tmp_path: Path) -> None:
-    """The requests are a function of seed, round and place: equal twice, and none in common where one of them differs."""
+    """Requests depend only on seed, round and place, and share nothing if one of these differs."""
     first = find_keys(tmp_path, "first")
     assert find_keys(tmp_path, "again") == first
     assert len(set(first)) == 8
@@ -258,7 +258,7 @@ def test_same_seed_same_requests(tmp_path: Path) -> None:
 
 
 def test_a_second_run_is_answered_by_the_ledger(tmp_path: Path) -> None:
-    """The same call over the same ledger sends nothing and keeps the same examples."""
+    """The same call with the same ledger sends nothing and keeps the same examples."""
     teacher, backend = make_teacher(tmp_path, invent)
     first = run(teacher, {"positive": 3, "negative": 3})
     assert run(teacher, {"positive": 3, "negative": 3}) == first
@@ -266,14 +266,14 @@ def test_a_second_run_is_answered_by_the_ledger(tmp_path: Path) -> None:
 
 
 def test_attributes_are_drawn_only_when_asked(tmp_path: Path) -> None:
-    """Without `draws_attributes` no request names an attribute, though the task has some."""
+    """Without `draws_attributes` no request names an attribute, even if the task has some."""
     teacher, backend = make_teacher(tmp_path, invent)
     run(teacher, {"positive": 5})
     assert not any(name in m["content"] for request in backend.asked for m in request.messages for name in ("Topic:", "Word:"))
 
 
 def test_attributes_are_drawn_by_label(tmp_path: Path) -> None:
-    """Each last request names one value of each attribute, of those that its label has, and in time all of them."""
+    """Each last request names one of its label's values of each attribute, and all values occur eventually."""
     teacher, backend = make_teacher(tmp_path, invent)
     run(teacher, {"positive": 20, "negative": 20}, Asked(REVIEWS, ["positive", "negative"], True, True))
     seen: dict[str, set[str]] = {"positive": set(), "negative": set()}
@@ -323,7 +323,7 @@ def test_attributes_are_drawn_by_label(tmp_path: Path) -> None:
     ],
 )
 def test_the_one_text_of_a_reply(text: str, cleaned: str | None) -> None:
-    """List marks, fences and quotes around the whole are no part of a text, those within are, and two lines are none."""
+    """List marks, fences and enclosing quotes are removed, inner quotes stay, and several lines are rejected."""
     assert clean_text(text) == cleaned
 
 
@@ -340,12 +340,12 @@ def test_the_one_text_of_a_reply(text: str, cleaned: str | None) -> None:
     ],
 )
 def test_one_field_with_its_name(text: str) -> None:
-    """A single text may come with the field's name before it, or as JSON, quoted or fenced, and is the same text."""
+    """A single text is read the same with the field's name before it or as JSON, quoted or fenced."""
     assert read_fields(text, ASKED_REVIEWS) == {"text": "A fine film for a rainy day."}
 
 
 def test_the_answer_prefix_is_text_where_no_answer_is_asked() -> None:
-    """Where the label is given, words that look like the answer prefix are words of the text."""
+    """If the label is given, words that look like the answer prefix belong to the text."""
     text = "He said the answer is no, and left."
     assert read_fields(text, ASKED_REVIEWS) == {"text": text}
     assert read_fields(f"Text: {text}", ASKED_REVIEWS) == {"text": text}
@@ -375,13 +375,13 @@ PAIR = {"premise": "A man runs in a park.", "hypothesis": "Somebody moves."}
     ],
 )
 def test_two_fields_in_any_form(text: str) -> None:
-    """Labelled lines in either order, with markdown, numbers or fences, and a JSON object are the same two fields."""
+    """Labelled lines in either order, with markdown, numbers or fences, and a JSON object give the same two fields."""
     assert read_fields(text, ASKED_PAIRS) == PAIR
 
 
 @pytest.mark.parametrize("braced", ["{}", '{"a": 1}'])
 def test_braces_in_a_labelled_line_are_text(braced: str) -> None:
-    """An object that is quoted within a labelled line is text, and the lines are read all the same."""
+    """Braces within a labelled line are text, and the lines are still parsed."""
     text = f"Premise: The config file is {braced} by default.\nHypothesis: It is short."
     assert read_fields(text, ASKED_PAIRS) == {
         "premise": f"The config file is {braced} by default.",
@@ -405,7 +405,7 @@ def test_braces_in_a_labelled_line_are_text(braced: str) -> None:
     ],
 )
 def test_a_missing_field_is_malformed(text: str) -> None:
-    """A reply in which a field is missing, empty or not marked as such is `malformed`, with the reply as its detail."""
+    """A reply with a missing, empty or unlabelled field is `malformed`, with the reply as its detail."""
     rejected = read(text, ASKED_PAIRS, "yes")
     assert isinstance(rejected, Rejected)
     assert (rejected.reason, rejected.domain, rejected.stage, rejected.detail) == ("malformed", "yes", 2, text)
@@ -413,13 +413,13 @@ def test_a_missing_field_is_malformed(text: str) -> None:
 
 
 def test_of_several_labelled_examples_the_first_counts() -> None:
-    """A reply that goes on with a second example in labelled lines gives its first one."""
+    """If a reply has two examples in labelled lines, the first one counts."""
     text = "Premise: A man runs in a park.\nHypothesis: Somebody moves.\n\nPremise: It rains.\nHypothesis: It is dry."
     assert read_fields(text, ASKED_PAIRS) == PAIR
 
 
 def test_several_json_objects_are_malformed() -> None:
-    """A reply of several JSON objects, or a list of them, is none of the forms asked for."""
+    """Several JSON objects, or a list of them, can't be parsed."""
     several = [json.dumps(PAIR), json.dumps({"premise": "It rains.", "hypothesis": "It is dry."})]
     assert read_fields("\n".join(several), ASKED_PAIRS) is None
     assert read_fields(f"[{', '.join(several)}]", ASKED_PAIRS) is None
@@ -430,7 +430,7 @@ def test_several_json_objects_are_malformed() -> None:
     ['{"text": "A fine film."} {"text": "A dull film."}', '{"review": "A fine film."}', '["A fine film.", "A dull film."]'],
 )
 def test_json_debris_is_no_text(text: str) -> None:
-    """JSON from which the one field can't be read is `malformed`, never taken as a text itself."""
+    """JSON without the one readable field is `malformed` and never taken as the text."""
     rejected = read(text)
     assert isinstance(rejected, Rejected)
     assert rejected.reason == "malformed"
@@ -449,7 +449,7 @@ def test_json_debris_is_no_text(text: str) -> None:
     ],
 )
 def test_question_and_answer(text: str, answer: str) -> None:
-    """Where no label is asked, the answer after the prefix (or JSON's `answer`) is read as students' answers are."""
+    """If no label is asked for, the answer after the prefix (or JSON's `answer`) is parsed like a student's."""
     kept = read(text, ASKED_SUMS, "d")
     assert isinstance(kept, Example)
     assert (kept.question, kept.answer, kept.teacher_answer) == ("Ann has 2 pens and buys 3. How many now?", answer, answer)
@@ -466,7 +466,7 @@ def test_question_and_answer(text: str, answer: str) -> None:
     ],
 )
 def test_question_or_answer_alone(text: str, reason: str) -> None:
-    """A question without a readable answer has `no_answer`, and an answer without a marked question is `malformed`."""
+    """A question without a readable answer is `no_answer`, and an answer without a labelled question is `malformed`."""
     rejected = read(text, ASKED_SUMS, "d")
     assert isinstance(rejected, Rejected)
     assert rejected.reason == reason
@@ -488,14 +488,14 @@ def test_question_or_answer_alone(text: str, reason: str) -> None:
     ],
 )
 def test_rejected_replies_have_their_reason(text: str, finish_reason: str, reason: str) -> None:
-    """Each unusable reply is rejected with the reason that fits, for the group that it was asked for."""
+    """Each unusable reply is rejected with the matching reason, for the group that was asked for."""
     rejected = read(text, finish_reason=finish_reason)
     assert isinstance(rejected, Rejected)
     assert (rejected.reason, rejected.domain, rejected.stage, rejected.example_id) == (reason, "positive", 2, None)
 
 
 def test_four_words_of_the_prompt_are_no_echo() -> None:
-    """A text may share a run of four words with the request, of five it may not, and what was shown is not meant."""
+    """A text may share four consecutive words with the request but not five; words of shown examples do not count."""
     assert isinstance(read("You should write a review with it tonight."), Example)  # write a review with
     assert isinstance(read("You should write a review with the answer tonight."), Rejected)
     messages = write_messages(load_template("generate"), ASKED_REVIEWS, "positive", [LOVELY], attributes={}, is_unlike=False)
@@ -519,7 +519,7 @@ def test_four_words_of_the_prompt_are_no_echo() -> None:
     ],
 )
 def test_any_script_is_kept(text: str) -> None:
-    """Texts of other languages and scripts are kept as they are written, where an example shown has that script or is none."""
+    """A text in another script is kept unchanged if a shown example has that script or none is shown."""
     for shown in ([LOVELY, LOVELY.but(question="Тень 影 かげ ظل छाया 그림자")], []):
         kept = read(text, shown=shown)
         assert isinstance(kept, Example)
@@ -537,16 +537,16 @@ def test_any_script_is_kept(text: str) -> None:
     ],
 )
 def test_a_script_that_nobody_showed_is_the_wrong_language(text: str, reason: str | None) -> None:
-    """A text mostly in a script of which neither prompt nor examples have a letter is rejected; a word or a symbol is none."""
+    """A text mostly in a script that neither prompt nor examples use is rejected, but a single word or symbol is not."""
     verdict = read(text)
     assert (verdict.reason if isinstance(verdict, Rejected) else None) == reason
 
 
-# What is known already, and what is held out.
+# Known and held-out examples.
 
 
 def test_repeats_are_rejected(tmp_path: Path) -> None:
-    """Repeats of a human example or of what was kept before are rejected, whatever their case and punctuation."""
+    """Duplicates of a human or an earlier kept example are rejected, regardless of case and punctuation."""
     said = iter(
         [
             "a LOVELY evening at the movies",
@@ -563,7 +563,7 @@ def test_repeats_are_rejected(tmp_path: Path) -> None:
 
 
 def test_near_repeats_are_rejected(tmp_path: Path) -> None:
-    """A text that differs from a human example in a last word of many is a near-duplicate."""
+    """A long text that differs from a human example only in its last word is a near-duplicate."""
     long = make_shown(REVIEWS, "positive", text=" ".join(f"word{number}" for number in range(20)) + " end")
     teacher, _ = make_teacher(tmp_path, lambda request: long.question.replace(" end", " finish"))
     harvest = run(teacher, {"positive": 1}, shown=[long], max_attempts=1)
@@ -571,7 +571,7 @@ def test_near_repeats_are_rejected(tmp_path: Path) -> None:
 
 
 def test_the_same_text_for_two_labels_is_kept_once(tmp_path: Path) -> None:
-    """A text that the teacher writes for one label and then for the other has one label, the first."""
+    """A text that the teacher writes for two labels is kept only for the first."""
     teacher, _ = make_teacher(tmp_path, lambda request: "It was a film, and it was long.")
     harvest = run(teacher, {"positive": 1, "negative": 1}, max_attempts=1)
     assert [example.answer for example in harvest.kept] == ["positive"]
@@ -580,7 +580,7 @@ def test_the_same_text_for_two_labels_is_kept_once(tmp_path: Path) -> None:
 
 
 def test_leaks_into_held_out_rows_are_rejected(tmp_path: Path) -> None:
-    """A generated text that is a held-out row, or mostly made of one, is rejected and names that row."""
+    """A generated text that equals a held-out row or mostly consists of one is rejected, and the detail names that row."""
     held = "I went to see it with my mother last night and we both cried."
     said = iter([held.upper(), f"Well, {held[:-1]} a lot.", "I went to see it alone."])
     teacher, _ = make_teacher(tmp_path, lambda request: next(said))
@@ -590,18 +590,18 @@ def test_leaks_into_held_out_rows_are_rejected(tmp_path: Path) -> None:
 
 
 def test_a_last_check_rejects(tmp_path: Path) -> None:
-    """What `find_reason` finds rejects an example that passed all else, and it does not count as known."""
+    """A reason from `find_reason` rejects an example that passed all other checks, and the example does not become known."""
     teacher, _ = make_teacher(tmp_path, lambda request: "A review like any other.")
     harvest = run(teacher, {"positive": 1}, find_reason=lambda example: "too_long", max_attempts=2)
     assert [one.reason for one in harvest.rejected] == ["too_long", "too_long"]
     assert count_missing(harvest) == 1
 
 
-# A review of what was kept, and teachers that never keep to the form.
+# Reviews of kept examples, and teachers that never follow the form.
 
 
 def test_reviewed_rejects_are_replaced(tmp_path: Path) -> None:
-    """What a review rejects is asked for anew, wave by wave, until each group has what it wants."""
+    """Examples that a review rejects are asked for again, wave by wave, until each group has as many as it wants."""
     teacher, backend = make_teacher(tmp_path, invent)
     waves: list[int] = []
 
@@ -613,7 +613,7 @@ def test_reviewed_rejects_are_replaced(tmp_path: Path) -> None:
         ]
 
     harvest = run(teacher, {"positive": 4, "negative": 4}, review=Review(review), max_attempts=4)
-    # Of 8 every second one is kept, the others asked anew: 4, of which 2 are kept, and so on; of one none is.
+    # Every second example is kept and the others are asked for again: 4 of 8, 2 of 4, and so on, but none of a single one.
     assert waves[:4] == [8, 4, 2, 1]
     assert len(backend.asked) == sum(waves)
     assert all(example.meta == {"seen": 1} for example in harvest.kept)
@@ -623,7 +623,7 @@ def test_reviewed_rejects_are_replaced(tmp_path: Path) -> None:
 
 
 def test_reviewed_rejects_are_replaced_within_max_attempts(tmp_path: Path) -> None:
-    """A review that rejects everything ends the asking at `max_attempts` requests for each wanted example."""
+    """If a review rejects everything, asking ends after `max_attempts` requests for each wanted example."""
     teacher, backend = make_teacher(tmp_path, invent)
     harvest = run(
         teacher,
@@ -636,7 +636,7 @@ def test_reviewed_rejects_are_replaced_within_max_attempts(tmp_path: Path) -> No
 
 
 def test_a_review_sees_only_what_passed(tmp_path: Path) -> None:
-    """Replies that are rejected already are not reviewed, and all verdicts stay with their own groups."""
+    """Rejected replies are not reviewed, and all verdicts stay with their own groups."""
     teacher, _ = make_teacher(tmp_path, lambda request: "no" if request.about.domain == "positive" else invent(request))
     seen: list[str] = []
 
@@ -660,7 +660,7 @@ def test_a_review_sees_only_what_passed(tmp_path: Path) -> None:
     ],
 )
 def test_a_hopeless_teacher_is_asked_32_times(tmp_path: Path, wanted: dict[str, int], max_attempts: int) -> None:
-    """A teacher of which nothing can be kept is asked 32 requests and no more, of every group."""
+    """A teacher whose replies are all rejected is asked exactly 32 times in all, for every group."""
     teacher, backend = make_teacher(tmp_path, lambda request: "no")
     harvest = run(teacher, wanted, max_attempts=max_attempts)
     assert harvest.kept == []
@@ -670,21 +670,21 @@ def test_a_hopeless_teacher_is_asked_32_times(tmp_path: Path, wanted: dict[str, 
 
 
 def test_a_small_order_of_a_hopeless_teacher_ends_at_its_attempts(tmp_path: Path) -> None:
-    """Where less than 32 requests are allowed anyway, `max_attempts` ends the asking."""
+    """If fewer than 32 requests are allowed anyway, `max_attempts` ends the asking."""
     teacher, backend = make_teacher(tmp_path, lambda request: "no")
     run(teacher, {"positive": 4}, max_attempts=3)
     assert len(backend.asked) == 12
 
 
 def test_one_kept_example_lifts_the_limit(tmp_path: Path) -> None:
-    """A teacher of which anything was kept is no longer hopeless and is asked as often as `max_attempts` allows."""
+    """Once an example is kept, the teacher is asked as often as `max_attempts` allows."""
     teacher, backend = make_teacher(tmp_path, lambda request: invent(request) if request.about.index == 3 else "no")
     harvest = run(teacher, {"positive": 40}, max_attempts=2)
     assert (len(harvest.kept), len(backend.asked), count_missing(harvest)) == (1, 80, 39)
 
 
 def test_a_spent_budget_ends_generation(tmp_path: Path) -> None:
-    """Once a cap is spent nothing more is asked, and what was kept before it is kept."""
+    """Once a cap is reached nothing more is asked, and the examples kept so far stay."""
     teacher, backend = make_teacher(tmp_path, invent, max_requests=5)
     harvest = run(teacher, {"positive": 4, "negative": 4})
     assert len(backend.asked) == len(harvest.kept) == 5
@@ -707,7 +707,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_replies_stay_text(tmp_path: Path, text: str) -> None:
-    """A reply with template braces, code or control characters is stored and shown again as the text that it is."""
+    """A reply with template braces, code or control characters is stored and shown again as plain text."""
     kept = read(text)
     assert isinstance(kept, Example)
     assert kept.question == kept.fields["text"] == text
@@ -745,7 +745,7 @@ def test_hostile_tasks_stay_text(text: str) -> None:
 
 @given(st.text(max_size=200))
 def test_any_text_can_be_read(text: str) -> None:
-    """No reply is too strange: a cleaned text is one line that occurs in the reply, and fields are never empty."""
+    """Any reply can be parsed: a cleaned text is one line that occurs in the reply, and fields are never empty."""
     cleaned = clean_text(text)
     assert cleaned is None or (cleaned == cleaned.strip() and cleaned in text and len(cleaned.splitlines()) == 1)
     for asked in (ASKED_REVIEWS, ASKED_PAIRS, ASKED_SUMS):
@@ -783,7 +783,7 @@ pieces = st.sampled_from(
 
 @given(st.lists(pieces, max_size=25))
 def test_any_near_miss_can_be_read(parts: list[str]) -> None:
-    """Replies made of the very marks that are looked for never raise, and no field is empty."""
+    """Replies made of the marks that the parser looks for never raise, and no field is empty."""
     text = "".join(parts)
     for asked in (ASKED_REVIEWS, ASKED_PAIRS, ASKED_SUMS):
         fields = read_fields(text, asked)
@@ -796,7 +796,7 @@ def test_any_near_miss_can_be_read(parts: list[str]) -> None:
     st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp")), min_size=1).map(str.strip).filter(bool),
 )
 def test_json_replies_give_back_any_text(premise: str, hypothesis: str) -> None:
-    """Whatever two fields hold, a JSON object of them is read back as they were, backslashes of LaTeX apart."""
+    """Any two fields in a JSON object are read back unchanged, except for LaTeX backslashes."""
     if "\\" in premise + hypothesis:
         return
     reply = json.dumps({"premise": premise, "hypothesis": hypothesis}, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""Annotation and synthesis: tolerant of form, strict about content, and every reject has its reason."""
+"""Annotation and synthesis: tolerant of form, strict about content, and every rejection has its reason."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def make_teacher(path: Path, script: Callable[[TeacherRequest], str | Reply | Ba
 
 
 def test_annotation_splits_rationale_and_answer() -> None:
-    """The rationale is what stands before the last answer prefix, and the teacher's answer what follows it."""
+    """The rationale is the text before the last answer prefix, and the teacher's answer is what follows it."""
     kept = judge_annotation("Two and three.\nThat gives five.\n\n**The answer is: 5**")
     assert isinstance(kept, Example)
     assert (kept.rationale, kept.teacher_answer, kept.answer, kept.stage) == ("Two and three.\nThat gives five.", "5", "5", 2)
@@ -71,7 +71,7 @@ def test_annotation_splits_rationale_and_answer() -> None:
     ],
 )
 def test_rejected_annotations_have_their_reason(text: str, finish_reason: str, reason: str) -> None:
-    """Each unusable reply is rejected with the reason that fits, the example's id and the ledger key."""
+    """Each unusable reply is rejected with the matching reason, the example's id and the ledger key."""
     rejected = judge_annotation(text, finish_reason=finish_reason)
     assert isinstance(rejected, Rejected)
     assert (rejected.reason, rejected.example_id, rejected.stage) == (reason, SUM.id, 2)
@@ -79,7 +79,7 @@ def test_rejected_annotations_have_their_reason(text: str, finish_reason: str, r
 
 
 def test_keep_teacher_teaches_the_teachers_answer() -> None:
-    """With `keep_teacher` a disagreeing answer becomes the one to learn, and the gold answer is remembered."""
+    """With `keep_teacher` a differing teacher answer becomes the answer to learn, and the gold answer is kept in `meta`."""
     kept = judge_annotation("Two and three. The answer is: 6", on_mismatch="keep_teacher")
     assert isinstance(kept, Example)
     assert (kept.answer, kept.meta["gold_answer"]) == ("6", "5")
@@ -102,7 +102,7 @@ def test_keep_teacher_teaches_the_teachers_answer() -> None:
     ],
 )
 def test_hint_leaks_are_recognised(text: str, is_hint: bool) -> None:
-    """A rationale that speaks of the answer it was given is told apart from one that states its answer."""
+    """A rationale that mentions the answer it was given is distinguished from one that states its answer."""
     assert mentions_hint(text) is is_hint
 
 
@@ -127,7 +127,7 @@ def test_hint_leaks_are_recognised(text: str, is_hint: bool) -> None:
     ],
 )
 def test_rationales_do_not_end_in_the_answer(text: str, rationale: str) -> None:
-    """What only leads to the answer or states it at the end is cut off: the completion states it once more anyway."""
+    """A lead-in to the answer or its statement at the end is cut off, since the completion states the answer anyway."""
     kept = judge_annotation(text)
     assert isinstance(kept, Example)
     assert kept.rationale == rationale
@@ -145,7 +145,7 @@ def test_rationales_do_not_end_in_the_answer(text: str, rationale: str) -> None:
     ],
 )
 def test_replies_that_say_two_things(text: str, answer_type: str, reason: str) -> None:
-    """A reply whose rationale ends in another answer, that names two options, or that only states, is rejected."""
+    """A reply is rejected if its rationale ends in another answer, it names two options, or it only states the answer."""
     gold = "E" if answer_type == "choice" else "5"
     rejected = judge_annotation(text, example=make_example("q", gold, answer_type=answer_type))
     assert isinstance(rejected, Rejected)
@@ -163,12 +163,12 @@ def test_replies_that_say_two_things(text: str, answer_type: str, reason: str) -
     ],
 )
 def test_steps_that_mention_an_answer_are_no_contradiction(text: str, gold: str, answer_type: str) -> None:
-    """An intermediate answer, and a closing sentence that says the answer in more words, contradict nothing."""
+    """An intermediate answer or a closing sentence that states the answer in more words is not a contradiction."""
     assert isinstance(judge_annotation(text, example=make_example("q", gold, answer_type=answer_type)), Example)
 
 
 def test_a_prefix_of_one_word_is_no_word_of_a_sentence() -> None:
-    """The prefix "Answer:" is found at the start of a line or with its colon, and not in "to answer this"."""
+    """The prefix "Answer:" matches at the start of a line or with its colon, but not in "to answer this"."""
     task = Task(answer="number", answer_prefix="Answer: ")
     request = TeacherRequest("m", ({"role": "user", "content": "q"},), {"max_tokens": 9}, About("annotate", 2, "d", (SUM,)))
     said = "To answer this, add 2 to 3, which gives 5. Answers may vary."
@@ -199,20 +199,20 @@ def test_a_prefix_of_one_word_is_no_word_of_a_sentence() -> None:
     ],
 )
 def test_latex_in_json_survives(text: str, question: str, answer: str) -> None:
-    """LaTeX in a JSON reply is read as it was meant, whether its backslashes were doubled or not; line breaks stay breaks."""
+    """LaTeX in a JSON reply survives whether or not its backslashes were doubled, and line breaks stay line breaks."""
     parts = read_synthesis(text, Task(answer="math"))
     assert (parts.fields, parts.answer_text) == ({"question": question}, answer)
 
 
 def test_json_that_lost_its_latex_is_malformed() -> None:
-    """A form feed or backspace in a reply is a LaTeX command that was lost: such JSON is not used."""
+    """JSON with a form feed or backspace, which is left over from a lost LaTeX command, is not used."""
     assert read_synthesis('{"question": "\\frob{1}", "rationale": "r", "answer": "1"}', TASK).fields is None
 
 
-@pytest.mark.timeout(60)  # minutes, if any of the reading took quadratic time
+@pytest.mark.timeout(60)  # takes minutes if any parsing is quadratic
 @pytest.mark.parametrize("text", ["answer" + " " * 100_000, "\n" * 100_000 + "x", "so " * 100_000, "\\" * 100_000])
 def test_replies_of_nothing_are_read(text: str) -> None:
-    """A model that loops on blanks, line breaks, connectives or backslashes is read like any other."""
+    """A reply that repeats blanks, line breaks, connectives or backslashes is parsed quickly."""
     judge_annotation(f"{text}\nThe answer is: 5")
     read_synthesis(text, TASK)
     read_synthesis("{" + text + "}", TASK)
@@ -220,7 +220,7 @@ def test_replies_of_nothing_are_read(text: str) -> None:
 
 @pytest.mark.parametrize(("takes_reasoning", "rationale"), [(True, "Let me see: 2 and 3 make 5."), (False, "Added up.")])
 def test_thoughts_can_be_the_rationale(*, takes_reasoning: bool, rationale: str) -> None:
-    """What a reasoning model thought is the rationale where the setting says so; the answer is always the reply's."""
+    """If the setting says so, a model's reasoning is the rationale; the answer is always the reply's."""
     request = TeacherRequest("m", ({"role": "user", "content": "q"},), {"max_tokens": 9}, About("annotate", 2, "d", (SUM,)))
     reply = Reply("Added up.\nThe answer is: 5", "m", reasoning="Let me see: 2 and 3 make 5. So the answer is 5.")
     kept = read_annotation(Outcome(request, reply), TASK, is_hinted=True, on_mismatch="reject", takes_reasoning=takes_reasoning)
@@ -229,7 +229,7 @@ def test_thoughts_can_be_the_rationale(*, takes_reasoning: bool, rationale: str)
 
 
 def test_a_refusal_is_one_whatever_it_says() -> None:
-    """A reply that the server marks as a refusal is refused, in whatever words."""
+    """A reply that the server marks as a refusal is rejected as refused, whatever its text."""
     rejected = judge_annotation("That is against my rules.\nThe answer is: 5", finish_reason="refusal")
     assert isinstance(rejected, Rejected)
     assert rejected.reason == "refused"
@@ -255,20 +255,20 @@ def judge_recorded(rows: list[dict[str, str]], task: Task, rationale: str, *, is
 
 
 def test_recorded_math_rationales() -> None:
-    """Of the 2,668 recorded Math rationales 440 speak of the answer they were given, and all others are kept."""
+    """Of the 2,668 recorded Math rationales, 440 mention the answer they were given, and all others are kept."""
     reasons = judge_recorded(read_recorded("math_recorded/real"), Task(answer="math"), "rationale", is_hinted=True)
     assert reasons == {"kept": 2228, "mentions_hint": 440}
 
 
 def test_recorded_r52_rationales() -> None:
-    """Of the 3,088 recorded R52 rationales 1,180 end in another topic than the story's."""
+    """Of the 3,088 recorded R52 rationales, 1,180 end in a topic other than the story's."""
     rows = read_recorded("r52_recorded/real")
     task = Task(answer="label", labels=sorted({row["answer"] for row in rows}))
     assert judge_recorded(rows, task, "rationale", is_hinted=True) == {"kept": 1907, "answer_mismatch": 1180, "no_answer": 1}
 
 
 def test_recorded_chains_of_thought() -> None:
-    """Of the 645 recorded BIG-Bench-Hard chains, kept are those whose published verdict is right, and no other."""
+    """Of the 645 recorded BIG-Bench-Hard chains, exactly those whose published verdict is right are kept."""
     rows = read_recorded("lt-bbh/train")
     for verdict in (True, False):
         judged = [row for row in rows if row["teacher_correct"] == verdict]  # type: ignore[comparison-overlap]
@@ -277,7 +277,7 @@ def test_recorded_chains_of_thought() -> None:
 
 
 def test_blind_prompts_hold_no_answer(tmp_path: Path) -> None:
-    """The gold answer stands in hinted prompts and in no blind one."""
+    """Hinted prompts contain the gold answer, and blind prompts do not."""
     prompts: list[str] = []
 
     def script(request: TeacherRequest) -> str:
@@ -299,7 +299,7 @@ def test_blind_prompts_hold_no_answer(tmp_path: Path) -> None:
 
 
 def run_annotation(tmp_path: Path, on_mismatch: str, max_attempts: int = 3) -> AskResult:
-    """Ten candidates of which the first four get a wrong answer; three are wanted."""
+    """Annotate three of ten candidates, the first four of which get a wrong answer."""
     examples = [make_example(f"number {n}", str(n)) for n in range(10)]
 
     def script(request: TeacherRequest) -> str:
@@ -316,7 +316,7 @@ def run_annotation(tmp_path: Path, on_mismatch: str, max_attempts: int = 3) -> A
 
 
 def test_rejected_examples_are_replaced_by_the_next(tmp_path: Path) -> None:
-    """Under `reject` the next candidates take the places of the rejected until the quota is kept."""
+    """Under `reject` the next candidates replace the rejected ones until the quota is reached."""
     harvest = run_annotation(tmp_path, "reject")
     assert [example.answer for example in harvest.kept] == ["4", "5", "6"]
     assert [rejected.reason for rejected in harvest.rejected] == ["answer_mismatch"] * 4
@@ -332,7 +332,7 @@ def test_consumed_examples_are_not_replaced(tmp_path: Path) -> None:
 
 
 def test_hopeless_candidates_are_not_asked_about(tmp_path: Path) -> None:
-    """A candidate that would be rejected whatever its rationale is passed over with the reason, unasked and unpaid."""
+    """A candidate that would be rejected whatever its rationale is rejected with the reason but without a request."""
     teacher = make_teacher(tmp_path, lambda request: "Because.\nThe answer is: 5")
     long, short = make_example("2 + 3 " * 50, "5"), make_example("3 + 2", "5")
     harvest = annotate(
@@ -350,14 +350,14 @@ def test_hopeless_candidates_are_not_asked_about(tmp_path: Path) -> None:
 
 
 def test_replacement_is_bounded(tmp_path: Path) -> None:
-    """A domain that wants three examples asks at most three times `max_attempts` of them, and says what is missing."""
+    """A domain that wants three examples asks at most three times `max_attempts` times and reports what is missing."""
     harvest = run_annotation(tmp_path, "reject", max_attempts=2)
     assert len(harvest.kept) + len(harvest.rejected) == 6
     assert harvest.missing == {"d": 1}
 
 
 def test_synthetic_candidates_are_not_annotated_again(tmp_path: Path) -> None:
-    """A candidate that has its teacher's rationale already is kept without a request."""
+    """A candidate that already has the teacher's rationale is kept without a request."""
     ready = make_example("9 + 9", "18", rationale="Add.", teacher_answer="18")
     teacher = make_teacher(tmp_path, lambda request: "must not be asked")
     harvest = annotate(
@@ -378,7 +378,7 @@ def test_synthetic_candidates_are_not_annotated_again(tmp_path: Path) -> None:
     ],
 )
 def test_synthesis_is_read_in_many_forms(text: str) -> None:
-    """A new example is found in labelled lines, markdown, numbered lists and JSON alike."""
+    """A new example is parsed from labelled lines, markdown, numbered lists and JSON."""
     parts = read_synthesis(text, TASK)
     assert parts.fields == {"question": "What is 4 + 4?"}
     assert parts.rationale == "Add them."
@@ -387,7 +387,7 @@ def test_synthesis_is_read_in_many_forms(text: str) -> None:
 
 @given(st.text(max_size=200))
 def test_reading_never_fails(text: str) -> None:
-    """Whatever a teacher writes, reading it gives parts or None, never an error."""
+    """Parsing any text gives parts or None, never an error."""
     read_synthesis(text, TASK)
     judge_annotation(text)
 
@@ -407,14 +407,14 @@ def judge_synthesis(text: str, task: Task = TASK, *, is_domain_answer: bool = Fa
     ],
 )
 def test_rejected_syntheses_have_their_reason(text: str, reason: str) -> None:
-    """A synthesis that lacks a part is rejected with the reason of that part."""
+    """A synthesis that lacks a part is rejected with the reason for that part."""
     rejected = judge_synthesis(text)
     assert isinstance(rejected, Rejected)
     assert rejected.reason == reason
 
 
 def test_synthesized_examples_carry_their_provenance() -> None:
-    """A synthesized example knows its ledger key and the seed examples its prompt showed."""
+    """A synthesized example records its ledger key and the seed examples that its prompt showed."""
     kept = judge_synthesis("Question: 4 + 4?\nRationale: Add.\nThe answer is: 8")
     assert isinstance(kept, Example)
     assert (kept.provenance.kind, kept.provenance.seeds) == ("synthesized", (SUM.id,))
@@ -422,7 +422,7 @@ def test_synthesized_examples_carry_their_provenance() -> None:
 
 
 def test_the_label_asked_for_is_the_label() -> None:
-    """Where the domain is the answer, a synthesis with another label is rejected as `wrong_label`."""
+    """If the domain is the answer, a synthesis with another label is rejected as `wrong_label`."""
     task = Task(answer="label", labels={"d": "", "e": ""})
     request = TeacherRequest(
         "m",
@@ -437,7 +437,7 @@ def test_the_label_asked_for_is_the_label() -> None:
 
 
 def test_synthesis_rejects_repeats_and_leaks_and_asks_again(tmp_path: Path) -> None:
-    """Repeats of known examples and questions of the test set are rejected with reasons and asked for anew."""
+    """Duplicates of known examples and leaked test questions are rejected with reasons and replaced by new requests."""
     said = iter(["2 + 3", "7 + 7", "8 + 8", "8 + 8", "9 + 9"])
 
     def script(request: TeacherRequest) -> str:
@@ -458,7 +458,7 @@ def test_synthesis_rejects_repeats_and_leaks_and_asks_again(tmp_path: Path) -> N
 
 
 def test_synthesis_requests_depend_on_place_not_on_time(tmp_path: Path) -> None:
-    """The requests of a domain are the same whatever other domains ask, so a resumed run repeats them exactly."""
+    """A domain's requests do not depend on what other domains ask, so a resumed run repeats them exactly."""
 
     def ask(wanted: dict[str, int], folder: str) -> list[str]:
         (tmp_path / folder).mkdir()
@@ -473,7 +473,7 @@ def test_synthesis_requests_depend_on_place_not_on_time(tmp_path: Path) -> None:
 
 
 def test_users_can_replace_a_prompt(tmp_path: Path) -> None:
-    """A template of the user's takes the place of the packaged one; a broken one is a config error with file and line."""
+    """A user's template replaces the packaged one, and a broken one is a config error with file and line."""
     mine = tmp_path / "mine.jinja"
     mine.write_text("Q: {{ question }} / {{ answer }}")
     assert render_prompt(load_template("annotate", mine), "annotate", question="2 + 2", answer="4") == "Q: 2 + 2 / 4"

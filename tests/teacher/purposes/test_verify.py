@@ -1,4 +1,4 @@
-"""Verification: what each kind sees of the tutor's faults, counted exactly against its own solver, and what it costs."""
+"""Verification: which of the tutor's faults each kind detects, counted against the tutor's own solver, and what it costs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def make_teacher(folder: Path, backend: Backend | None = None, max_requests: int
 
 
 def invent(teacher: Teacher, verify: str, votes: int = 3, agreement: float = 0.5) -> AskResult:
-    """`EACH` new problems of every domain of the tutor, after verification."""
+    """`EACH` new problems for each of the tutor's domains, after verification."""
     pytest.importorskip("reasoning_gym", reason="the tutor extra is not installed")
     seeds = {name: [_draw(name, index) for index in range(3)] for name in DOMAINS}
     return synthesize(
@@ -61,7 +61,7 @@ def _draw(domain: str, index: int) -> Example:
 
 
 def is_wrong(example: Example) -> bool:
-    """By the tutor's own solver, without faults."""
+    """Whether the stored answer differs from that of the tutor's solver without faults."""
     return not TASK.is_correct(DOMAINS[example.domain].solve(example.question, None).answer, example)
 
 
@@ -74,7 +74,7 @@ def count_unverified(harvest: AskResult) -> int:
 
 
 def test_votes_keep_clearly_fewer_slips(tmp_path: Path) -> None:
-    """With a slip in 30% of solutions the votes keep less than half as many wrong examples as no verification, of as many."""
+    """With slips in 30% of solutions, voting keeps less than half as many wrong examples as no verification, out of as many."""
     plain = invent(make_teacher(tmp_path / "none", slip_rate=0.3), "none")
     voted = invent(make_teacher(tmp_path / "vote", slip_rate=0.3), "vote")
     assert len(plain.kept) == len(voted.kept) == EACH * len(DOMAINS)
@@ -83,7 +83,7 @@ def test_votes_keep_clearly_fewer_slips(tmp_path: Path) -> None:
 
 
 def test_answer_sees_no_slips(tmp_path: Path) -> None:
-    """A wrong step that is carried into the answer is not seen by `answer`: exactly the examples of `none` are kept."""
+    """`answer` does not detect a wrong step that is carried into the answer, so it keeps the same examples as `none`."""
     plain = invent(make_teacher(tmp_path / "none", slip_rate=0.3), "none")
     read = invent(make_teacher(tmp_path / "answer", slip_rate=0.3), "answer")
     assert count_unverified(read) == 0
@@ -91,7 +91,7 @@ def test_answer_sees_no_slips(tmp_path: Path) -> None:
 
 
 def test_answer_sees_misstatements(tmp_path: Path) -> None:
-    """Of answers that are not what their rationale computes, `answer` keeps none where it can tell: in sums and factors."""
+    """`answer` keeps no example whose answer differs from what its rationale computes, in domains where it can tell."""
     plain = invent(make_teacher(tmp_path / "none", misstate_rate=0.3), "none")
     read = invent(make_teacher(tmp_path / "answer", misstate_rate=0.3), "answer")
     wrong = Counter(example.domain for example in plain.kept if is_wrong(example))
@@ -99,24 +99,26 @@ def test_answer_sees_misstatements(tmp_path: Path) -> None:
     assert set(wrong) == set(DOMAINS)
     told = {"chain_sum", "letter_counting", "leg_counting", "products", "prime_factorization"}
     assert not told & set(left)
-    assert left["gcd"] < wrong["gcd"], "which ends in 18 = 6 × 3, so an answer is seen only where it is never said"
+    assert left["gcd"] < wrong["gcd"], (
+        "its rationales end in 18 = 6 × 3, so only an answer that appears nowhere in them is detected"
+    )
 
 
 def test_answer_rejects_nothing_that_is_right(tmp_path: Path) -> None:
-    """A teacher without faults loses no example to either kind of verification."""
+    """Neither kind of verification rejects an example of a teacher without faults."""
     for verify in ("answer", "vote"):
         harvest = invent(make_teacher(tmp_path / verify), verify)
         assert count_unverified(harvest) == count_wrong(harvest) == 0
 
 
 def test_votes_are_counted_and_listed(tmp_path: Path) -> None:
-    """Each vote is a request in the ledger with the purpose `verify`, and a rejection says what was stored and voted."""
+    """Each vote is a request in the ledger with the purpose `verify`, and a rejection lists the stored answer and the votes."""
     teacher = make_teacher(tmp_path, slip_rate=0.3)
     harvest = invent(teacher, "vote")
     purposes = Counter(row["purpose"] for row in teacher.ledger.list_requests())
     unverified = [rejected for rejected in harvest.rejected if rejected.reason == "unverified"]
     judged = {example.id for example in harvest.kept} | {one.example_id for one in unverified}
-    assert purposes["verify"] == 3 * len(judged), "a question that comes back has its votes already"
+    assert purposes["verify"] == 3 * len(judged), "the votes on a repeated question are already stored"
     assert teacher.budget.spent.requests == purposes.total()
     assert unverified
     assert all(one.request and one.detail.startswith("stored '") and "votes [" in one.detail for one in unverified)
@@ -124,7 +126,7 @@ def test_votes_are_counted_and_listed(tmp_path: Path) -> None:
 
 
 def test_votes_do_not_see_the_answer(tmp_path: Path) -> None:
-    """The prompt of a vote asks for steps, and holds neither the stored answer nor its rationale."""
+    """The prompt of a vote asks for steps and contains neither the stored answer nor its rationale."""
     backend = ScriptedBackend(lambda request: "Steps.\nThe answer is: 4321")
     example = make_example("What is it?", "4321", rationale="Some 1234 steps.")
     kept = ask_votes(
@@ -138,7 +140,7 @@ def test_votes_do_not_see_the_answer(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("agreement", "is_kept"), [(1 / 3, True), (0.34, False), (0.5, False)])
 def test_agreement_is_a_bound_that_is_kept(tmp_path: Path, agreement: float, is_kept: bool) -> None:
-    """An example stays where its share of agreeing votes is at least the bound: one of three, where three differ."""
+    """An example is kept if its share of agreeing votes is at least the bound (here one of three different votes)."""
     backend = ScriptedBackend(lambda request: f"Steps.\nThe answer is: {request.sample}")
     (verdict,) = ask_votes(
         make_teacher(tmp_path, backend),
@@ -156,20 +158,20 @@ def test_agreement_is_a_bound_that_is_kept(tmp_path: Path, agreement: float, is_
 
 
 def test_no_example_is_left_without_its_votes(tmp_path: Path) -> None:
-    """With a cap of 40 requests ten examples are written and voted on three times each, in turns over the domains."""
+    """With a cap of 40 requests, ten examples are written and voted on three times each, and the domains take turns."""
     teacher = make_teacher(tmp_path, max_requests=40)
     harvest = invent(teacher, "vote")
     purposes = Counter(row["purpose"] for row in teacher.ledger.list_requests())
     assert purposes == {"synthesize": 10, "verify": 30}
     assert len(harvest.kept) == 10
     assert Counter(example.domain for example in harvest.kept) == {name: 1 + (place < 2) for place, name in enumerate(DOMAINS)}
-    assert teacher.budget.exhausted is not None, "so that the run says that a cap ended it"
+    assert teacher.budget.exhausted is not None, "so that the run reports that a cap ended it"
     assert (teacher.budget.exhausted.spent, teacher.budget.exhausted.needed) == (40, 4)
 
 
 def test_what_a_rejected_example_leaves_is_spent_on_others(tmp_path: Path) -> None:
-    """Of 22 requests five examples can be voted on; where two of them are malformed, their votes pay two others, and no part of
-    an example is bought with what is left."""
+    """A cap of 22 requests pays for five examples with their votes; if two are malformed, their votes pay for two others, and
+    the rest is not spent on an example without votes."""
     numbers = count()
 
     def script(request: TeacherRequest) -> str:
@@ -191,7 +193,7 @@ def test_what_a_rejected_example_leaves_is_spent_on_others(tmp_path: Path) -> No
 
 
 def test_replies_that_are_paid_need_no_room(tmp_path: Path) -> None:
-    """The same cap again, without a request left, keeps again what its stored replies gave, and asks nothing."""
+    """A second run with the cap used up keeps the examples of its stored replies and asks nothing."""
     first = invent(make_teacher(tmp_path, max_requests=40), "vote")
     again = make_teacher(tmp_path, max_requests=40)
     second = invent(again, "vote")
@@ -209,16 +211,16 @@ def test_replies_that_are_paid_need_no_room(tmp_path: Path) -> None:
         (["5", "5", "6"], 2 / 3),
         (["5", "6", "6"], 1 / 3),
         (["5", "6", "7"], 1 / 3),  # a tie of all three
-        (["5", None, "5"], 2 / 3),  # what is not answered agrees with nothing
+        (["5", None, "5"], 2 / 3),  # a missing vote agrees with nothing
         (["5", "5", "6", "6"], 1 / 2),
         (["5", "5", "5", "6", "6"], 3 / 5),
         (["5", "5", "6", "6", "7"], 2 / 5),  # tied with another answer
-        (["5", "5", "6", "7", "8"], 2 / 5),  # the largest group, and no half
+        (["5", "5", "6", "7", "8"], 2 / 5),  # the largest group, but less than half
         (["5.0", "5", "05", "5", "5"], 1),  # equal by value
     ],
 )
 def test_votes_and_ties_by_hand(tmp_path: Path, said: list[str | None], share: float) -> None:
-    """The share of votes that equal the stored answer is compared with the bound; what the others agree on has no part."""
+    """The share of votes that equal the stored answer is compared with the bound, whatever the other votes agree on."""
     answers = [f"Steps.\nThe answer is: {text}" if text else "I can't tell." for text in said]
     for bound in (1 / 3, 0.5, 0.6, 2 / 3, 1.0):
         teacher = make_teacher(tmp_path / str(bound), ScriptedBackend(lambda request: answers[request.sample]))
@@ -230,7 +232,7 @@ def test_votes_and_ties_by_hand(tmp_path: Path, said: list[str | None], share: f
 
 
 def test_a_rejected_question_may_come_back(tmp_path: Path) -> None:
-    """The guard forgets what was rejected, so that a resumed run, which never knew it, judges later examples alike."""
+    """The guard forgets rejected examples, so that a resumed run, which does not know them, judges later ones the same way."""
     guard = DuplicateGuard([make_example("What is 7 and 8?")])
     new = [make_example("What is 1 and 2?"), make_example("How many legs do 3 hens have?")]
     for example in new:
@@ -248,7 +250,7 @@ def test_a_rejected_question_may_come_back(tmp_path: Path) -> None:
 
 
 def test_rejects_are_replaced_until_the_attempts_are_spent(tmp_path: Path) -> None:
-    """A domain whose first examples are not confirmed gets others, and a teacher that never agrees ends at the bound."""
+    """Unconfirmed examples are replaced by others, and a teacher that never agrees is asked only up to the bound."""
     numbers = count()
 
     def make_script(confirms: Callable[[int], bool]) -> Callable[[TeacherRequest], str]:

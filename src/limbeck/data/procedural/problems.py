@@ -1,10 +1,10 @@
-"""The `reasoning-gym` domains: endless problems with exact answers, and a step-by-step solution of each.
+"""The `reasoning-gym` domains: endless problems with exact answers and step-by-step solutions.
 
-Problems come from the `reasoning-gym` generators; the question is put in one short sentence and can be read back, so a
-solver needs nothing but the question. Operands are small, so that a small student can learn the steps.
+Problems come from the `reasoning-gym` generators. The question is one short sentence that can be parsed, so a solver needs
+nothing but the question. Operands are small, so that a small student can learn the steps.
 
-`reasoning-gym` seeds item i with seed + i, so two seeds share nearly all items: every split is drawn from *one*
-de-duplicated stream per domain, and the tutor's own inventions come from a far part of it (`SYNTHESIS_OFFSET`).
+`reasoning-gym` seeds item i with seed + i, so two seeds share nearly all items. Therefore every split comes from *one*
+de-duplicated stream per domain, and the tutor's own inventions come from a distant part of it (`SYNTHESIS_OFFSET`).
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from limbeck.errors import ConfigError, DataError
 STREAM_LENGTH = 2_000_000
 SYNTHESIS_OFFSET = 1_000_000
 _MAX_REPEATS_IN_A_ROW = 20_000
-_SPARE = 25  # rows beyond the training set that may replace leaking ones
+_SPARE = 25  # extra rows that can replace leaking training rows
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A question of a domain and its true answer."""
+    """A question of a domain and its correct answer."""
 
     question: str
     answer: str
@@ -51,8 +51,8 @@ class ProceduralDomain:
     Attributes:
         config: settings of the `reasoning-gym` generator.
         answer_type: how its answers are compared.
-        ask: the question in one sentence, from a generated item's metadata.
-        solve: ``(question, slip) -> Solution``; with a generator as `slip`, one step is wrong and carried on.
+        ask: writes the question in one sentence from a generated item's metadata.
+        solve: ``(question, slip) -> Solution``; with a random generator as `slip`, one step is wrong and later steps use it.
     """
 
     config: Mapping[str, Any]
@@ -117,10 +117,10 @@ DOMAINS: Mapping[str, ProceduralDomain] = {
     ),
 }
 
-# Data sets by name: domains in the order of size, and the size of the largest.
+# Data sets by name: domains by descending size, and the size of the largest.
 DATA_SETS: Mapping[str, tuple[tuple[str, ...], int]] = {
     "quickstart": (tuple(DOMAINS), 80),
-    # The three that have few different problems are the rarest.
+    # The three domains with few different problems are the rarest.
     "study": (
         (
             "chain_sum",
@@ -143,8 +143,8 @@ def _load_stream(domain: str, seed: int) -> Any:  # noqa: ANN401 (reasoning-gym 
         import reasoning_gym
     except ImportError as error:
         raise ConfigError(
-            "the tutor's problems come from reasoning-gym: pip install -e '.[tutor]' (its pycosat dependency needs a "
-            "C compiler)"
+            "the tutor's problems need reasoning-gym, which is not installed; run pip install -e '.[tutor]' (its pycosat "
+            "dependency needs a C compiler)"
         ) from error
     config = dict(DOMAINS[domain].config)
     if "transformation" in config:
@@ -155,7 +155,7 @@ def _load_stream(domain: str, seed: int) -> Any:  # noqa: ANN401 (reasoning-gym 
 
 
 def draw_problem(domain: str, seed: int, index: int) -> Problem:
-    """Problem number `index` of the domain's stream; neighbours of one seed are different, far seeds too."""
+    """Problem number `index` of the domain's stream; seeds give different streams only if they are far apart."""
     item = _load_stream(domain, seed)[index]
     return Problem(DOMAINS[domain].ask(item["metadata"]), str(item["answer"]))
 
@@ -164,7 +164,7 @@ def draw_distinct(domain: str, seed: int, count: int) -> Iterator[Problem]:
     """The first `count` different problems of the domain's stream.
 
     Raises:
-        DataError: the generator has fewer different problems than that.
+        DataError: the generator has fewer different problems.
     """
     seen: set[str] = set()
     index = since_new = 0
@@ -177,7 +177,7 @@ def draw_distinct(domain: str, seed: int, count: int) -> Iterator[Problem]:
             since_new = 0
             yield problem
         elif since_new > _MAX_REPEATS_IN_A_ROW:
-            raise DataError(f"{domain} gave only {len(seen)} different problems, {count} are needed")
+            raise DataError(f"{domain} has only {len(seen)} different problems, but {count} are needed")
 
 
 def make_procedural_longtail(
@@ -186,10 +186,10 @@ def make_procedural_longtail(
     """A named long-tailed data set of procedural problems (``limbeck longtail tutor:NAME``).
 
     Raises:
-        ConfigError: no data set of that name.
+        ConfigError: there is no data set of that name.
     """
     if name not in DATA_SETS:
-        raise ConfigError(f"no data set tutor:{name}; known are {', '.join(f'tutor:{known}' for known in DATA_SETS)}")
+        raise ConfigError(f"no data set tutor:{name}; known: {', '.join(f'tutor:{known}' for known in DATA_SETS)}")
     domains, largest = DATA_SETS[name]
     sizes = dict(zip(domains, compute_zipf_sizes([largest] * len(domains), exponent), strict=True))
     dev: list[dict[str, str]] = []

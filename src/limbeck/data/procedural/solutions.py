@@ -1,4 +1,4 @@
-"""Step-by-step solutions of the procedural problems, read from the question alone; with `slip`, one step is wrong."""
+"""Solves the procedural problems step by step from the question alone; with `slip`, one step is wrong."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functools import lru_cache
 
 @dataclass(frozen=True)
 class Solution:
-    """Steps in plain sentences, and the answer they end in (which the steps do not repeat)."""
+    """Steps in plain sentences, and the final answer, which the steps do not restate."""
 
     rationale: str
     answer: str
@@ -22,7 +22,7 @@ def _numbers(text: str) -> list[int]:
 
 
 def _off_by_one(slip: random.Random | None, step_count: int) -> list[int]:
-    """An error for each step: all 0, or with `slip` one of them +1 or −1."""
+    """An error for each step: all 0, or one of them +1 or −1 with `slip`."""
     errors = [0] * step_count
     if slip is not None and step_count:
         errors[slip.randrange(step_count)] = slip.choice((-1, 1))
@@ -30,7 +30,7 @@ def _off_by_one(slip: random.Random | None, step_count: int) -> list[int]:
 
 
 def _swap_neighbours(items: list[str], slip: random.Random | None) -> None:
-    """With `slip`, exchange two neighbours that differ, in place; where all are alike, drop the last."""
+    """With `slip`, swap two different neighbours in place; if all are equal, drop the last item."""
     if slip is None:
         return
     places = [place for place in range(len(items) - 1) if items[place].casefold() != items[place + 1].casefold()]
@@ -59,7 +59,7 @@ def solve_letter_counting(question: str, slip: random.Random | None) -> Solution
     letter, text = re.findall(r'"([^"]*)"', question)
     words = text.split()
     counts = [
-        abs(word.lower().count(letter.lower()) + error)  # below zero would hide the slip
+        abs(word.lower().count(letter.lower()) + error)  # a count of −1 becomes 1 and stays wrong
         for word, error in zip(words, _off_by_one(slip, len(words)), strict=True)
     ]
     steps = ", ".join(f"{word} {count}" for word, count in zip(words, counts, strict=True))
@@ -67,7 +67,7 @@ def solve_letter_counting(question: str, slip: random.Random | None) -> Solution
 
 
 def solve_prime_factorization(question: str, slip: random.Random | None) -> Solution:
-    """Smallest factors taken out one by one."""
+    """Divide by the smallest factor, one at a time."""
     number = rest = _numbers(question)[0]
     factors: list[int] = []
     steps = [str(number)]
@@ -88,7 +88,7 @@ def solve_prime_factorization(question: str, slip: random.Random | None) -> Solu
 
 
 def solve_word_sorting(question: str, slip: random.Random | None) -> Solution:
-    """The words' shortest distinct beginnings, as given and in order."""
+    """The shortest prefixes that tell the words apart, as given and then sorted."""
     words = question.rstrip(".").split(": ")[1].split(", ")
     length = next(n for n in range(1, 100) if len({word[:n] for word in words}) == len(set(words)))
     ordered = sorted(words, reverse="descending" in question)

@@ -1,4 +1,4 @@
-"""The order in which a stage chooses candidates: hardest first, doubtful scores held back, and unlike ones in front."""
+"""The order in which a stage chooses candidates: hardest first, doubtful scores held back, diverse ones in front."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from limbeck.student.tables import SCORES
 
 
 def order_candidates(state: BalDistillState, quotas: Mapping[str, int]) -> dict[str, list[Example]]:
-    """The candidates of each domain (or of the whole pool, under `GLOBAL`), best first.
+    """Order the candidates of each domain (or of the whole pool, under `GLOBAL`), best first.
 
     Stage 0 and ``selection: random`` order at random. Otherwise the last student scores the candidates. Domains that are taken
-    whole are not scored; of a large domain only a random `max_candidates_per_domain` are, and at least its quota.
+    whole are not scored. In a large domain only a random `max_candidates_per_domain` are scored, but at least its quota.
     """
     pool, stage, last, settings = state.pool, state.stage, state.last, state.settings
     by_group = (
@@ -40,7 +40,7 @@ def order_candidates(state: BalDistillState, quotas: Mapping[str, int]) -> dict[
 
 
 def bound_candidates(queue: Sequence[Example], limit: int | None, quota: int) -> list[Example]:
-    """The first `limit` of each domain in the queue (all if it is None), and at least `quota` in all."""
+    """The first `limit` candidates of each domain in the queue (all if None), but at least `quota` in total."""
     if limit is None:
         return list(queue)
     seen: Counter[str] = Counter()
@@ -53,7 +53,7 @@ def bound_candidates(queue: Sequence[Example], limit: int | None, quota: int) ->
 
 
 def score_once(state: BalDistillState, candidates: Sequence[Example], last: StageFolder) -> list[Score]:
-    """The last student's scores of the candidates; a resumed run reads them."""
+    """Score the candidates with the last student; a resumed run reads the scores."""
     file, settings = state.folder.scores, state.settings
     if not file.exists():
         file.write(
@@ -71,21 +71,21 @@ def order_scored(
     quotas: Mapping[str, int],
     last: StageFolder,
 ) -> dict[str, list[Example]]:
-    """Each queue with the candidates to choose first in front; those that a guard drops are left out of it.
+    """Order each queue with the candidates to choose first in front, and leave out those that a guard drops.
 
-    If `diversity` is set, the ``quota · diversity_pool`` hardest candidates come first, all of them in the order that
-    `DIVERSITIES` gives, so that a candidate that replaces a rejected one is unlike those before it too. Then come the others,
-    hardest first, those without a score, and those that a guard puts last.
+    If `diversity` is set, the ``quota · diversity_pool`` hardest candidates come first, in the order that `DIVERSITIES` gives,
+    so that a replacement for a rejected candidate also differs from those before it. Then come the others, hardest first,
+    then those without a score, and then those that a guard puts last.
 
-    The stage's selection file holds how many scores are doubtful, and these fronts. A resumed run reads the fronts, since new
-    vectors may differ in their last digits.
+    The stage's selection file contains the number of doubtful scores and these fronts. A resumed run reads the fronts, because
+    recomputed vectors may differ in their last digits.
 
     Args:
         state: of the run.
         queues: all candidates of each group.
         rows: scores; candidates of domains that are taken whole have none.
         quotas: of each group.
-        last: of the last student.
+        last: folder of the last stage that has a student.
     """
     settings, file = state.settings, state.folder.selection
     is_ratio = SCORES[settings.selection].is_ratio
@@ -110,7 +110,7 @@ def order_scored(
 def spread(
     state: BalDistillState, hardest: Mapping[str, Sequence[Example]], quotas: Mapping[str, int], last: StageFolder
 ) -> dict[str, list[str]]:
-    """The ids of each group's hardest candidates, unlike ones first; groups without any are left out."""
+    """Order the ids of each group's hardest candidates, diverse ones first; groups without any are left out."""
     flat = [example for candidates in hardest.values() for example in candidates]
     if not flat:
         return {}
@@ -127,7 +127,7 @@ def spread(
 
 
 def embed(state: BalDistillState, examples: Sequence[Example], last: StageFolder) -> np.ndarray:
-    """Vectors of the examples, shape (examples, dimensions): of their questions by ``minilm``, or of the last ``student``."""
+    """Embed the examples, shape (examples, dimensions): their questions with ``minilm``, or with the last ``student``."""
     engine = state.context.engine
     if state.settings.diversity_by == "minilm":
         return engine.embed_texts([example.question for example in examples])
@@ -135,6 +135,6 @@ def embed(state: BalDistillState, examples: Sequence[Example], last: StageFolder
 
 
 def move_to_front(queue: Sequence[Example], ids: Sequence[str]) -> list[Example]:
-    """The queue with the examples of these ids first, in the order of the ids."""
+    """Move the examples with these ids to the front of the queue, in the order of the ids."""
     turns = {name: turn for turn, name in enumerate(ids)}
     return sorted(queue, key=lambda example: turns.get(example.id, len(turns)))

@@ -1,4 +1,4 @@
-"""Whether a method fits the student, found before anything is read, asked or trained. Imports no torch."""
+"""Checks that a method fits the student, before anything is read, asked or trained. Imports no torch."""
 
 from __future__ import annotations
 
@@ -11,44 +11,44 @@ from limbeck.student.tables import KINDS, SCORES
 
 
 def check_settings(config: Sections, method: BalDistillSettings) -> None:
-    """Refuse settings that contradict each other, before anything is read.
+    """Reject contradictory settings before anything is read.
 
     Raises:
-        ConfigError: there is no pool, or as `check_student`.
+        ConfigError: there is no pool; or see `check_student`.
     """
     if config.data.train is None:
-        raise ConfigError("data.train is not set: the pool that examples are chosen from")
+        raise ConfigError("data.train is not set; it is the pool that examples are chosen from")
     check_student(method, config.student.kind)
 
 
 def check_student(method: BalDistillSettings, kind: str) -> None:
-    """Refuse a method that the kind of student can't carry out.
+    """Reject a method that this kind of student can't support.
 
     Raises:
-        ConfigError: as `check_selection` and `check_objective`.
+        ConfigError: see `check_selection` and `check_objective`.
     """
     check_selection(method, kind)
     check_objective(method, kind)
 
 
 def check_selection(method: BalDistillSettings, kind: str) -> None:
-    """Refuse a selection that the student can't give, or that needs what is not installed.
+    """Reject a selection that the student can't compute, or that needs a package that is not installed.
 
     Args:
-        method: of the run; one of a single stage has no student that scores, and always fits.
+        method: of the run; with a single stage no student scores anything, so it always fits.
         kind: of the student.
 
     Raises:
-        ConfigError: ``selection: ifd`` without a causal student, or vectors of an encoder whose wheel is not there; the message
-            says what to use instead.
+        ConfigError: ``selection: ifd`` without a causal student, or vectors of an encoder whose wheel is not installed; the
+            message says what to use instead.
     """
     if method.stages < 2:
         return
     if method.selection in SCORES and not SCORES[method.selection].fits(kind):
         raise ConfigError(
-            f"{_name_preset(method)}method.selection: {method.selection} needs a student that goes on writing after its prompt "
-            f"(student.kind: {' or '.join(SCORES[method.selection].kinds)}), and this one is a {kind}. "
-            f"{_suggest_remedy(method)}, or take a preset that fits: {', '.join(_list_fitting_presets(method, kind))}"
+            f"{_name_preset(method)}method.selection: {method.selection} needs student.kind: "
+            f"{' or '.join(SCORES[method.selection].kinds)}, but this student is a {kind}. "
+            f"{_suggest_remedy(method)}, or use a preset that fits: {', '.join(_list_fitting_presets(method, kind))}"
         )
     if method.diversity != "none" and method.diversity_by == "minilm":
         try:
@@ -58,16 +58,16 @@ def check_selection(method: BalDistillSettings, kind: str) -> None:
 
 
 def check_objective(method: BalDistillSettings, kind: str) -> None:
-    """Refuse two objectives for a student that can learn one.
+    """Reject separate objectives for a student that can learn only one.
 
     Raises:
         ConfigError: ``objective: separate`` with a classifier.
     """
     if method.is_separate and not KINDS[kind].writes_text:
         raise ConfigError(
-            f"{_name_preset(method)}method.objective: separate trains a student on rationales too, which student.kind: "
+            f"{_name_preset(method)}method.objective: separate also trains on rationales, which student.kind: "
             f"{kind} can't write. Use student.kind: causal or seq2seq; or objective: joint with annotation: none, which "
-            "learns the answers alone."
+            "learns only the answers."
         )
 
 
@@ -80,12 +80,12 @@ def _suggest_remedy(method: BalDistillSettings) -> str:
         return "Use method.selection: loss, energy, entropy or margin"
     return (
         f"Write method: {{preset: {method.preset}, selection: loss, keeps: [selection]}} (or energy, entropy, margin) in the "
-        "config: a preset from outside leaves what it keeps alone"
+        "config: other presets do not change the settings in keeps"
     )
 
 
 def _list_fitting_presets(method: BalDistillSettings, kind: str) -> list[str]:
-    """The presets whose selection this kind of student can give."""
+    """The presets whose selection this kind of student can compute."""
     return [
         name
         for name, values in read_presets(__package__ or "").items()

@@ -1,4 +1,4 @@
-"""Filling the quotas of a stage: real examples are annotated, the rest is synthesized or repeated."""
+"""Fills the quotas of a stage: annotates real examples, and synthesizes or repeats the rest."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from limbeck.teacher.purposes.until_kept import AskResult
 
 
 def collect(state: BalDistillState, queues: Mapping[str, Sequence[Example]], quotas: Mapping[str, int]) -> AskResult:
-    """Fill the quotas: real examples first, then whatever `tail` says completes a domain.
+    """Fill the quotas: real examples first, then the method's `tail` completes each domain.
 
-    If a later stage gets nothing, because the pool is empty for example, the run goes on with what it has, and says so.
+    If a later stage gets nothing, for example because the pool is empty, the run warns and continues with what it has.
 
     Raises:
-        NothingKept: nothing was kept although something was wanted, and nothing before.
+        NothingKept: something was wanted, but nothing was kept in this stage or earlier.
     """
     context, settings = state.context, state.settings
     context.on_progress(f"annotating up to {sum(quotas.values())} examples", 0, 0)
     batch = annotate_queues(state, queues, quotas)
     is_completed = bool(batch.missing) and GLOBAL not in quotas
-    is_premixed = settings.pooling == "premixed"  # everything was synthesized in advance; a dry domain repeats its own
+    is_premixed = settings.pooling == "premixed"  # all synthesized in advance; a domain that runs dry repeats its own
     if is_completed and settings.tail != "none" and (settings.tail == "duplicate" or is_premixed):
         duplicate(batch, state.training_set)
     elif is_completed and settings.tail == "synthesize":
@@ -45,7 +45,7 @@ def collect(state: BalDistillState, queues: Mapping[str, Sequence[Example]], quo
 
 
 def report_nothing(state: BalDistillState, batch: AskResult, wanted: int) -> None:
-    """Say that a stage kept none of the wanted examples.
+    """Report that a stage kept none of the wanted examples.
 
     Raises:
         NothingKept: no earlier stage kept any either.
@@ -63,8 +63,10 @@ def report_nothing(state: BalDistillState, batch: AskResult, wanted: int) -> Non
 
 
 def annotate_queues(state: BalDistillState, queues: Mapping[str, Sequence[Example]], wanted: Mapping[str, int]) -> AskResult:
-    """Rationales for the first candidates of each queue; synthetic candidates (``premixed``) have one already, and with
-    ``annotation: none`` nothing is asked."""
+    """Get rationales for the first candidates of each queue.
+
+    Synthetic candidates (``premixed``) have one already. With ``annotation: none`` nothing is asked.
+    """
     if state.settings.annotation == "none":
         return take_as_they_are(state, queues, wanted)
     is_hinted = state.settings.annotation == "hinted"
@@ -72,7 +74,7 @@ def annotate_queues(state: BalDistillState, queues: Mapping[str, Sequence[Exampl
 
 
 def take_as_they_are(state: BalDistillState, queues: Mapping[str, Sequence[Example]], wanted: Mapping[str, int]) -> AskResult:
-    """The first candidates of each queue without a rationale; those that are too long for training are passed over."""
+    """Take the first candidates of each queue without a rationale, skipping those that are too long for training."""
     batch = AskResult()
     for group, queue in queues.items():
         missing = wanted[group]
@@ -93,7 +95,7 @@ def take_as_they_are(state: BalDistillState, queues: Mapping[str, Sequence[Examp
 def duplicate(batch: AskResult, training_set: Sequence[Example]) -> None:
     """Complete each domain by repeating its annotated examples in turn; asks nothing.
 
-    This is the paper's Duplicate FT-CoT, and the released code for a mixed pool that runs dry.
+    This is the paper's Duplicate FT-CoT, and what the released code does when a mixed pool runs dry.
     """
     still_missing = {}
     for domain, count in batch.missing.items():
@@ -113,13 +115,13 @@ def synthesize_for(
     wanted: Mapping[str, int],
     first: Mapping[str, Sequence[Example]] = MappingProxyType({}),
 ) -> AskResult:
-    """New examples for the domains that lack some; prompts show those of `first` before seeds."""
+    """Synthesize examples for the domains that lack some; prompts show the examples of `first` before the seeds."""
     is_domain_answer = state.context.is_domain_answer
     return synthesize(state.make_scope(), seeds, wanted, is_domain_answer=is_domain_answer, first=first)
 
 
 def synthesize_in_advance(state: BalDistillState) -> list[Example]:
-    """``premixed``: everything that the domains will lack over all stages, before stage 0; a resumed run reads it."""
+    """``premixed``: synthesize before stage 0 what the domains will lack over all stages; a resumed run reads it."""
     context, settings, pool = state.context, state.settings, state.pool
     file = context.folder.premixed
     if file.exists():
@@ -144,7 +146,7 @@ def synthesize_in_advance(state: BalDistillState) -> list[Example]:
 
 
 def with_rationales(originals: Sequence[Example], annotated: Sequence[Example]) -> list[Example]:
-    """The seed examples of a domain: its real examples, in their annotated form if there is one."""
+    """The seed examples of a domain: its real examples, in annotated form if there is one."""
     by_id = {example.id: example for example in annotated if example.provenance.copy == 0}
     return [by_id.get(example.id, example) for example in originals]
 
@@ -152,8 +154,8 @@ def with_rationales(originals: Sequence[Example], annotated: Sequence[Example]) 
 def write_batch(state: BalDistillState, quotas: Mapping[str, int], batch: AskResult) -> None:
     """Write what a stage collected.
 
-    What a cap cut short is collected anew when the run goes on. If the cap still ends it and the examples are the same, the
-    folder stays as it is, with the student that was trained on them; otherwise everything that followed is deleted.
+    A stage that a cap cut short is collected again when the run continues. If the cap still ends it and the examples are the
+    same, the folder and the student trained on them stay as they are; otherwise everything that followed is deleted.
     """
     folder, pool = state.folder, state.pool
     if folder.is_cut_short:
@@ -170,7 +172,7 @@ def write_batch(state: BalDistillState, quotas: Mapping[str, int], batch: AskRes
 
 
 def read_batch(state: BalDistillState) -> AskResult:
-    """Read what `write_batch` wrote, and let the guard know the examples."""
+    """Read what `write_batch` wrote, and add the examples to the guard."""
     folder = state.folder
     kept = folder.examples.read()
     for example in kept:

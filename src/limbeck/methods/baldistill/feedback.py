@@ -1,4 +1,4 @@
-"""What the last student guides besides the order of candidates: quotas (``quota: error``) and seed examples (``feedback``)."""
+"""Uses the last student to set quotas (``quota: error``) and to choose the examples in synthesis prompts (``feedback``)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from limbeck.selection.band import choose_band
 from limbeck.selection.pick import order_randomly
 
 HELD_OUT_PER_DOMAIN = 16
-BAND = (0.50, 0.75)  # of GOLD
+BAND = (0.50, 0.75)  # GOLD's
 
 
 def count_errors(state: BalDistillState) -> dict[str, tuple[int, int]]:
     """``(wrong, measured)`` rows of each domain under the last student; empty if there is none.
 
-    These are the dev rows, as the last stage measured them, or without dev rows those of `measure_candidates`. The test set
-    has no part in it.
+    The rows are the dev rows, as the last stage measured them, or without dev rows those of `measure_candidates`. The test set
+    is never used.
     """
     last = state.last
     if last is None:
@@ -33,10 +33,10 @@ def count_errors(state: BalDistillState) -> dict[str, tuple[int, int]]:
 
 
 def measure_candidates(state: BalDistillState, last: StageFolder) -> list[Prediction]:
-    """The last student's predictions on candidates that no stage has taken: at most 16 a domain, a seeded choice.
+    """The last student's predictions on candidates that no stage has taken: at most 16 per domain, a seeded choice.
 
-    The student never saw them. Domains whose examples are all taken have none and so count as hard as the average. A resumed
-    run reads the predictions.
+    The student never saw them. Domains whose examples are all taken have none, and count as hard as the average. A resumed run
+    reads the predictions.
     """
     context, pool, file = state.context, state.pool, state.folder.held_out
     if not file.exists():
@@ -52,12 +52,12 @@ def measure_candidates(state: BalDistillState, last: StageFolder) -> list[Predic
 
 
 def choose_feedback(state: BalDistillState, known: Mapping[str, Sequence[Example]]) -> dict[str, list[Example]]:
-    """The examples of each domain that its synthesis prompts show before others; none under ``random`` or without a student.
+    """Choose the examples that each domain's synthesis prompts show first; none with ``random`` or without a student.
 
-    Of n known examples of a domain as many are chosen as GOLD's band holds (about a quarter, none of two or fewer). ``energy``
+    Of a domain's n known examples, as many are chosen as GOLD's band contains (about a quarter; none if n ≤ 2). ``energy``
     chooses the band of the ranks by the last student's energy. ``error`` chooses what that student answers wrongly, then the
-    rest, largest loss first; of inventions only those on which votes agreed, since a student that contradicts a wrong one is
-    right. So the kinds of feedback differ in *which* examples are shown and in nothing else.
+    rest, largest loss first; it uses only inventions that votes agreed on, because a student that contradicts a wrong one is
+    right. So the kinds of feedback differ only in *which* examples they show.
 
     Args:
         state: of the run.
@@ -80,15 +80,15 @@ def choose_feedback(state: BalDistillState, known: Mapping[str, Sequence[Example
 
 
 def is_sure(example: Example) -> bool:
-    """Whether the answer of an example is known to be right: it is real, or the teacher's votes agreed on it."""
+    """Whether an example's answer is known to be right: the example is real, or the teacher's votes agreed on the answer."""
     return example.provenance.kind == "real" or "agreement" in example.meta
 
 
 def score_known(state: BalDistillState, known: Mapping[str, Sequence[Example]], last: StageFolder) -> dict[str, dict[str, Any]]:
-    """Energy and loss of each example under the last student, and under ``error`` whether it answers rightly; by id.
+    """Each example's energy and loss under the last student and, with ``error``, whether it answers correctly; by id.
 
-    A resumed run reads them, so that its prompts show the same examples. Each domain is scored by itself: the padding of a
-    batch moves the last digits, and which domains lack examples may change on resuming.
+    A resumed run reads them, so that its prompts show the same examples. Each domain is scored separately: the padding of a
+    batch changes the last digits, and which domains lack examples may change on resuming.
     """
     context, file = state.context, state.folder.seed_scores
     rows = file.read() if file.exists() else []

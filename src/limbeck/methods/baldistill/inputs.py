@@ -1,4 +1,4 @@
-"""What BalDistill begins with: a pool behind its guards, and a budget that can be spent."""
+"""BalDistill's inputs: a guarded pool, and a budget that can be spent."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def read_data(config: Sections, method: BalDistillSettings) -> RunData:
     """Read the pool, and check that method, budget and teacher fit it.
 
     Raises:
-        ConfigError: as `read_pool` and `check_method`.
-        DataError: as `read_pool`.
+        ConfigError: see `read_pool` and `check_method`.
+        DataError: see `read_pool`.
     """
     data = read_pool(config, is_annotated=method.annotation != "none")
     check_method(config, method, data)
@@ -28,11 +28,11 @@ def read_data(config: Sections, method: BalDistillSettings) -> RunData:
 
 
 def refit(data: RunData, config: Sections, method: BalDistillSettings) -> RunData:
-    """What `read_data` would give with other settings of the method, except for the notes.
+    """What `read_data` would return with other method settings, except for the notes.
 
     Raises:
-        ConfigError: as `check_method`.
-        DataError: as `find_unavailable`.
+        ConfigError: see `check_method`.
+        DataError: see `find_unavailable`.
     """
     check_method(config, method, data)
     unavailable = frozenset() if method.annotation == "none" else find_unavailable(config, data)
@@ -40,7 +40,7 @@ def refit(data: RunData, config: Sections, method: BalDistillSettings) -> RunDat
 
 
 def check_method(config: Sections, method: BalDistillSettings, data: RunData) -> None:
-    """Refuse a method that the budget or the teacher can't carry out.
+    """Reject a method that the budget or the teacher can't support.
 
     Raises:
         ConfigError: the message has the key and the remedy.
@@ -50,7 +50,7 @@ def check_method(config: Sections, method: BalDistillSettings, data: RunData) ->
 
 
 def check_voter(method: BalDistillSettings, backend: Backend, examples: Sequence[Example]) -> None:
-    """Refuse votes of a teacher that can't solve what it has not seen.
+    """Reject votes by a teacher that can't solve unseen questions.
 
     Raises:
         ConfigError: ``verify: vote`` with such a teacher.
@@ -58,26 +58,27 @@ def check_voter(method: BalDistillSettings, backend: Backend, examples: Sequence
     is_asked = method.verify == "vote" and method.tail == "synthesize" and method.stages > 0
     if is_asked and not backend.can_answer(About("verify", 0, examples[0].domain, (examples[0],))):
         raise ConfigError(
-            "method.verify: vote has the teacher solve new questions, which teacher.backend: recorded can't: its replies are "
-            "those of its files. Set method.verify to answer or none, or use another teacher.backend."
+            "method.verify: vote asks the teacher to solve new questions, but teacher.backend: recorded only has the replies "
+            "in its files. Set method.verify to answer or none, or use another teacher.backend."
         )
 
 
 def check_budget(config: Sections, method: BalDistillSettings, counts: Mapping[str, int]) -> None:
-    """Refuse budgets that can't be spent as the method wants.
+    """Reject budgets that the method can't spend as intended.
 
     Raises:
-        ConfigError: fewer examples than stages, or than domains if the quotas balance domains.
+        ConfigError: there are fewer examples than stages, or than domains if the quotas balance domains.
     """
     wanted = config.budget.max_examples
     if wanted < method.stages:
         raise ConfigError(
-            f"budget.max_examples = {wanted} is less than method.stages = {method.stages}; a stage would get none"
+            f"budget.max_examples = {wanted} is less than method.stages = {method.stages}, so a stage would get no examples. "
+            "Raise the budget, or use fewer stages."
         )
     if method.stages and QUOTAS[method.quota].is_balanced and wanted < len(counts):
         raise ConfigError(
             f"budget.max_examples = {wanted} is less than the number of domains, {len(counts)}: quota "
-            f"{method.quota!r} can't give each a share. Raise the budget, merge domains, or use quota: natural."
+            f"{method.quota!r} can't give each domain a share. Raise the budget, merge domains, or use quota: natural."
         )
 
 

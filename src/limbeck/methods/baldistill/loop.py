@@ -4,15 +4,19 @@ Zhou, Zhu, Xu, Liu, Wang, Koutra, Ai, Huang: "Multi-Stage Balanced Distillation:
 Sequence-Level Knowledge Distillation", Findings of EMNLP 2024, arXiv 2406.13114.
 
 Mechanism: a budget of B teacher-annotated examples is spent in K stages. Each stage gives every domain a quota (§3,
-policies N and A). A domain that has more real examples left than its quota is *head* and gives those with the highest
-IFD under the last stage's student; the others are *tail*: all they have is taken and the teacher synthesizes the rest.
-The teacher writes a rationale for each chosen example, with the gold answer in its prompt. A fresh student is trained on
-everything kept so far.
+policies N and A). A domain with enough real examples left for its quota is a *head* domain: the examples with the highest
+IFD under the last stage's student are chosen. The others are *tail* domains: all their examples are taken, and the teacher
+synthesizes the rest. The teacher writes a rationale for each chosen example, with the gold answer in its prompt. A fresh
+student is trained on everything kept so far.
 
-Deviations, each a setting or stated where it happens: quotas sum to B exactly (`selection.quotas`); rejected examples are
-replaced (``on_mismatch: consume`` is the released code); completions alone are learnt (the released code trains on the
-prompt too); IFD uses the training prompt (`student.ifd`). ``pooling: premixed`` follows the released code instead of the
-text: all synthetic examples a domain will need are made before stage 0 and compete with the real ones.
+Deviations; each is a setting or is stated where it happens:
+
+- Quotas sum to B exactly (`selection.quotas`).
+- Rejected examples are replaced (``on_mismatch: consume`` follows the released code).
+- Students learn only completions; the released code also trains on the prompt.
+- IFD uses the training prompt (`student.ifd`).
+- ``pooling: premixed`` follows the released code instead of the paper's text: all synthetic examples that a domain will need
+  are made before stage 0 and compete with the real ones.
 """
 
 from __future__ import annotations
@@ -29,10 +33,10 @@ from limbeck.selection.quotas import QUOTAS, compute_quotas
 
 
 def run_baldistill(context: MethodContext, settings: BalDistillSettings) -> Distillation:
-    """The whole method. Finished stages and steps are read from the run folder instead of done again.
+    """Run BalDistill. Finished stages and steps are read from the run folder instead of repeated.
 
     Raises:
-        NothingKept: none of the first wanted examples was kept; the message has the share of each reason.
+        NothingKept: none of the first wanted examples was kept; the message has the share of each reject reason.
         TeacherError: the teacher failed every request.
     """
     pool = Pool(context.examples)
@@ -66,7 +70,7 @@ def run_baldistill(context: MethodContext, settings: BalDistillSettings) -> Dist
 
 
 def compute_stage_quotas(state: BalDistillState) -> dict[str, int]:
-    """How many examples of each domain the stage wants."""
+    """Compute how many examples of each domain the stage wants."""
     settings = state.settings
     return compute_quotas(
         settings.quota,

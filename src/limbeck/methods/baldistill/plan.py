@@ -1,7 +1,7 @@
-"""BalDistill's plan: every stage's share of every domain, and what it costs. Imports no torch.
+"""BalDistill's plan: each domain's share of each stage, and what it costs. Imports no torch.
 
-Quotas and roles are exact if every candidate is kept. Requests, tokens and money are ranges: low keeps every reply, high uses
-all attempts and the longest replies. Seconds are rough: they rest on speeds measured once.
+Quotas and roles are exact if every candidate is kept. Requests, tokens and money are ranges: low assumes that every reply is
+kept, high that all attempts and the longest replies are used. Seconds are rough, based on speeds that were measured once.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from limbeck.teacher.request import About
 
 BARE_ANSWER = 4  # tokens
 UNKNOWN_ERRORS = (
-    "method.quota: error: a student's errors are not known before it is trained, so from the second stage on quotas are shown "
-    "as if all domains were equally hard"
+    "method.quota: error: a student's errors are not known before it is trained; from the second stage on, the plan shows the "
+    "quotas for equally hard domains"
 )
 UNKNOWN_DROPS = (
-    "method.above_one or method.truncated: drop: how many candidates are dropped is not known before they are scored; what a "
-    "domain lacks then is had as method.tail says, and is not in this plan"
+    "method.above_one or method.truncated: drop: the number of dropped candidates is not known before scoring; method.tail "
+    "completes domains that then have too few, which this plan does not include"
 )
 
 
 def make_plan(estimator: Estimator, data: RunData, method: BalDistillSettings) -> Plan:
-    """The plan of a run."""
+    """Make the plan of a run."""
     config, pool = estimator.config, open_pool(data)
     stages = foresee_shares(config, method, pool)
     guess = "rationales of the data" if any(example.rationale for example in data.train) else "a share of max_tokens"
@@ -58,7 +58,7 @@ def make_plan(estimator: Estimator, data: RunData, method: BalDistillSettings) -
 
 
 def list_unknowns(method: BalDistillSettings) -> list[str]:
-    """What the plan can't foresee."""
+    """Notes on what the plan can't predict."""
     if method.stages < 2:
         return []
     notes = [UNKNOWN_ERRORS] if QUOTAS[method.quota].needs_errors else []
@@ -68,7 +68,7 @@ def list_unknowns(method: BalDistillSettings) -> list[str]:
 def count_student_tokens(
     config: Sections, method: BalDistillSettings, data: RunData, stages: Sequence[Mapping[str, Share]]
 ) -> tuple[float, float]:
-    """``(trained, generated)`` tokens of training, and of scoring and measuring."""
+    """``(trained, generated)`` tokens: of training; and of scoring and measuring."""
     prompt = measure_question(config, data)
     longest = config.evaluation.max_new_tokens
     rationale = min(REPLY_SHARE[1] * config.teacher.max_tokens, longest)
@@ -77,7 +77,7 @@ def count_student_tokens(
     sizes = [sum(share.quota - share.missing for share in shares.values()) for shares in stages]
     seen = sum(sum(sizes[: stage + 1]) for stage in range(len(sizes))) * config.training.epochs
     rows = count_measured(config, data.test) * (2 if stages else 1) + count_measured(config, data.dev) * len(stages)
-    # Reading a prompt costs about a fifth of writing as many tokens, since it is done in one step.
+    # Reading a prompt costs about a fifth of writing as many tokens, since it takes one step.
     generate = rows * (prompt / 5 + min(config.evaluation.max_new_tokens, 1.5 * written + 8))
     if method.selection != "random":
         limit = method.max_candidates_per_domain
@@ -92,22 +92,22 @@ def count_student_tokens(
 def list_warnings(
     config: Sections, method: BalDistillSettings, data: RunData, stages: Sequence[Mapping[str, Share]], totals: PlanTotals
 ) -> list[str]:
-    """What the user may not want: stages that can't reach all domains, a teacher that runs dry."""
+    """Warnings, such as stages that can't reach all domains or a teacher that runs out of examples."""
     warnings = []
     smallest = min((sum(share.quota for share in shares.values()) for shares in stages), default=0)
     if stages and method.quota != "none" and smallest < len(data.counts):
         empty = sum(share.quota == 0 for shares in stages for share in shares.values())
         warnings.append(
             f"a stage has {smallest} examples for {len(data.counts)} domains, so {empty} of {len(stages) * len(data.counts)} "
-            "quotas are 0; fewer stages or a larger budget would reach every domain in every stage"
+            "quotas are 0; use fewer stages or a larger budget to reach every domain in every stage"
         )
     if method.pooling == "premixed" and totals.synthesize:
         warnings.append(
-            f"pooling: premixed synthesizes all {totals.synthesize} before stage 0, and they compete with the real "
-            "examples; the split by stage shown here is that of pooling: shortfall"
+            f"pooling: premixed synthesizes all {totals.synthesize} examples before stage 0, and they compete with the real "
+            "ones; the split by stage shown here is that of pooling: shortfall"
         )
     if totals.missing:
-        warnings.append(f"{totals.missing} examples can't be had: the pool runs short and method.tail is {method.tail}")
+        warnings.append(f"{totals.missing} examples will be missing: the pool is too small and method.tail is {method.tail}")
     needs: dict[str, int] = {}
     for shares in stages:
         for domain, share in shares.items():

@@ -1,4 +1,4 @@
-"""The requests of BalDistill by stage, domain and purpose, before anything is asked. Imports no torch."""
+"""Estimates BalDistill's requests by stage, domain and purpose, before anything is asked. Imports no torch."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from limbeck.teacher.purposes.prompts import load_template
 
 
 def open_pool(data: RunData) -> Pool:
-    """The pool as the method finds it."""
+    """The pool at the start of the run."""
     pool = Pool(data.train)
     pool.remove(data.unavailable)
     return pool
 
 
 def foresee_shares(config: Sections, method: BalDistillSettings, pool: Pool) -> list[dict[str, Share]]:
-    """What each domain gives in each stage where every candidate that is taken is kept."""
+    """What each domain contributes to each stage if every candidate that is taken is kept."""
     left = {domain: pool.count_left(domain) for domain in pool.domains}
     return foresee_stages(
         method.quota,
@@ -39,9 +39,9 @@ def foresee_shares(config: Sections, method: BalDistillSettings, pool: Pool) -> 
 def plan_requests(
     estimator: Estimator, method: BalDistillSettings, data: RunData, pool: Pool, stages: Sequence[Mapping[str, Share]]
 ) -> list[PlannedRequests]:
-    """The requests of all stages.
+    """Plan the requests of all stages.
 
-    A head domain replaces a rejected candidate by its next one; a tail domain has none left and has one synthesized.
+    A head domain replaces a rejected candidate with its next one. A tail domain has none left, so a new one is synthesized.
     """
     explain, lost = foresee_annotation(estimator, method)
     invent = foresee_synthesis(estimator, method)
@@ -52,7 +52,7 @@ def plan_requests(
                 wanted[stage, "annotate", domain] = (Range(1, 1, 1) if share.role == "tail" else explain) * share.real
             if share.synthesize:
                 lack = Range(1, 1, 1) * share.synthesize
-                is_premixed = method.pooling == "premixed"  # all in advance; a domain that runs dry repeats its own
+                is_premixed = method.pooling == "premixed"  # all in advance; a domain that runs dry repeats its own examples
                 key = (0 if is_premixed else stage, "synthesize", domain)
                 lack = lack if is_premixed else lack + lost * share.real
                 wanted[key] = wanted.get(key, NOTHING) + invent * lack
@@ -70,13 +70,13 @@ def plan_requests(
 
 
 def foresee_synthesis(estimator: Estimator, method: BalDistillSettings) -> Range:
-    """Requests for each new example that is kept; an earlier run's kept share counts what verification rejected."""
+    """Requests per new example that is kept; a kept share from an earlier run already includes verification."""
     guess = KEPT["synthesize"] * (1.0 if method.verify == "none" else KEPT["verify"])
     return estimator.foresee_tries("synthesize", guess, method.max_attempts_per_example)
 
 
 def foresee_annotation(estimator: Estimator, method: BalDistillSettings) -> tuple[Range, Range]:
-    """``(tries, lost)``: requests for each example that a head domain is to keep, and the share that a tail domain loses."""
+    """``(tries, lost)``: requests per example that a head domain keeps, and the share of examples that a tail domain loses."""
     if method.on_mismatch == "consume":
         return Range(1, 1, 1), NOTHING
     guess = KEPT.get(method.annotation, 1.0)
@@ -88,7 +88,7 @@ def foresee_annotation(estimator: Estimator, method: BalDistillSettings) -> tupl
 def measure_request(
     estimator: Estimator, method: BalDistillSettings, data: RunData, pool: Pool, purpose: str, domain: str
 ) -> tuple[Range, Range]:
-    """Mean tokens of the prompt and of the reply of one request, by prompts that are really written."""
+    """Mean tokens of one request's prompt and reply, measured on real prompts."""
     settings, task = estimator.config.teacher, data.task
     template = load_template("annotate", settings.templates.get("annotate"))
     candidates = [e for name in pool.domains if domain in (GLOBAL, name) for e in pool.candidates(name)]
@@ -107,7 +107,7 @@ def measure_request(
     )
     prompt = estimator.foresee_prompt(purpose, [[{"role": "user", "content": text}]])
     if method.annotation != "none" and method.pooling == "shortfall":
-        # A tail domain's real examples were annotated before, and are shown with what the teacher wrote.
+        # A tail domain's real examples are annotated first, and are shown with the teacher's rationales.
         bare = sum(not example.rationale for example in seeds)
         prompt += explained * Range(0, 1, 1) * bare
     written = [f"{example.question} {example.rationale}" for example in seeds if example.rationale]

@@ -14,42 +14,47 @@ from limbeck.tables import OneOf
 
 
 class BalDistillSettings(MethodSettings):
-    """BalDistill and its baselines; the values mean what DESIGN §4 and `docs/methods.md` say.
+    """Settings of BalDistill and its baselines (`docs/methods.md`).
 
     Attributes:
-        keeps: settings of the config's method that a preset given by ``--preset`` or ``limbeck compare`` leaves as they are,
-            such as ``[annotation, tail]`` where nobody writes rationales, so that every preset is an arm without them.
+        keeps: settings that ``--preset`` and the presets of ``limbeck compare`` do not change, such as ``[annotation, tail]``
+            if nobody writes rationales: every preset is then an arm without them.
         stages: K; 0 trains nothing (``zero-shot``).
         quota: ``uniform`` (BalDistill-N; best if all domains matter equally), ``natural`` or ``adaptive`` (BalDistill-A; better
             if test data follows the natural distribution), ``none`` (one global pool), ``error`` (more for domains where the
-            last student errs more: on dev rows, else on candidates not taken yet).
-        adaptive_offset: o of natural·(K−i−o)/K + uniform·(i+o)/K; likewise of ``error``.
-        selection: which candidates of a head domain come first; stage 0 has no student and is random.
-        above_one: under ``selection: ifd``, candidates whose IFD is above 1 (the prompt made the student's output less likely):
-            ``keep`` (the paper), ``last`` (after all others), or ``drop`` (not chosen in this stage, as Cherry LLM has it).
-        truncated: likewise, candidates whose output was cut at `score_max_new_tokens`.
-        diversity: which of the hardest candidates come first: ``none`` (the hardest), ``k_centre`` (each the farthest from
-            those before) or ``cluster`` (the hardest of each of k clusters).
-        diversity_by: vectors by which candidates are alike: of the packaged ``minilm`` encoder, or of the last ``student``.
-        diversity_pool: where k are wanted, the k times this many hardest are looked at.
-        tail: what completes a domain that has too few real examples.
-        pooling: ``shortfall`` synthesizes what a stage lacks (the paper); ``premixed`` synthesizes all that will be
+            last student makes more errors: on dev rows, else on candidates not taken yet).
+        adaptive_offset: o in natural·(K−i−o)/K + uniform·(i+o)/K; also used by ``error``.
+        selection: which candidates of a head domain come first; stage 0 has no student and chooses at random.
+        above_one: with ``selection: ifd``, what to do with candidates whose IFD is above 1 (the prompt made the student's
+            output less likely): ``keep`` (the paper), ``last`` (after all others) or ``drop`` (not chosen in this stage, as in
+            Cherry LLM).
+        truncated: the same for candidates whose output was cut at `score_max_new_tokens`.
+        diversity: which of the hardest candidates come first: ``none`` (the hardest), ``k_centre`` (each one is the farthest
+            from those before it) or ``cluster`` (the hardest of each of k clusters).
+        diversity_by: vectors that measure how similar candidates are: from the packaged ``minilm`` encoder or the last
+            ``student``.
+        diversity_pool: to choose k candidates, diversity considers the k times this many hardest.
+        tail: how to complete a domain that has too few real examples.
+        pooling: ``shortfall`` synthesizes what a stage lacks (the paper); ``premixed`` synthesizes everything that will be
             lacking before stage 0 and mixes it into the pool (the released code).
-        annotation: whether the teacher sees the gold answer; ``none`` asks for no rationale, so students learn labels.
-        objective: what students learn of an annotated example: ``joint``, rationale and then answer in one completion (the
+        annotation: whether the teacher sees the gold answer (``hinted``) or not (``blind``); ``none`` asks for no rationale, so
+            students learn labels.
+        objective: what students learn from an annotated example: ``joint``, rationale and then answer in one completion (the
             paper); or ``separate``, the bare answer to one prompt and the rationale to another (Distilling Step-by-Step),
-            weighted by ``training.rationale_weight``; then they answer without a rationale.
-        on_mismatch: what happens where the teacher's answer is not the gold answer.
-        verify: which synthesized examples are kept: ``none`` looks no further, ``answer`` rejects those whose rationale
-            computes another answer, ``vote`` those that the teacher answers otherwise when asked again; rejects are replaced.
-        verify_votes: the teacher solves each synthesized example so many times under ``vote``.
+            weighted by ``training.rationale_weight``; they then answer without a rationale.
+        on_mismatch: what to do if the teacher's answer is not the gold answer: ``reject`` (the next candidate takes its place),
+            ``consume`` (the place is lost, as in the released code) or ``keep_teacher`` (the teacher's answer is learnt).
+        verify: how to check synthesized examples further: ``none``; ``answer`` rejects those whose rationale computes another
+            answer; ``vote`` rejects those that the teacher answers differently when asked again. Rejects are replaced.
+        verify_votes: with ``vote``, how many times the teacher solves each synthesized example.
         verify_agreement: share of those votes that must equal the stored answer.
-        feedback: which known examples of a tail domain its synthesis prompts show: ``random`` real ones, or first those that
-            the last student gets wrong (``error``) or that are in the band of its energies (``energy``), kept inventions too.
-        student_init: ``fresh`` weights each stage, or ``continue`` from the last stage's.
-        max_candidates_per_domain: at most this many candidates of a domain are scored, a seeded choice; null scores all.
-        max_attempts_per_example: bounds replacement: n wanted examples cost at most n times this many requests.
-        score_max_new_tokens: tokens of the student's own output in IFD.
+        feedback: which known examples of a tail domain its synthesis prompts show: ``random`` real ones; or first those that
+            the last student gets wrong (``error``) or that are in the band of its energies (``energy``), including kept
+            inventions.
+        student_init: ``fresh`` starts each stage from the untouched student, ``continue`` from the last stage's weights.
+        max_candidates_per_domain: maximum number of candidates scored per domain, a seeded choice; null scores all.
+        max_attempts_per_example: limits replacement: n wanted examples cost at most n times this many requests.
+        score_max_new_tokens: maximum length of the student's own output in IFD, in tokens.
     """
 
     name: Literal["baldistill"] = "baldistill"
@@ -83,7 +88,7 @@ class BalDistillSettings(MethodSettings):
         known = [name for name in cls.model_fields if name not in ("name", "preset", "keeps", "stages")]
         unknown = [name for name in keeps or () if name not in known]
         if unknown:
-            raise ValueError(f"{unknown} can't be kept from presets; known are {', '.join(known)}")
+            raise ValueError(f"{unknown} can't be kept from presets; expected names from {', '.join(known)}")
         return keeps
 
     @model_validator(mode="after")
@@ -95,44 +100,44 @@ class BalDistillSettings(MethodSettings):
         ]
         if self.pooling == "premixed" and guided:
             raise ValueError(
-                f"pooling: premixed synthesizes everything before the first student, which {' and '.join(guided)} would "
-                "follow; use pooling: shortfall"
+                f"{' and '.join(guided)} can't be combined with pooling: premixed, which synthesizes everything before there "
+                "is a student to follow; use pooling: shortfall"
             )
         return self
 
     @model_validator(mode="after")
     def _check_selection(self) -> BalDistillSettings:
-        if self.stages < 2:  # no student ever scores anything, as in the presets of one stage
+        if self.stages < 2:  # no student ever scores anything, as in single-stage presets
             return self
         guards = [f"{name}: {rule}" for name, rule in self.guards.items() if rule != "keep"]
         if guards and not (self.selection in SCORES and SCORES[self.selection].is_ratio):
             raise ValueError(
-                f"{' and '.join(guards)} has no effect on selection: {self.selection}, which has no ratio and writes nothing; "
-                "use selection: ifd, or keep"
+                f"{' and '.join(guards)} has no effect on selection: {self.selection}, which computes no ratio such as IFD; "
+                "use selection: ifd, or set it to keep"
             )
         if self.diversity != "none" and self.selection == "random":
             raise ValueError(
-                f"diversity: {self.diversity} is taken among the hardest candidates, and selection: random ranks none; use "
+                f"diversity: {self.diversity} chooses among the hardest candidates, but selection: random ranks none; use "
                 "selection: ifd, loss, energy, entropy or margin, or diversity: none"
             )
         return self
 
     @property
     def step_count(self) -> int:
-        """K."""
+        """K, the number of stages."""
         return self.stages
 
     @property
     def guards(self) -> dict[str, str]:
-        """What is done with candidates of a doubtful IFD, by the name of the doubt."""
+        """The rules for candidates with a doubtful IFD, by kind of doubt."""
         return {"above_one": self.above_one, "truncated": self.truncated}
 
     @model_validator(mode="after")
     def _check_objective(self) -> BalDistillSettings:
         if self.is_separate and self.annotation == "none":
             raise ValueError(
-                "objective: separate learns rationales beside answers, and annotation: none asks for none; use annotation: "
-                "hinted or blind, or objective: joint, which learns the bare answers"
+                "objective: separate trains on rationales as well as answers, but annotation: none asks for no rationales; use "
+                "annotation: hinted or blind, or objective: joint, which learns the bare answers"
             )
         return self
 
@@ -142,7 +147,7 @@ class BalDistillSettings(MethodSettings):
         return self.stages > 0 and self.tail == "synthesize"
 
     def describe(self) -> str:
-        """The method in a line, for a person."""
+        """The method in one line."""
         objective = ", objective separate" if self.is_separate else ""
         return f"{self.name}, {self.stages} stages, quota {self.quota}, selection {self.selection}, tail {self.tail}{objective}"
 
@@ -158,5 +163,5 @@ class BalDistillSettings(MethodSettings):
 
     @property
     def is_separate(self) -> bool:
-        """Whether students learn rationales apart from answers."""
+        """Whether students learn rationales and answers as separate objectives."""
         return self.objective == "separate"

@@ -1,4 +1,4 @@
-"""What a run of BalDistill knows so far."""
+"""The state of a BalDistill run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class BalDistillState:
         pool: candidates that no stage has taken yet.
         known: what a new example must not repeat.
         result: what has been kept so far, and the last student.
-        stage: the stage that is going on.
+        stage: the current stage.
     """
 
     context: MethodContext
@@ -34,7 +34,7 @@ class BalDistillState:
 
     @property
     def folder(self) -> StageFolder:
-        """The folder of the stage."""
+        """The folder of the current stage."""
         return self.context.folder.stage(self.stage)
 
     @property
@@ -49,11 +49,11 @@ class BalDistillState:
 
     @property
     def is_spent(self) -> bool:
-        """Whether a cap of the budget allows nothing more."""
+        """Whether a budget cap is reached."""
         return self.context.teacher.budget.exhausted is not None
 
     def make_scope(self) -> AskScope:
-        """What all of the stage's requests share."""
+        """What all requests of the stage share."""
         context, settings = self.context, self.settings
         return AskScope(
             context.teacher,

@@ -1,4 +1,4 @@
-"""The final student of GOLD: fresh, noise-robust, judged by held-out generated examples and never by the test set."""
+"""GOLD's final student: fresh, robust to noise, and chosen on held-out generated examples, never on the test set."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from limbeck.run_folder.stage import StageFolder
 
 
 def train_final(context: MethodContext, settings: GoldSettings, training_set: Sequence[Example]) -> StageFolder:
-    """Train the final student; nothing happens if it exists and was trained on exactly these examples.
+    """Train the final student, unless it exists and was trained on exactly these examples.
 
-    For every candidate of alpha a fresh student is trained. The epoch, and then the alpha, with the best held-out accuracy is
-    taken, of equals the first. The folder's choice file holds all those accuracies (GOLD §3.3; the released code has no
-    held-out data and reports the test set after every epoch).
+    Each candidate alpha trains a fresh student. The epoch, and then the alpha, with the best held-out accuracy wins; ties go
+    to the first. The folder's choice file contains all these accuracies (GOLD §3.3; the released code has no held-out data
+    and reports the test set after every epoch).
     """
     folder = context.folder.final
     ids = [example.id for example in training_set]
@@ -35,7 +35,7 @@ def train_final(context: MethodContext, settings: GoldSettings, training_set: Se
             held_out=held_out,
             patience=settings.patience,
         )
-    best = max(accuracies, key=lambda alpha: max(accuracies[alpha], default=0.0))  # of equals the first
+    best = max(accuracies, key=lambda alpha: max(accuracies[alpha], default=0.0))  # ties go to the first
     (folder.candidates / str(best)).rename(folder.student)
     shutil.rmtree(folder.candidates)
     folder.choice.write(
@@ -50,7 +50,7 @@ def train_final(context: MethodContext, settings: GoldSettings, training_set: Se
 
 
 def split_held_out(examples: Sequence[Example], share: float, seed: int) -> tuple[list[Example], list[Example]]:
-    """``(for training, held out)``: of every domain ⌊share·n⌋ examples are held out, a seeded choice; the order is kept."""
+    """Split into ``(for training, held out)``: ⌊share·n⌋ of each domain are held out, a seeded choice; the order is kept."""
     by_domain: dict[str, list[Example]] = {}
     for example in examples:
         by_domain.setdefault(example.domain, []).append(example)

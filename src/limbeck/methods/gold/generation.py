@@ -1,4 +1,4 @@
-"""What a round of GOLD generates, probes and feeds back; and its files."""
+"""What a round of GOLD generates, probes and feeds back, and the files it writes."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from limbeck.teacher.purposes.generate import HOPELESS_REJECTS, Asked, generate
 from limbeck.teacher.purposes.until_kept import AskResult, AskScope, Review
 from limbeck.teacher.purposes.verify import ask_votes
 
-SHOWN_TO_PROBES = 2  # of the newest examples, which a probe must be unlike
+SHOWN_TO_PROBES = 2  # the newest examples, which a probe must differ from
 
 
 @dataclass
 class RoundFacts:
-    """What one round gave, in the order in which it was kept."""
+    """The results of one round, in the order kept."""
 
     index: int = 0
     examples: list[Example] = field(default_factory=list)
@@ -40,12 +40,12 @@ class RoundFacts:
 
 
 class GoldState:
-    """What a run of GOLD has generated so far, and the feedback that its next prompts show.
+    """What a GOLD run has generated so far, and the feedback that its next prompts show.
 
     Attributes:
-        kept: all kept examples, probes included, in the order kept.
-        reservoir: feedback of the last rounds, the newest last.
-        facts: of the round that is going on.
+        kept: all kept examples, including probes, in the order kept.
+        reservoir: feedback of the last rounds, newest last.
+        facts: results of the current round.
     """
 
     def __init__(self, context: MethodContext, settings: GoldSettings, known: DuplicateGuard) -> None:
@@ -60,12 +60,12 @@ class GoldState:
 
     @property
     def missing(self) -> dict[str, int]:
-        """What the round wanted and did not get, by group."""
+        """How many examples the round wanted but did not get, by group."""
         return self.facts.missing
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more is to be asked: a cap is spent, or all wanted examples are kept."""
+        """Whether to stop asking: a cap is reached, or all wanted examples are kept."""
         return self.context.teacher.budget.exhausted is not None or len(self.kept) >= self.context.max_examples
 
     def begin(self, index: int) -> None:
@@ -73,11 +73,11 @@ class GoldState:
         self.facts, self._before = RoundFacts(index), self.kept
 
     def end(self) -> None:
-        """End a round: its examples before its probes, in the order in which a resumed run reads them."""
+        """End a round; its examples come before its probes, the order in which a resumed run reads them."""
         self.kept = [*self._before, *self.facts.examples, *self.facts.probes]
 
     def generate(self, batches: Sequence[Batch], place: str) -> None:
-        """Generate batches, at most as many examples as are still wanted; feedback is shown in those that are to show it."""
+        """Generate batches, up to the number of examples still wanted; batches marked for feedback show it."""
         wanted: Counter[tuple[str, bool]] = Counter()
         left = self.context.max_examples - len(self.kept)
         for batch in batches:
@@ -89,7 +89,7 @@ class GoldState:
         self._ask(wanted, "synthesize", place)
 
     def probe(self, size: int) -> None:
-        """Have the teacher write examples that are unlike those shown."""
+        """Have the teacher write examples that differ from those shown."""
         size = min(size, self.context.max_examples - len(self.kept))
         shares = share_evenly(size, self.asked.groups, self.facts.index * size)
         self._ask(Counter({(group, False): count for group, count in shares.items()}), "probe", "probe")
@@ -142,10 +142,10 @@ class GoldState:
             file = self.context.folder.round(facts.index).rejected
             file.write(facts.rejected)
             raise NothingKept(
-                f"the teacher {self.context.teacher.settings.model!r} does not follow the form: none of its first "
-                f"{len(result.rejected)} replies could be kept ({explain_rejects(result.rejected, most=3)}). They are in "
-                f"{file.path}; a prompt of your own "
-                "(teacher.templates.generate) or other task.checks may help."
+                f"the teacher {self.context.teacher.settings.model!r} does not follow the expected form: none of its "
+                f"first {len(result.rejected)} replies could be kept ({explain_rejects(result.rejected, most=3)}). "
+                f"See the rejected replies in {file.path}. "
+                "Try your own prompt (teacher.templates.generate) or other task.checks."
             )
 
     def _compute_temperature(self) -> float | None:
@@ -160,7 +160,7 @@ class GoldState:
         return found if shown is None else draw.sample(found, min(shown, len(found)))
 
     def _relabel(self, examples: Sequence[Example]) -> list[Example | Rejected]:
-        """Keep what the teacher, asked again without the label, answers alike: a check of noise that knows no energy."""
+        """Keep the examples that the teacher labels the same when asked without the label: a noise check without energy."""
         return ask_votes(
             self.context.teacher,
             examples,
@@ -173,10 +173,10 @@ class GoldState:
         )
 
     def choose_feedback(self, folder: StageFolder) -> None:
-        """Score the probes and choose those that the next prompts show (GOLD §2.3 of the notes).
+        """Score the probes and choose those that the next prompts show (GOLD §3).
 
-        Every kind of feedback gives as many as the band does, so that arms differ in *which* are shown and in nothing else. An
-        empty choice keeps what is there.
+        No kind of feedback chooses more probes than the band contains, so arms differ in *which* probes they show. If none is
+        chosen, the earlier feedback stays.
         """
         facts, settings = self.facts, self.settings
         needs_student = settings.feedback in ("error", "energy")
@@ -224,7 +224,7 @@ class GoldState:
         return [replace(score, parts={**score.parts, "is_correct": is_correct[score.id]}) for score in scores]
 
     def restore(self, facts: RoundFacts) -> None:
-        """Take up a round that is done already."""
+        """Restore the results of a finished round."""
         self.facts, self._before = facts, self.kept
         self.end()
         for example in (*facts.examples, *facts.probes):
@@ -233,7 +233,7 @@ class GoldState:
 
 
 def write_round(folder: StageFolder, state: GoldState) -> None:
-    """Write what a round gave; the marker is the caller's."""
+    """Write the results of a round; the caller writes the done marker."""
     facts = state.facts
     scores = {score.id: score.parts for score in facts.scores}
     probed = Counter(example.domain for example in facts.probes)
@@ -254,7 +254,7 @@ def write_round(folder: StageFolder, state: GoldState) -> None:
 
 
 def read_round(folder: StageFolder, state: GoldState) -> None:
-    """Read what `write_round` wrote, and let the state go on from it."""
+    """Read what `write_round` wrote into the state."""
     rows = ({name: value for name, value in row.items() if name != "scores"} for row in folder.probes.read())
     state.restore(
         RoundFacts(

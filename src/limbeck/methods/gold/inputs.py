@@ -1,4 +1,4 @@
-"""What GOLD begins with: a few human examples, and held-out rows from which none of them may come."""
+"""GOLD's inputs: a few human examples, and held-out rows that must not contain any of them."""
 
 from __future__ import annotations
 
@@ -12,32 +12,33 @@ from limbeck.selection.subset import choose_rows
 
 
 def check_settings(config: Sections, method: GoldSettings) -> None:
-    """Refuse settings that contradict each other, before anything is read.
+    """Reject contradictory settings before anything is read.
 
     Raises:
-        ConfigError: there are no human examples, or candidates for a parameter that the loss does not have.
+        ConfigError: there are no human examples, or `alphas` is set but the loss has no alpha.
     """
     if config.data.human is None:
         raise ConfigError(
-            "data.human is not set: GOLD begins with a few labelled examples (three will do), and generates all others"
+            "data.human is not set: GOLD starts from a few labelled examples (three are enough) and generates all others"
         )
     if method.alphas and config.training.loss != "symmetric_cross_entropy":
         raise ConfigError(f"method.alphas has no effect on training.loss: {config.training.loss}; use symmetric_cross_entropy")
 
 
 def read_human(config: Sections, method: GoldSettings) -> RunData:
-    """Read GOLD's human examples and the held-out rows, from which none of them may come.
+    """Read GOLD's human examples and the held-out rows, which must not contain any of them.
 
     Raises:
-        ConfigError: prices that the budget needs are not known, or the teacher's settings.
-        DataError: as `read_examples`; or a human example that is also in dev or test, which would show the teacher, and so
-            the student, what it is measured on.
+        ConfigError: the budget needs prices that are not known, or the teacher's settings are invalid.
+        DataError: see `read_examples`; or a human example is also in dev or test, which would show the teacher, and so the
+            student, what the student is measured on.
     """
     splits = read_splits(config.task, config.data, "human")
     notes = []
     if method.attributes == "draw" and not config.task.attributes:
         notes.append(
-            "task.attributes is empty, so prompts draw none; lists such as {topic: [acting, music]} keep examples apart"
+            "method.attributes: draw has no effect because task.attributes is empty; set lists such as "
+            "{topic: [acting, music]} to make examples more varied"
         )
     if splits.left_out:
         human, leak = splits.source, splits.left_out[0]
@@ -45,10 +46,10 @@ def read_human(config: Sections, method: GoldSettings) -> RunData:
         first = f"{leaking.question[:80]!r} is also in dev or test ({leak.detail})"
         if config.data.human_size is None or not splits.clean:
             raise DataError(
-                f"{human.source}: the human example {first}. It would be shown to the teacher; take another one, from a "
-                "training split."
+                f"{human.source}: the human example {first}. It would be shown to the teacher; replace it with a "
+                "row of a training split."
             )
-        notes.append(f"{len(splits.left_out)} of {len(human.examples)} rows of data.human are passed over: the first {first}")
+        notes.append(f"{len(splits.left_out)} of {len(human.examples)} rows of data.human are skipped; the first one: {first}")
     chosen = choose_rows(
         [example.domain for example in splits.clean],
         config.data.human_size,

@@ -1,19 +1,23 @@
-"""GOLD: data-free distillation, steered by what the student does not know.
+"""GOLD: data-free distillation, guided by what the student does not know.
 
 Gholami, Akbari, Hu, Masrani, Wang, Zhang: "GOLD: Generalized Knowledge Distillation via Out-of-Distribution-Guided
 Language Data Generation", Findings of NAACL 2024, arXiv 2403.19754.
 
-Mechanism: the teacher gets a task description and a few human examples, and generates a batch at a time. Round after round
-the student learns what was generated; the teacher writes probes that are to be unlike it; the student's energy ranks them;
-those of the middle-high band are neither known already nor likely noise, and are shown in the prompts that follow. In the end
-a fresh student is trained on everything, probes included, with a loss that bounds what a wrong label can do.
+Mechanism: the teacher gets a task description and a few human examples, and generates examples in batches. In each round
+the student is trained on what was generated so far. The teacher then writes probes that should differ from it, and the
+student's energy ranks them. Probes in the middle-high band are neither known already nor likely noise, so the following
+prompts show them. At the end a fresh student is trained on everything, including the probes, with a loss that limits the
+damage of a wrong label.
 
-Deviations, each a setting or stated where it happens: the band counts the probes that are valid (``compat``: the window of
-the released code); padding has no part in the energy (``compat``: it has); feedback is shown in the conversation like a human
-example; batches are balanced over labels by request, where the released code draws labels at random; rejected replies are
-replaced (``compat``: they are not); the final student is judged by held-out *generated* examples, where the released code
-looks at the test set after every epoch. Seq2seq tasks follow the classification schedule, since theirs is an accident of
-nested conditions in the released code.
+Deviations; each is a setting or is stated where it happens:
+
+- The band is computed from the valid probes (``compat``: the fixed window of the released code).
+- Padding does not count in the energy (``compat``: it does).
+- Feedback is shown in the conversation like a human example.
+- Batches are balanced over labels by request; the released code draws labels at random.
+- Rejected replies are replaced (``compat``: they are not).
+- The final student is chosen on held-out *generated* examples; the released code looks at the test set after every epoch.
+- Seq2seq tasks follow the classification schedule; their own in the released code is an accident of nested conditions.
 """
 
 from __future__ import annotations
@@ -31,10 +35,10 @@ from limbeck.selection.rounds import Round, make_rounds
 
 
 def run_gold(context: MethodContext, settings: GoldSettings) -> Distillation:
-    """The whole method. Finished rounds are read from the run folder instead of done again.
+    """Run GOLD. Finished rounds are read from the run folder instead of repeated.
 
     Raises:
-        NothingKept: the teacher does not follow the form; the message has the most frequent reasons.
+        NothingKept: the teacher does not follow the expected form; the message has the most frequent reasons.
         TeacherError: the teacher failed every request.
     """
     state = GoldState(context, settings, make_guard(context, settings))
@@ -63,10 +67,10 @@ def run_gold(context: MethodContext, settings: GoldSettings) -> Distillation:
             break
         folder.mark_done()
         if last is not None and folder.student.exists():
-            last.drop_student()  # the next round goes on from this one's
+            last.drop_student()  # the next round continues from this round's student
         last = folder if folder.student.exists() else last
     if len(result.training_set) >= context.max_examples:
-        result.missing = {}  # a later round has made up for what an earlier one lacked
+        result.missing = {}  # later rounds made up for what earlier ones lacked
     if result.training_set:
         context.begin_stage(None)
         result.last_stage = train_final(context, settings, result.training_set)

@@ -12,11 +12,11 @@ from limbeck.methods.gold.plan import make_plan
 from limbeck.methods.gold.settings import GoldSettings
 from limbeck.methods.method import Method, read_presets
 
-TEACHER_TOO = {"teacher": True}  # how good is the teacher itself? Only a run without data asks
+TEACHER_TOO = {"teacher": True}  # also measure the teacher, which only methods without a pool do by default
 
 
 def complete(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The domain of an example is its answer if answers are labels; otherwise there is one domain."""
+    """Use the answer as the domain if answers are labels; otherwise use one domain for all examples."""
     task = values.get("task")
     answer = task.get("answer") if isinstance(task, Mapping) else None
     is_label = isinstance(answer, str) and answer in ANSWERS and ANSWERS[answer].is_label
@@ -32,7 +32,7 @@ GOLD = Method(
     step="round",
     has_pool=False,
     defaults={
-        # The released code's.
+        # From the released code.
         "paper": {
             "training": {
                 "epochs": 50,

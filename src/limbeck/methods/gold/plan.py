@@ -1,4 +1,4 @@
-"""GOLD's plan: every round's examples by group, and what they, their relabelling and the measurements cost. No torch."""
+"""GOLD's plan: each round's examples by group, and the cost of generating, relabelling and measuring. Imports no torch."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from limbeck.teacher.purposes.generate import Asked, write_messages, write_reply
 from limbeck.teacher.purposes.prompts import load_template
 
 Wanted = dict[tuple[str, str, bool], int]
-"""How many examples of each ``(purpose, group, with feedback)`` a round wants."""
+"""How many examples a round wants, by ``(purpose, group, with feedback)``."""
 
 
 def make_asked(config: Sections, method: GoldSettings, data: RunData) -> Asked:
-    """What the run asks for, in the order of its groups."""
+    """What the run asks for, with its groups in order."""
     is_label = config.data.domain == "answer"
     groups = list(data.task.labels) if is_label else sorted(data.counts)
     return Asked(data.task, groups, is_label, method.attributes == "draw")
 
 
 def foresee_rounds(config: Sections, method: GoldSettings, groups: Sequence[str]) -> list[Wanted]:
-    """What each round wants where every reply is kept, until the budget's examples are had."""
+    """What each round wants if every reply is kept, until the budget's examples are reached."""
     left, has_feedback = config.budget.max_examples, False
     rounds: list[Wanted] = []
     for each in make_rounds(
@@ -88,7 +88,7 @@ def plan_rounds(
 
 
 def merge(rows: Sequence[PlannedRequests]) -> list[PlannedRequests]:
-    """One row for each stage, domain and purpose; prompts with feedback and without were measured apart."""
+    """Merge rows into one per stage, domain and purpose; prompts with and without feedback were measured separately."""
     merged: dict[tuple[int, str, str], PlannedRequests] = {}
     for row in rows:
         key = row.stage, row.purpose, row.domain
@@ -99,7 +99,7 @@ def merge(rows: Sequence[PlannedRequests]) -> list[PlannedRequests]:
 def measure_request(
     estimator: Estimator, method: GoldSettings, data: RunData, asked: Asked, purpose: str, group: str, has_feedback: bool
 ) -> tuple[Range, Range]:
-    """Tokens of the prompt and of the reply of one request; human examples stand for what is not generated yet."""
+    """Tokens of one request's prompt and reply; human examples stand in for those not generated yet."""
     settings = estimator.config.teacher
     human = list(data.train)
     shown = human[: settings.seed_examples]
@@ -123,7 +123,7 @@ def count_feedback(method: GoldSettings) -> int:
 
 
 def make_plan(estimator: Estimator, data: RunData, method: GoldSettings) -> Plan:
-    """The plan of a run, in the same form as BalDistill's."""
+    """Make the plan of a run, in the same form as BalDistill's."""
     config = estimator.config
     asked = make_asked(config, method, data)
     rounds = foresee_rounds(config, method, asked.groups)
@@ -131,7 +131,7 @@ def make_plan(estimator: Estimator, data: RunData, method: GoldSettings) -> Plan
     wanted = sum(share.quota for shares in stages for share in shares.values())
     left = config.budget.max_examples - wanted
     too_few = (
-        f"{method.rounds} rounds give {wanted} examples, budget.max_examples = {config.budget.max_examples} allows {left} "
+        f"{method.rounds} rounds give {wanted} examples, but budget.max_examples = {config.budget.max_examples} allows {left} "
         "more; raise method.rounds or method.batches_per_round"
     )
     trained, generated = count_student_tokens(config, method, data, stages)
@@ -162,7 +162,7 @@ def count_shares(wanted: Wanted, groups: Sequence[str]) -> dict[str, Share]:
 def count_student_tokens(
     config: Sections, method: GoldSettings, data: RunData, stages: Sequence[dict[str, Share]]
 ) -> tuple[float, float]:
-    """``(trained, generated)`` tokens of the rounds' updates and the final training, and of measuring."""
+    """``(trained, generated)`` tokens: of the rounds' updates and the final training; and of measuring."""
     tokens = measure_question(config, data) + 4
     sizes = [sum(share.quota for share in shares.values()) for shares in stages]
     wanted = sum(sizes)

@@ -10,33 +10,35 @@ from limbeck.methods.method import MethodSettings
 
 
 class GoldSettings(MethodSettings):
-    """GOLD and its baselines: no data but a task and a few human examples (`docs/methods.md`).
+    """Settings of GOLD and its baselines, which need only a task and a few human examples (`docs/methods.md`).
 
     Attributes:
-        rounds: at most so many; the run ends once ``budget.max_examples`` are kept.
-        batches_per_round, batch_size: what a round generates.
-        probe_size: examples of a round that are asked to be unlike those before, to find what the student does not know.
-            They count as all others and are trained on.
-        feedback: which probes the teacher is shown afterwards: ``none`` (ZeroGen; nothing is probed), ``random``,
-            ``error`` (what the student gets wrong, largest loss first), ``energy`` (the band). All but ``none`` show as many.
+        rounds: maximum number of rounds; the run ends once ``budget.max_examples`` examples are kept.
+        batches_per_round, batch_size: how many batches a round generates, and how many examples each has.
+        probe_size: number of examples per round that should differ from the earlier ones, to find what the student does not
+            know. They count like all others and are trained on.
+        feedback: which probes later prompts show: ``none`` (ZeroGen; nothing is probed), ``random``, ``error`` (what the
+            student gets wrong, largest loss first) or ``energy`` (the band). None of them shows more than the band contains.
         feedback_rate: share of the batches whose prompts show feedback.
-        band: ranks by energy, as shares of the probes kept, from which feedback is taken.
-        compat: the released code's schedule, window and update rules, to be measured: probes after the first batch of a
-            round, updates without that batch, the window of ranks 4 and 5 whatever number is valid, padding in the energy
-            of students that write, rejected replies not replaced.
-        feedback_size: at most so many of a band are fed back, chosen to be unlike each other; null feeds back all.
-        reservoir_rounds: feedback of so many last rounds is kept; prompts draw from it.
-        feedback_shown: how many feedback examples a prompt shows; null shows all there are.
+        band: the ranks by energy that feedback is taken from, as shares of the kept probes.
+        compat: follow the released code's schedule, window and update rules, to measure their effect: probes after the first
+            batch of a round, updates without that batch, always the window of ranks 4 and 5 however many probes are valid,
+            padding in the energy of students that write text, rejected replies not replaced.
+        feedback_size: maximum number of probes per band that are fed back, chosen to differ from each other; null feeds back
+            all.
+        reservoir_rounds: number of latest rounds whose feedback is kept; prompts draw from it.
+        feedback_shown: number of feedback examples that a prompt shows; null shows all.
         attributes: ``draw`` gives each prompt one value of each of ``task.attributes``.
-        temperatures: from the first to the last round, evenly; null keeps ``teacher.temperature``.
-        relabel_votes: the teacher answers each generated example so many times; 0 trusts the label asked for.
-        relabel_agreement: share of those answers that must agree with it.
-        student_init: whether a round's student goes on from the last round's weights or begins anew.
-        update_epochs: passes over all that is kept so far, in each round.
-        held_out: share of the generated examples that the final student is not trained on but judged by.
-        alphas: candidates for ``training.alpha``; the best by held-out accuracy is taken. Empty keeps the one that is set.
-        patience: epochs without a better held-out accuracy that end the final training; null trains them all.
-        max_attempts_per_example: bounds replacement: n wanted examples cost at most n times this many requests.
+        temperatures: sampling temperature at the start and the end of the run, linear in the number of kept examples; null
+            keeps ``teacher.temperature``.
+        relabel_votes: how many times the teacher answers each generated example; 0 trusts the label that was asked for.
+        relabel_agreement: share of those answers that must agree with that label.
+        student_init: ``continue`` starts a round's student from the last round's weights, ``fresh`` from the untouched student.
+        update_epochs: epochs over everything kept so far, in each round.
+        held_out: share of the generated examples held out from the final training, to choose the final student.
+        alphas: candidates for ``training.alpha``; the one with the best held-out accuracy wins. Empty keeps the configured one.
+        patience: number of epochs without a better held-out accuracy that ends the final training; null trains all epochs.
+        max_attempts_per_example: limits replacement: n wanted examples cost at most n times this many requests.
     """
 
     name: Literal["gold"] = "gold"
@@ -66,21 +68,23 @@ class GoldSettings(MethodSettings):
     def _check_band(self) -> GoldSettings:
         low, high = self.band
         if not 0 <= low < high <= 1:
-            raise ValueError(f"band {list(self.band)} must be two shares of which the first is smaller, such as [0.5, 0.75]")
+            raise ValueError(
+                f"band {list(self.band)} must be two shares from 0 to 1, the smaller one first, such as [0.5, 0.75]"
+            )
         if self.alphas and not self.held_out:
-            raise ValueError("alphas are chosen by held-out accuracy: set held_out above 0")
+            raise ValueError("alphas are compared by held-out accuracy; set held_out above 0")
         return self
 
     def describe(self) -> str:
-        """The method in a line, for a person."""
+        """The method in one line."""
         return f"{self.name}, at most {self.rounds} rounds, feedback {self.feedback}"
 
     @property
     def step_count(self) -> int:
-        """The rounds."""
+        """The maximum number of rounds."""
         return self.rounds
 
     @property
     def probes(self) -> int:
-        """Probes of a round: none where nothing is fed back."""
+        """Number of probes per round; 0 without feedback."""
         return 0 if self.feedback == "none" else self.probe_size

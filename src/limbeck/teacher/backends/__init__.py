@@ -1,4 +1,4 @@
-"""How a request is sent."""
+"""Teacher backends: how a request is sent."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from limbeck.teacher.tables import BACKENDS
 
 
 def open_backend(settings: TeacherSettings, task: Task) -> Backend:
-    """The backend of the settings, behind the replies that it shares with other runs; files are read, nothing is sent.
+    """Open the backend of the settings, wrapped to share replies with other runs if `teacher.shared_replies` is set.
+
+    It may read files but sends nothing.
 
     Raises:
         ConfigError, DataError: a setting is missing, or a file can't be read.

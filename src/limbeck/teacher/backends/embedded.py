@@ -1,6 +1,6 @@
-"""`embedded`: a real LLM without a key: a llama.cpp server that limbeck starts on loopback and stops with the run.
+"""`embedded`: a real LLM without an API key: a llama.cpp server that limbeck starts on loopback and stops with the run.
 
-It speaks the OpenAI protocol, so everything but its life is `OpenAIBackend`'s. Any GGUF file will do.
+It speaks the OpenAI protocol, so `OpenAIBackend` does everything except start and stop it. Any GGUF file works.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-import select
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,10 +33,10 @@ MAGIC = b"GGUF"
 
 
 class EmbeddedBackend(OpenAIBackend):
-    """The server and its client. It starts at the first request and again if it dies, at most `MAX_STARTS` times in all.
+    """The server and its client. The server starts at the first request and again if it dies, at most `MAX_STARTS` times.
 
     Raises:
-        ConfigError: no such file, no GGUF file, or `xllamacpp` is not installed.
+        ConfigError: the file is missing or not a GGUF file, or `xllamacpp` is not installed.
     """
 
     def __init__(self, settings: TeacherSettings) -> None:
@@ -44,21 +44,21 @@ class EmbeddedBackend(OpenAIBackend):
         if find_spec("xllamacpp") is None:
             raise ConfigError("teacher.backend: embedded needs the xllamacpp wheel: pip install -e '.[embedded]'")
         self._secret = secrets.token_urlsafe(24)
-        super().__init__(settings.model_copy(update={"base_url": "http://127.0.0.1:9/v1"}))  # replaced once it listens
+        super().__init__(settings.model_copy(update={"base_url": "http://127.0.0.1:9/v1"}))  # replaced once the server listens
         self._key = self._secret
         self._process: subprocess.Popen[str] | None = None
         self._slots: asyncio.Semaphore | None = None
         self._start_count = 0
 
     async def send(self, request: TeacherRequest) -> Reply:
-        """One attempt of one request; no more are sent at once than the server has slots, so none waits in its queue."""
+        """Make one attempt at one request; at most one per slot is sent at once, so that none waits in the server's queue."""
         if self._slots is None:
             self._slots = asyncio.Semaphore(self._settings.embedded.slots)
         async with self._slots:
             return await super().send(request)
 
     async def check(self) -> str:
-        """Whether its port is free: the file was looked at when the backend was opened, and loading takes time."""
+        """Check that the port is free. The file was checked on opening, and the model is not loaded, since that takes time."""
         if self._process is None:
             check_port(self._settings.embedded.port)
         return ""
@@ -77,7 +77,7 @@ class EmbeddedBackend(OpenAIBackend):
         return super()._open()
 
     def _start(self) -> None:
-        """Start the server and wait until its model is loaded; nothing else could be done meanwhile."""
+        """Start the server and block until its model is loaded; no request could proceed meanwhile."""
         self._start_count += 1
         if self._start_count > MAX_STARTS:
             raise BackendError(f"the llama.cpp server of {self.path.name} died {MAX_STARTS} times", is_fatal=True)
@@ -97,10 +97,10 @@ class EmbeddedBackend(OpenAIBackend):
 
 
 def find_gguf(model: str) -> Path:
-    """The GGUF file that ``teacher.model`` means: a packaged model, or a path.
+    """The GGUF file that ``teacher.model`` names: a packaged model, or a path.
 
     Raises:
-        ConfigError: there is none, or it is no GGUF file.
+        ConfigError: the file can't be read or is not a GGUF file.
     """
     path = find_packaged(model.removeprefix(PREFIX)) if model.startswith(PREFIX) else Path(model)
     try:
@@ -108,17 +108,17 @@ def find_gguf(model: str) -> Path:
             magic = file.read(len(MAGIC))
     except OSError as error:
         fault = error.strerror or error
-        raise ConfigError(f"teacher.model {model}: {fault}; a .gguf file or {PREFIX}NAME is wanted") from error
+        raise ConfigError(f"teacher.model {model}: {fault}; expected a .gguf file or {PREFIX}NAME") from error
     if magic != MAGIC:
-        raise ConfigError(f"teacher.model {path} is no GGUF file: it begins with {magic!r}, not {MAGIC!r}")
+        raise ConfigError(f"teacher.model {path} is not a GGUF file: it begins with {magic!r}, not {MAGIC!r}")
     return path
 
 
 def check_port(port: int | None) -> None:
-    """Refuse a port that another program listens on; llama.cpp says of it no more than that it could not start.
+    """Refuse a port that another program listens on; llama.cpp would only report that it could not start.
 
     Raises:
-        BackendError: it is in use.
+        BackendError: the port is in use.
     """
     if port is None:
         return
@@ -128,17 +128,17 @@ def check_port(port: int | None) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise BackendError(
-                f"teacher.embedded.port = {port} can't be used ({error.strerror or error}); give another one, or none for any "
-                "that is free",
+                f"teacher.embedded.port = {port} can't be used ({error.strerror or error}); set another port, or null for any "
+                "free one",
                 is_fatal=True,
             ) from error
 
 
 def start_server(settings: Mapping[str, Any]) -> tuple[subprocess.Popen[str], str]:
-    """Start the server process; returns it with its base URL once the model is loaded.
+    """Start the server process and return it with its base URL once the model is loaded.
 
     Raises:
-        BackendError: it did not come up; the message has its last words.
+        BackendError: the server did not start; the message quotes its last output.
     """
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
         process = subprocess.Popen(
@@ -149,19 +149,22 @@ def start_server(settings: Mapping[str, Any]) -> tuple[subprocess.Popen[str], st
             text=True,
         )
         assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 (pipes, by the lines above)
+        too_late = threading.Timer(START_TIMEOUT_S, process.kill)
+        too_late.start()
         try:
             process.stdin.write(json.dumps(dict(settings)) + "\n")
             process.stdin.flush()
-            is_ready = bool(select.select([process.stdout], [], [], START_TIMEOUT_S)[0])
-            line = process.stdout.readline() if is_ready else ""
+            line = process.stdout.readline()
         except BrokenPipeError:
             line = ""
+        finally:
+            too_late.cancel()
         answer = json.loads(line) if line.strip() else {}
         if "url" in answer:
             return process, answer["url"]
         stop(process)
         log.seek(0)
-        said = answer.get("error") or " ".join(log.read()[-300:].split()) or f"nothing within {START_TIMEOUT_S:g} s"
+        said = answer.get("error") or " ".join(log.read()[-300:].split()) or f"no answer within {START_TIMEOUT_S:g} s"
         raise BackendError(
             f"the llama.cpp server could not load {Path(settings['path']).name} with {settings['slots']} slots of "
             f"{settings['context']} tokens: {said}",
@@ -170,7 +173,7 @@ def start_server(settings: Mapping[str, Any]) -> tuple[subprocess.Popen[str], st
 
 
 def stop(process: subprocess.Popen[str]) -> None:
-    """End a server process and wait for it."""
+    """Kill a server process and wait for it to end."""
     process.kill()
     process.wait()
     for pipe in (process.stdin, process.stdout):
@@ -179,5 +182,5 @@ def stop(process: subprocess.Popen[str]) -> None:
 
 
 def open_embedded(settings: TeacherSettings, task: Task) -> EmbeddedBackend:
-    """The backend of the settings; the task has no part in it."""
+    """Open the backend of the settings; the task is not used."""
     return EmbeddedBackend(settings)

@@ -1,4 +1,4 @@
-"""Pieces of an OpenAI-compatible exchange: the address, the key, the proxy, and how parts of a reply are read."""
+"""Pieces of an OpenAI-compatible exchange: address, key and proxy, and parsers for the parts of a reply."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_COUNT = 10**9
 
 
 def split_thoughts(content: str) -> tuple[str, str]:
-    """``(reasoning, text)`` of a content in which a ``<think>`` block may stand first; a block never closed is all thought.
+    """Split content into ``(reasoning, text)`` at a leading ``<think>`` block; if it is never closed, all is reasoning.
 
     The opening tag may be missing, since some chat templates put it into the prompt.
     """
@@ -33,7 +33,7 @@ def split_thoughts(content: str) -> tuple[str, str]:
 
 
 def read_retry_after(headers: Mapping[str, str]) -> float | None:
-    """The seconds that a server asks to wait (``retry-after-ms``, or ``Retry-After`` as seconds or date), or None."""
+    """The seconds a server asks to wait (``retry-after-ms``, or ``Retry-After`` as seconds or a date), or None."""
     for name, unit in (("retry-after-ms", 1e-3), ("Retry-After", 1.0)):
         try:
             seconds = float(headers.get(name, "")) * unit
@@ -47,10 +47,10 @@ def read_retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def check_base_url(base_url: str | None) -> str:
-    """The base URL without a closing slash.
+    """Return the base URL without a trailing slash.
 
     Raises:
-        ConfigError: there is none, it is no http(s) URL, or it holds what may be a secret, which is not repeated.
+        ConfigError: it is missing, not the http(s) URL of an API, or may contain a secret, which the message does not repeat.
     """
     if not base_url:
         raise ConfigError(
@@ -62,11 +62,11 @@ def check_base_url(base_url: str | None) -> str:
     except ValueError:
         is_url = False
     if not is_url:
-        raise ConfigError(f"teacher.base_url {base_url!r} is no http(s) URL, such as http://127.0.0.1:8000/v1")
+        raise ConfigError(f"teacher.base_url {base_url!r} is not an http(s) URL such as http://127.0.0.1:8000/v1")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ConfigError(
-            "teacher.base_url holds a user, a query or a fragment; only scheme, host, port and path are wanted. A key "
-            "belongs in the environment variable that teacher.api_key_env names"
+            "teacher.base_url contains a user, a query or a fragment; give only scheme, host, port and path. Put a key "
+            "into the environment variable that teacher.api_key_env names"
         )
     if parts.path.rstrip("/").endswith("/chat/completions"):
         raise ConfigError(f"teacher.base_url {base_url!r} ends in the endpoint; give the part before /chat/completions")
@@ -74,10 +74,10 @@ def check_base_url(base_url: str | None) -> str:
 
 
 def read_key(settings: TeacherSettings) -> str:
-    """The key from ``teacher.api_key_file`` or from the variable that ``teacher.api_key_env`` names; empty: there is none.
+    """The key from ``teacher.api_key_file`` or from the variable that ``teacher.api_key_env`` names; empty if there is none.
 
     Raises:
-        ConfigError: the file can't be read, or by others too; or it holds no key.
+        ConfigError: the file can't be read, other users can read it, or the key is malformed.
     """
     if settings.api_key_file is None:
         key = os.environ.get(settings.api_key_env, "").strip()
@@ -85,13 +85,15 @@ def read_key(settings: TeacherSettings) -> str:
     else:
         key, source = _read_key_file(settings.api_key_file), str(settings.api_key_file)
     if not (key.isascii() and key.isprintable()) or " " in key:
-        raise ConfigError(f"{source} holds no key: it has spaces, line breaks or characters that no header can carry")
+        raise ConfigError(
+            f"{source} contains no valid key: it has spaces, line breaks or characters that no HTTP header allows"
+        )
     return key
 
 
 def _read_key_file(path: Path) -> str:
     try:
-        if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        if os.name == "posix" and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise ConfigError(f"teacher.api_key_file {path} can be read by others; run chmod 600 on it")
         return path.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -99,7 +101,7 @@ def _read_key_file(path: Path) -> str:
 
 
 def read_proxy(url: str) -> str | None:
-    """The proxy that the environment names for a URL; none for this very machine, which proxies would catch too."""
+    """The proxy that the environment sets for a URL; None for URLs of this machine, even if the environment sets one."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     try:
@@ -110,7 +112,7 @@ def read_proxy(url: str) -> str | None:
 
 
 def list_models(body: bytes) -> list[str] | None:
-    """The names in a list of models, or None where the body is no such list."""
+    """The names in a list of models, or None if the body is not such a list."""
     try:
         return [str(entry["id"]) for entry in json.loads(body)["data"]]
     except (ValueError, LookupError, TypeError, RecursionError):
@@ -118,12 +120,12 @@ def list_models(body: bytes) -> list[str] | None:
 
 
 def join_names(names: list[str]) -> str:
-    """The first eight names, and how many more there are."""
+    """The first eight names and the number of further ones."""
     return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "") or "none"
 
 
 def read_codes(body: bytes) -> str:
-    """The code and type of an error body, in lower case; unlike its message they never quote the request."""
+    """The code and type of an error body in lower case; unlike its message, they never quote the request."""
     try:
         found = json.loads(body)
         error = found.get("error", found) if isinstance(found, dict) else {}
@@ -135,22 +137,22 @@ def read_codes(body: bytes) -> str:
 
 
 def read_content(content: object) -> str:
-    """The text of a message's content: a text, or parts of one."""
-    if isinstance(content, list):  # parts, as some servers send
+    """The text of a message's content, which is a string or a list of parts."""
+    if isinstance(content, list):  # some servers send parts
         return "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
     return content if isinstance(content, str) else ""
 
 
 def read_count(value: object, otherwise: int) -> int:
-    """A count of tokens that can be believed, or `otherwise`."""
+    """The value if it is a plausible token count, else `otherwise`."""
     is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_COUNT
     return int(value) if is_count else otherwise  # type: ignore[call-overload]
 
 
 def read_usage(usage: object, prompt_bound: int, completion_bound: int) -> dict[str, int]:
-    """The counts of a reply's ``usage``, by the names of `Reply`; the bounds where a server counts nothing.
+    """The counts of a reply's ``usage``, under the names of `Reply`; the bounds if the server reports no counts.
 
-    Reasoning that a server counts beside the completion, and only in the total, is counted as completion.
+    Reasoning tokens that a server includes only in the total count as completion tokens.
     """
     counts = usage if isinstance(usage, dict) else {}
     prompt = read_count(counts.get("prompt_tokens"), prompt_bound)

@@ -1,8 +1,9 @@
-"""A llama.cpp server in a process of its own, for `embedded`: run as a module, it reads its settings from standard input.
+"""Runs a llama.cpp server in its own process for the `embedded` backend.
 
-The first line of standard input is a JSON object (`path`, `alias`, `key`, `slots`, `context`, `threads`, `port`); the answer is
-one JSON line on standard output, ``{"url": …}`` once the model is loaded or ``{"error": …}``. The server ends when standard
-input does, so it never outlives the process that started it, however that ended.
+Run as a module, it reads its settings from the first line of standard input: a JSON object with `path`, `alias`, `key`,
+`slots`, `context`, `threads` and `port`. It answers with one JSON line on standard output: ``{"url": …}`` once the model is
+loaded, or ``{"error": …}``. The server stops when standard input closes, so it never outlives the process that started it,
+however that process ended.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from typing import Any
 
 
 def serve(settings: dict[str, Any]) -> object:
-    """Load the model and serve it on loopback, on a free port unless one is given; returns the server, to be kept."""
+    """Load the model and serve it on loopback, on a free port unless one is given; the caller must keep the returned server."""
     from xllamacpp import CommonParams, Server
 
     params = CommonParams()
     params.model.path = settings["path"]
     params.model_alias = {settings["alias"]}
-    params.api_keys = [settings["key"]]  # other users of this machine have no business with it
+    params.api_keys = [settings["key"]]  # keeps other users of this machine out
     params.hostnames = ["127.0.0.1"]
     params.port = settings.get("port") or 0
     params.ui = False
@@ -34,7 +35,7 @@ def serve(settings: dict[str, Any]) -> object:
 
 
 def main() -> None:
-    """Serve until standard input ends."""
+    """Serve until standard input closes."""
     settings = json.loads(sys.stdin.readline())
     try:
         server = serve(settings)

@@ -1,8 +1,8 @@
 """`openai_compatible`: any server that speaks the OpenAI chat protocol: OpenAI, vLLM, SGLang, llama.cpp, Ollama, proxies.
 
-A thin client of the one endpoint on aiohttp, since that took the least time and CPU of the transports measured
-(`benchmarks/transport.py`). It sends one request and says what became of it; retries, waits and money are `Teacher`'s.
-TLS is always verified, redirects are not followed (the key would go along), and the key appears in no message.
+A thin client for one endpoint on aiohttp, which took the least time and CPU of the transports measured
+(`benchmarks/transport.py`). It sends one request and reports the outcome; `Teacher` handles retries, waits and money.
+TLS is always verified, redirects are not followed (the key would be sent along), and the key appears in no message.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from limbeck.teacher.settings import TeacherSettings
 
 CONNECT_TIMEOUT_S = 20.0
 CHECK_TIMEOUT_S = 20.0
-KEEP_ALIVE_S = 3.0  # below the 5 s after which common servers drop an idle connection, maybe just as a request leaves
+KEEP_ALIVE_S = 3.0  # common servers drop idle connections after 5 s, possibly just as a request is sent
 MAX_BODY_BYTES = 16 * 2**20
 TRANSIENT = frozenset({408, 409, 425, 429})
-GATEWAY_TIMEOUTS = frozenset({408, 504, 524})  # what is behind the gateway may have answered, and be paid
+GATEWAY_TIMEOUTS = frozenset({408, 504, 524})  # the server behind the gateway may have answered and charged
 REMEDIES = {
     "max_tokens": "teacher.max_tokens_field: max_completion_tokens",
     "max_completion_tokens": "teacher.max_tokens_field: max_tokens",
@@ -49,10 +49,10 @@ OUT_OF_MONEY = ("insufficient_quota", "billing_hard_limit_reached", "insufficien
 
 
 class OpenAIBackend(Backend):
-    """The client; see the module. Its connections belong to the event loop of the first request.
+    """The client; see the module docstring. Its connections belong to the event loop of the first request.
 
     Raises:
-        ConfigError: ``teacher.base_url`` is missing or no http(s) URL of an API, or the key's file can't be used.
+        ConfigError: ``teacher.base_url`` is missing or not the http(s) URL of an API, or the key can't be read or used.
     """
 
     def __init__(self, settings: TeacherSettings) -> None:
@@ -61,10 +61,10 @@ class OpenAIBackend(Backend):
         self._key = read_key(settings)
         self._session: aiohttp.ClientSession | None = None
         self._proxy = read_proxy(self._url)
-        self._has_answered = False  # then its key is good, and a refusal may quote the prompt
+        self._has_answered = False  # if so, the key is valid, and a 403 may quote the prompt
 
     async def send(self, request: TeacherRequest) -> Reply:
-        """One attempt of one request."""
+        """Make one attempt at one request."""
         status, headers, body = await self._call(
             "POST", "/chat/completions", request.body, self._settings.timeout_s, {"Idempotency-Key": request.idempotency_key}
         )
@@ -76,23 +76,23 @@ class OpenAIBackend(Backend):
             if "html" in headers.get("Content-Type", ""):
                 raise self._no_api(status, headers, self._quote(body)) from error
             raise BackendError(
-                f"{self._url}: the reply is cut or no JSON ({len(body)} bytes: {self._quote(body)})",
+                f"{self._url}: the reply is cut off or not JSON ({len(body)} bytes: {self._quote(body)})",
                 is_transient=True,
                 is_maybe_paid=True,
             ) from error
         if isinstance(answer, dict) and answer.get("error") and not answer.get("choices"):
-            # Some proxies answer 200 and put the failure of what is behind them inside.
+            # Some proxies answer 200 and put the error of the server behind them in the body.
             code = answer["error"].get("code") if isinstance(answer["error"], dict) else None
             inside = await self._explain(code if isinstance(code, int) else 502, headers, body)
-            inside.is_maybe_paid = not inside.is_fatal  # the status says that the request was taken
+            inside.is_maybe_paid = not inside.is_fatal  # status 200 means that the request was accepted
             raise inside
         return self._read_reply(answer, request)
 
     async def check(self) -> str:
-        """Whether the server can be reached and takes the key: it is asked for its list of models, which costs nothing.
+        """Check that the server can be reached and accepts the key by requesting its list of models, which costs nothing.
 
         Returns:
-            A remark where the server lists models but not the teacher's; else an empty text.
+            A remark if the server lists models but not the teacher's; else an empty string.
         """
         status, headers, body = await self._call("GET", "/models", None, CHECK_TIMEOUT_S)
         if status in (401, 402, 403) or status in TRANSIENT or status >= 500 or 300 <= status < 400:
@@ -101,9 +101,9 @@ class OpenAIBackend(Backend):
         if status == 200 and names is None:
             raise self._no_api(status, headers, self._quote(body))
         if status != 200 and not self._url.endswith("/v1") and await self._list_models("/v1/models") is not None:
-            raise BackendError(f"{self._url} has no API, but {self._url}/v1 has: set teacher.base_url to that", is_fatal=True)
+            raise BackendError(f"{self._url} has no API, but {self._url}/v1 does: set teacher.base_url to that", is_fatal=True)
         if names and self._settings.model not in names:
-            return f"{self._url} lists no model {self._settings.model!r}; it lists {self._clean(join_names(names))[:500]}"
+            return f"{self._url} does not list model {self._settings.model!r}; it lists {self._clean(join_names(names))[:500]}"
         return ""
 
     async def close(self) -> None:
@@ -113,7 +113,7 @@ class OpenAIBackend(Backend):
             self._session = None
 
     def _open(self) -> aiohttp.ClientSession:
-        """The connections; before each exchange, so that what is behind them can be seen to as well."""
+        """Return the session; called before each exchange, so that `embedded` can also restart its server here."""
         if self._session is None:
             connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S)
             self._session = aiohttp.ClientSession(connector=connector)
@@ -127,7 +127,7 @@ class OpenAIBackend(Backend):
         timeout_s: float,
         extra_headers: Mapping[str, str] = MappingProxyType({}),
     ) -> tuple[int, Mapping[str, str], bytes]:
-        """Status, headers and body of one HTTP exchange; failures of the connection become `BackendError`."""
+        """Make one HTTP exchange and return status, headers and body; connection failures become `BackendError`."""
         session = self._open()
         headers = {**extra_headers, **({"Authorization": f"Bearer {self._key}"} if self._key else {})}
         limits = aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(CONNECT_TIMEOUT_S, timeout_s))
@@ -145,13 +145,13 @@ class OpenAIBackend(Backend):
         except (aiohttp.ClientSSLError, aiohttp.ClientConnectorCertificateError) as error:
             raise self._fail("its TLS certificate can't be verified", error, is_fatal=True) from error
         except aiohttp.ClientHttpProxyError as error:
-            what = f"the proxy of the environment answered {error.status}"
+            what = f"the proxy set in the environment answered {error.status}"
             is_fatal = 400 <= error.status < 500
             raise self._fail(what, None, is_fatal=is_fatal, is_transient=not is_fatal, is_unsent=True) from error
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise self._fail("can't be reached; is it running?", error, is_transient=True, is_unsent=True) from error
         except TimeoutError as error:
-            what = f"no whole reply within {timeout_s:g} s (teacher.timeout_s)"
+            what = f"no complete reply within {timeout_s:g} s (teacher.timeout_s)"
             raise self._fail(what, None, is_transient=True, is_maybe_paid=True) from error
         except (aiohttp.ClientError, OSError) as error:
             raise self._fail("the connection broke", error, is_transient=True, is_maybe_paid=True) from error
@@ -160,7 +160,7 @@ class OpenAIBackend(Backend):
         said = "" if error is None else f" ({self._clean(f'{type(error).__name__}: {error}')})"
         return BackendError(f"{self._url}: {what}{said}", **kind)  # type: ignore[arg-type]
 
-    def _read_reply(self, answer: Any, request: TeacherRequest) -> Reply:  # noqa: ANN401 (whatever JSON a server sent)
+    def _read_reply(self, answer: Any, request: TeacherRequest) -> Reply:  # noqa: ANN401 (any JSON value)
         try:
             choice = answer["choices"][0]
             message = choice["message"]
@@ -173,7 +173,7 @@ class OpenAIBackend(Backend):
         reasoning, text = split_thoughts(content)
         finish = choice.get("finish_reason")
         self._has_answered = True
-        # A server that counts nothing is charged at the upper bound, since the caps must hold.
+        # If the server reports no counts, charge the upper bound, so that the caps hold.
         counts = read_usage(answer.get("usage"), request.token_bound - request.reply_token_bound, request.reply_token_bound)
         return Reply(
             text=self._mask(text or str(refusal or "")),
@@ -186,14 +186,14 @@ class OpenAIBackend(Backend):
         )
 
     async def _explain(self, status: int, headers: Mapping[str, str], body: bytes) -> BackendError:
-        """What a status other than 200 means for this request, for the run, and for the user."""
+        """Turn a status other than 200 into an error with its consequences for the request and the run, and a remedy."""
         said = self._quote(body)
-        lower = body[:4096].decode("utf-8", "replace").lower()  # with the codes that the message leaves out
+        lower = body[:4096].decode("utf-8", "replace").lower()  # includes codes that the message leaves out
         codes = read_codes(body)
         place = f"{self._url} answered {status}"
         if status == 401 or (status == 403 and _KEY_WORDS.search(codes if self._has_answered else lower)):
             source = self._settings.api_key_file or f"the environment variable {self._settings.api_key_env}"
-            state = f"the key of {source} is refused" if self._key else f"it wants a key, and {source} is not set"
+            state = f"the key from {source} was refused" if self._key else f"it requires a key, but {source} is not set"
             return BackendError(f"{place}: {state} ({said})", is_fatal=True)
         if status == 402 or any(word in (lower if status == 429 else codes) for word in OUT_OF_MONEY):
             return BackendError(f"{place}: the account can't pay ({said})", is_fatal=True)
@@ -229,7 +229,7 @@ class OpenAIBackend(Backend):
         )
 
     async def _list_models(self, path: str) -> list[str] | None:
-        """The models that the server lists there, or None where it lists none."""
+        """The models that the server lists at a path, or None if it returns no such list."""
         try:
             _, _, body = await self._call("GET", path, None, CHECK_TIMEOUT_S)
         except BackendError:
@@ -245,7 +245,7 @@ class OpenAIBackend(Backend):
         )
 
     def _quote(self, body: bytes | str) -> str:
-        """What a server said, short and on one line."""
+        """Shorten a server's message to one line."""
         text = body.decode("utf-8", "replace") if isinstance(body, bytes) else body
         try:
             found = json.loads(text)
@@ -256,15 +256,15 @@ class OpenAIBackend(Backend):
         return self._clean(text)[:300] or "nothing"
 
     def _mask(self, text: str) -> str:
-        """Text without the key, should a server repeat it, and without half characters, which no file can hold."""
+        """Mask the key, in case a server repeats it, and replace lone surrogates, which can't be written to a file."""
         text = text.encode("utf-8", "replace").decode("utf-8")
         return text.replace(self._key, "***") if self._key else text
 
     def _clean(self, text: str) -> str:
-        """Text on one line, without the key or a proxy's password should they be repeated in it."""
+        """Put text on one line, and mask the key and a proxy's credentials."""
         return " ".join(_USER_INFO.sub("://", self._mask(text)[:2000]).split())
 
 
 def open_openai(settings: TeacherSettings, task: Task) -> OpenAIBackend:
-    """The backend of the settings; the task has no part in it."""
+    """Open the backend of the settings; the task is not used."""
     return OpenAIBackend(settings)

@@ -1,8 +1,8 @@
-"""`recorded`: replays what a teacher wrote earlier, from files. Nothing is sent, yet all is charged as if asked.
+"""`recorded`: replays a teacher's earlier replies from files. Nothing is sent, but everything is charged as if it were.
 
-Annotations are found by the question; only recorded rows can be annotated. Synthesized rows are given by domain, in the
-order of the file and each once: request number n of a domain in the run gets row n, also when a run is resumed. A row
-without a rationale annotates nothing, as in data sets of which only a part has solutions.
+Annotations are looked up by question; only recorded questions can be annotated. Synthesized rows are returned by domain, in
+file order and each once: a run's nth request for a domain gets its nth row, also after a resume. Rows without a rationale are
+skipped as annotations, since some data sets have solutions for only some rows.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ class RecordedBackend(Backend):
 
     Args:
         settings: the files and their columns.
-        task: its fields, and the prefix that replies put before the answer.
+        task: its fields, and the prefix that precedes the answer in replies.
 
     Raises:
-        ConfigError: neither file is named.
+        ConfigError: neither file is set.
         DataError: a file can't be read, a row lacks its question or domain, or no row has a rationale.
     """
 
@@ -48,7 +48,7 @@ class RecordedBackend(Backend):
             question = normalise_question(task.render_question(self._read_fields(row, place)))
             self._annotations.setdefault(question, self._write_annotation(row, place))
         if without and not self._annotations:
-            self._read(without[1], "rationale", without[0])  # raises: the column must be called otherwise
+            self._read(without[1], "rationale", without[0])  # raises: the column must have another name
         self._synthesized: dict[str, list[str]] = {}
         for place, row in _read(recorded.synthesized):
             update_digest(digests["synthesized"], row)
@@ -57,20 +57,20 @@ class RecordedBackend(Backend):
         self.hashes = {name: digest.hexdigest() for name, digest in digests.items() if getattr(recorded, name) is not None}
 
     def can_answer(self, about: About) -> bool:
-        """Whether there is a record: of the example's question, or one more of the domain."""
+        """Whether there is a record for the example's question, or another one for the domain."""
         if about.purpose == "annotate":
             return normalise_question(about.examples[0].question) in self._annotations
         return about.purpose == "synthesize" and about.index < len(self._synthesized.get(about.domain, ()))
 
     async def send(self, request: TeacherRequest) -> Reply:
-        """The record, with estimated token counts.
+        """Return the record, with estimated token counts.
 
         Raises:
-            BackendError: there is none.
+            BackendError: there is no record.
         """
         about = request.about
         if not self.can_answer(about):
-            raise BackendError(f"no record for this {about.purpose} request of {about.domain!r}")
+            raise BackendError(f"no record for this {about.purpose} request of domain {about.domain!r}")
         if about.purpose == "annotate":
             text = self._annotations[normalise_question(about.examples[0].question)]
         else:
@@ -99,8 +99,8 @@ class RecordedBackend(Backend):
         column = self._column(name)
         if not isinstance(row.get(column), (str, int, float)):
             raise DataError(
-                f"{place}: no text in column {column!r}; the row has {', '.join(map(repr, row))}. teacher.recorded.columns "
-                f"says what is called how, such as {{{name}: COLUMN}}"
+                f"{place}: no text in column {column!r}; the row has {', '.join(map(repr, row))}. If the column has "
+                f"another name, set teacher.recorded.columns, such as {{{name}: COLUMN}}"
             )
         return str(row[column]).strip()
 

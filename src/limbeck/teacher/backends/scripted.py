@@ -1,4 +1,4 @@
-"""`scripted`: a teacher that says what it is told, for tests and dry runs."""
+"""`scripted`: a teacher with predefined replies, for tests and dry runs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from limbeck.teacher.settings import TeacherSettings
 
 
 class ScriptedBackend(Backend):
-    """Answers with what a function gives for the request: a text, a reply, or an exception to raise.
+    """Answers each request with what a function returns: a text, a reply, or an exception to raise.
 
-    `asked` keeps every request that arrived, in order of arrival.
+    `asked` lists every request received, in order of arrival.
     """
 
     def __init__(self, script: Callable[[TeacherRequest], str | Reply | BaseException]) -> None:
@@ -26,13 +26,13 @@ class ScriptedBackend(Backend):
 
     @classmethod
     def from_settings(cls, settings: TeacherSettings) -> ScriptedBackend:
-        """A script from `teacher.path`: JSONL rows ``{"match": TEXT, "text": REPLY}``, optionally ``finish_reason``.
+        """Read a script from `teacher.path`: JSONL rows ``{"match": TEXT, "text": REPLY}``, optionally ``finish_reason``.
 
-        The first row whose `match` occurs in the prompt answers; an empty or missing `match` fits every prompt.
+        The first row whose `match` occurs in the prompt answers; an empty or missing `match` matches every prompt.
 
         Raises:
-            ConfigError: no `teacher.path`.
-            DataError: a row without `text`.
+            ConfigError: `teacher.path` is not set.
+            DataError: the file can't be read, or a row has no `text`.
         """
         if settings.path is None:
             raise ConfigError("teacher.backend: scripted needs teacher.path, a JSONL file of {match, text} rows")
@@ -50,7 +50,7 @@ class ScriptedBackend(Backend):
         return backend
 
     async def send(self, request: TeacherRequest) -> Reply:
-        """The script's reply, or its exception raised."""
+        """Return the script's reply, or raise its exception."""
         self.asked.append(request)
         said = self._script(request)
         if isinstance(said, BaseException):
@@ -59,7 +59,7 @@ class ScriptedBackend(Backend):
 
 
 def read_replies(path: Path, digest: Any = None) -> list[tuple[str, str, str]]:  # noqa: ANN401 (hashlib names no type)
-    """The ``(match, text, finish_reason)`` of each row of a file; a `digest` takes in all that the rows hold.
+    """Read ``(match, text, finish_reason)`` from each row of a file; updates `digest`, if given, with every row.
 
     Raises:
         DataError: the file can't be read, or a row has no `text`.
@@ -75,5 +75,5 @@ def read_replies(path: Path, digest: Any = None) -> list[tuple[str, str, str]]: 
 
 
 def open_scripted(settings: TeacherSettings, task: Task) -> ScriptedBackend:
-    """The backend of the settings; the task has no part in it."""
+    """Open the backend of the settings; the task is not used."""
     return ScriptedBackend.from_settings(settings)

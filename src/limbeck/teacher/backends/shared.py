@@ -1,8 +1,8 @@
-"""Replies shared by several runs: what one of them was answered, the others need not ask again.
+"""Shares replies between runs: once one run has a reply, the others do not ask for it again.
 
-A wrapper around a real backend, with one SQLite file for all runs of a comparison. It stands below the ledger, so each run
-still charges its own budget for every reply in full, as if it were alone; only the teacher is asked once. A request is
-claimed before it is sent; a run that wants the same one meanwhile waits for that reply.
+A wrapper around a real backend, with one SQLite file for all runs of a comparison. It sits below the ledger, so each run
+still charges its own budget in full for every reply, as if it ran alone; only the teacher is asked once. A run claims a
+request before it sends it; a run that needs the same request meanwhile waits for that reply.
 """
 
 from __future__ import annotations
@@ -31,25 +31,25 @@ CREATE TABLE IF NOT EXISTS replies (
     sent INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID
 """
-# Takes the request if nobody has its reply, and nobody else is getting it or died over it.
+# Claims the request unless its reply is stored or another run has an unexpired claim.
 _CLAIM = """
 INSERT INTO replies (key, claimed_by, claimed_until, sent) VALUES (?, ?, ?, 1)
 ON CONFLICT (key) DO UPDATE SET claimed_by = excluded.claimed_by, claimed_until = excluded.claimed_until, sent = sent + 1
 WHERE reply IS NULL AND (claimed_by IS NULL OR claimed_until < ?)
 """
 _RELEASE = "UPDATE replies SET claimed_by = NULL, sent = sent - ? WHERE key = ? AND claimed_by = ?"
-GRACE_S = 30.0  # beyond an attempt's time-out, after which its process must have died
+GRACE_S = 30.0  # on top of an attempt's time-out; after that, the claiming process must have died
 BUSY_S = 60.0
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.02, 1.0
 
 
 class SharedBackend(Backend):
-    """A backend whose replies are kept in a file and looked up there first; see the module.
+    """A backend that keeps replies in a file and looks there first; see the module docstring.
 
     Args:
-        backend: who is really asked. Its replies must follow from the request as sent, and not from what it is about.
-        path: the file, made if need be; any number of processes may hold it open.
-        timeout_s: how long one attempt may take.
+        backend: the backend that sends requests. Its replies must depend only on the request as sent, not on its `about`.
+        path: the file, created if missing; any number of processes may have it open.
+        timeout_s: how long one attempt may take, in seconds.
 
     Raises:
         StorageError: the file can't be opened, read or written.
@@ -61,7 +61,7 @@ class SharedBackend(Backend):
         self._db: sqlite3.Connection | None = None
 
     async def send(self, request: TeacherRequest) -> Reply:
-        """The stored reply; or, once nobody else is getting it, the backend's own, stored before it is used."""
+        """Return the stored reply; if there is none and no other run is getting it, ask the backend and store its reply."""
         key, wait_s = request.key, FIRST_WAIT_S
         while True:
             stored = self._find(key)
@@ -84,11 +84,11 @@ class SharedBackend(Backend):
         return reply
 
     def can_answer(self, about: About) -> bool:
-        """As the backend."""
+        """Whether the wrapped backend can answer."""
         return self.backend.can_answer(about)
 
     async def check(self) -> str:
-        """As the backend."""
+        """Check the wrapped backend."""
         return await self.backend.check()
 
     async def close(self) -> None:
@@ -115,7 +115,7 @@ class SharedBackend(Backend):
 
 
 def open_replies(path: Path) -> sqlite3.Connection:
-    """The file of shared replies, made if need be."""
+    """Open the file of shared replies; create it if it is missing."""
     db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
     db.execute("PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=NORMAL")  # each run's own ledger makes a reply durable before it is used
@@ -124,7 +124,7 @@ def open_replies(path: Path) -> sqlite3.Connection:
 
 
 def count_shared(path: Path) -> dict[str, int]:
-    """What the teacher was really asked: ``requests`` that left (failed ones too), ``replies``, and the replies' tokens."""
+    """Count what was really asked of the teacher: ``requests`` sent (failed ones too), ``replies``, and the replies' tokens."""
     counts = {"requests": 0, "replies": 0, "prompt_tokens": 0, "completion_tokens": 0, "cached_tokens": 0}
     if not path.exists():
         return counts
@@ -149,6 +149,6 @@ def _explain(path: Path) -> Iterator[None]:
         yield
     except (sqlite3.Error, OSError) as error:
         raise StorageError(
-            f"{path}: the shared replies can't be read or written: {error}. Make space or mend the folder and run the same "
-            "command again; without the file, what it held is asked again."
+            f"{path}: the shared replies can't be read or written: {error}. Free disk space or repair the folder, then run the "
+            "same command again; if you delete the file, its requests are sent to the teacher again."
         ) from error

@@ -1,7 +1,7 @@
-"""`tutor`: a deterministic teacher for the procedural domains. A simulation, and it says so: no model is asked.
+"""`tutor`: a deterministic, simulated teacher for the procedural domains. It asks no model, and its replies are marked.
 
-It solves what it is asked from the question alone and invents problems from a far part of the domain's stream. Its
-faults (`TutorSettings`) are drawn anew for each request from the request's key, so a re-run makes the same ones.
+It solves problems from the question alone and invents problems from a far part of the domain's stream. Its faults
+(`TutorSettings`) are drawn for each request from the request's key, so a re-run makes the same ones.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ INVENTING = ("synthesize", "probe")
 
 
 class TutorBackend(Backend):
-    """Simulated teacher; see the module."""
+    """The simulated teacher; see the module docstring."""
 
     def __init__(self, settings: TeacherSettings, task: Task) -> None:
         self.settings: TutorSettings = settings.tutor
@@ -31,12 +31,12 @@ class TutorBackend(Backend):
         """Solve the problem of the request (``annotate``, ``evaluate``, ``verify``), or invent one (``synthesize``, ``probe``).
 
         Raises:
-            BackendError: the domain is not one of the tutor's, or the question is not in the wording of its domain.
+            BackendError: the tutor does not know the domain, or the question does not use the domain's wording.
         """
         about = request.about
         if about.domain not in DOMAINS:
             raise BackendError(
-                f"the tutor knows no domain {about.domain!r}, only {', '.join(DOMAINS)}; use another teacher.backend",
+                f"the tutor does not know domain {about.domain!r}, only {', '.join(DOMAINS)}; use another teacher.backend",
                 is_fatal=True,
             )
         luck = random.Random(hash_text(f"tutor/{self.settings.seed}/{request.key}"))
@@ -46,7 +46,7 @@ class TutorBackend(Backend):
                 text = self._solve(about.domain, question, luck)
             except (ValueError, IndexError, KeyError) as error:
                 raise BackendError(
-                    f"the tutor can't read this as a {about.domain} problem: {question[:80]!r}; it knows its own wording only"
+                    f"the tutor can't read this as a {about.domain} problem: {question[:80]!r}; it only knows its own wording"
                 ) from error
         else:
             question = self._invent(request, luck).question
@@ -55,18 +55,18 @@ class TutorBackend(Backend):
         return Reply(text, "tutor (simulated)", "stop", _count_tokens(prompt), _count_tokens(text))
 
     def _solve(self, domain: str, question: str, luck: random.Random) -> str:
-        # Both fates are drawn whatever the rates are, so that changing one rate leaves the other's draws alone.
+        # Always draw both, so that changing one rate does not change the other's draws.
         is_slip, is_misstated = luck.random() < self.settings.slip_rate, luck.random() < self.settings.misstate_rate
         solution = DOMAINS[domain].solve(question, luck if is_slip else None)
         stated = _misstate(solution, luck) if is_misstated else solution.answer
         return f"{solution.rationale}\n{self._answer_prefix}{stated}"
 
     def _invent(self, request: TeacherRequest, luck: random.Random) -> Problem:
-        """A new problem; under `centre_bias` one of eight, as a language model would choose among what it could write.
+        """Invent a problem; under `centre_bias`, pick one of eight, as a language model chooses among what it could write.
 
-        Without feedback that is the one of middling difficulty. What a prompt shows draws it on: one of the shown problems is
-        picked, and the one nearest to it in difficulty is given. A probe is the one farthest from all that is shown. Difficulty
-        is the length of the solution.
+        By default it picks the problem of middle difficulty. With `follows_shown` it picks the one nearest in difficulty to a
+        randomly chosen problem of the prompt. A probe is the one farthest from all shown problems. If the prompt shows no
+        problem of the domain, the middle one is picked. Difficulty is the length of the solution.
         """
         about = request.about
         is_centred = luck.random() < self.settings.centre_bias
@@ -88,16 +88,16 @@ class TutorBackend(Backend):
 
 
 def measure_difficulty(domain: str, question: str) -> int:
-    """Characters of the step-by-step solution, higher = harder; what `centre_bias` and its studies go by.
+    """The length of the step-by-step solution in characters, higher = harder; `centre_bias` and its studies use it.
 
     Raises:
-        ValueError, IndexError, KeyError: the question is not in the wording of its domain.
+        ValueError, IndexError, KeyError: the question does not use the domain's wording.
     """
     return len(DOMAINS[domain].solve(question, None).rationale)
 
 
 def _misstate(solution: Solution, luck: random.Random) -> str:
-    """Another answer of the same form."""
+    """A different answer of the same form."""
     if re.fullmatch(r"-?\d+", solution.answer):
         return str(int(solution.answer) + luck.choice((-2, -1, 1, 2)))
     middle = len(solution.answer) // 2
@@ -105,5 +105,5 @@ def _misstate(solution: Solution, luck: random.Random) -> str:
 
 
 def _count_tokens(text: str) -> int:
-    """A stand-in for a tokenizer: words, numbers and signs."""
+    """Count words, numbers and punctuation marks, as a stand-in for a tokenizer."""
     return len(re.findall(r"\w+|[^\w\s]", text))

@@ -1,1 +1,1 @@
-"""Asking, paying and remembering."""
+"""The teacher client: sends requests, enforces the budget and keeps the ledger."""

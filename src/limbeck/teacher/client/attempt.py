@@ -1,4 +1,4 @@
-"""One attempt: reserve budget → note the intent → send → settle → store."""
+"""One attempt: reserve budget → record the intent → send → store the outcome → settle."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from limbeck.teacher.client.ledger import Ledger
 from limbeck.teacher.request import Backend, BackendError, Reply, TeacherRequest
 from limbeck.teacher.settings import TeacherSettings
 
-MANY_MODELS = 6  # names of models that are told; one that changes with each reply would tell of nothing else
+MANY_MODELS = 6  # stop reporting new model names after this many: a server may send a new one with every reply
 
 
 class AttemptSender:
-    """Sends and pays. No attempt leaves without its reservation and its intent, and none ends without being settled.
+    """Sends and pays. Every attempt has a reservation and an intent before it is sent, and is settled when it ends.
 
     Attributes:
-        models: names under which the teacher has answered, in this process or an earlier one.
+        models: model names the teacher has answered under, in this process or an earlier one.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class AttemptSender:
         self._has_noted_excess = False
 
     def recall_models(self) -> None:
-        """Find the models of earlier processes in the ledger."""
+        """Load the model names of earlier processes from the ledger."""
         if not self.models:
             self.models = set(self._ledger.count_models())
 
@@ -52,7 +52,7 @@ class AttemptSender:
         """
         most = self.worst_case(request)
         await self._reserve(most)
-        real = most  # what is not known to be less counts in full
+        real = most  # an attempt of unknown cost counts in full
         try:
             number = await self._ledger.write_intent(request, most)
             began = time.monotonic()
@@ -75,7 +75,7 @@ class AttemptSender:
             self._on_settled(request)
 
     async def _reserve(self, most: Spend) -> None:
-        """Reserve, waiting while requests in flight may still give back what they reserved too much."""
+        """Reserve budget; wait while requests in flight may still release what they do not use."""
         while True:
             if self._budget.exhausted is not None:
                 raise self._budget.exhausted
@@ -89,7 +89,7 @@ class AttemptSender:
                 await self._settled.wait()
 
     def worst_case(self, request: TeacherRequest) -> Spend:
-        """The most that an attempt of a request can cost."""
+        """The most that one attempt of a request can cost."""
         reply_tokens = request.reply_token_bound
         return Spend(1, request.token_bound, self._cost(request.token_bound - reply_tokens, reply_tokens) or 0.0)
 
@@ -98,15 +98,15 @@ class AttemptSender:
         return None if prices is None else prices.compute_cost_usd(prompt_tokens, completion_tokens, cached_tokens)
 
     def _check_reply(self, reply: Reply, real: Spend, most: Spend) -> None:
-        """Say what the user did not ask for: another model than before, or a charge above what was reserved."""
+        """Note surprises for the user: a new model name, or a charge above the reservation."""
         if self.models and reply.model not in self.models and len(self.models) < MANY_MODELS:
             before = ", ".join(sorted(map(repr, self.models)))
-            self._on_note(f"the teacher now answers as {reply.model!r}, before as {before}; the run goes on")
+            self._on_note(f"the teacher now answers as {reply.model!r} (before: {before}); the run continues")
         if len(self.models) < MANY_MODELS:
             self.models.add(reply.model)
         if real.tokens > most.tokens and not self._has_noted_excess:
             self._has_noted_excess = True
             self._on_note(
-                f"the teacher counts {real.tokens} tokens for a request of at most {most.tokens} by its bytes and limit; it "
-                "is charged as the teacher says, so a token or money cap may be passed by that much"
+                f"the teacher counts {real.tokens} tokens for a request that can have at most {most.tokens} by its bytes and "
+                "token limit; the teacher's count is charged, so a token or money cap may be exceeded by the difference"
             )

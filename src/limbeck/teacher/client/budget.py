@@ -1,4 +1,7 @@
-"""The hard budget: reserved before a request leaves, settled after, never passed."""
+"""The hard budget: a request's worst case is reserved before it is sent and settled after, so no cap is exceeded.
+
+The one exception is a teacher that counts more tokens than a request can have; its count is charged.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,13 @@ from limbeck.teacher.settings import TeacherSettings
 
 
 class BudgetSettings(Settings):
-    """The caps; all that are set hold at once, over every purpose.
+    """The budget's caps. Every cap that is set applies, across all purposes.
 
     Attributes:
         max_examples: rows of the final training set (kept real + kept synthesized + duplicates), the papers' B.
-        max_requests: every attempt that leaves the machine, whatever comes back.
+        max_requests: every attempt that is sent, whether or not it is answered.
         max_tokens: prompt and completion tokens of all attempts.
-        max_cost_usd: money, by the teacher's `prices`; an unknown price under this cap is an error.
+        max_cost_usd: cost in USD by the teacher's `prices`; it is an error to set this cap without prices.
     """
 
     max_examples: int = Field(gt=0)
@@ -28,21 +31,21 @@ class BudgetSettings(Settings):
 
 
 def check_prices(budget: BudgetSettings, settings: TeacherSettings) -> None:
-    """Refuse a money cap under which the prices are unknown.
+    """Refuse a money cap if the prices are unknown.
 
     Raises:
-        ConfigError: with both numbers that are missing.
+        ConfigError: the prices are missing; the message names both settings.
     """
     if budget.max_cost_usd is not None and settings.prices is None:
         raise ConfigError(
-            f"budget.max_cost_usd = {budget.max_cost_usd:g} can't be held: teacher.prices gives no price for "
+            f"budget.max_cost_usd = {budget.max_cost_usd:g} can't be enforced: teacher.prices gives no price for "
             f"{settings.model!r}. Set teacher.prices.prompt_usd_per_mtok and completion_usd_per_mtok."
         )
 
 
 @dataclass(frozen=True)
 class Spend:
-    """What is spent, or reserved, in the three units that requests cost."""
+    """An amount spent or reserved, in the three units a request costs."""
 
     requests: int = 0
     tokens: int = 0
@@ -61,8 +64,8 @@ class Spend:
 class Budget:
     """Counts what is spent and what is reserved against the caps.
 
-    `spent` starts at what the ledger holds already, so a resumed run goes on where it stopped. `exhausted` is set by who
-    asks, once a cap does not allow a request although nothing in flight could give anything back.
+    `spent` starts at the ledger's total, so a resumed run continues where it stopped. The caller sets `exhausted` once a
+    cap does not allow a request and nothing in flight could release any budget.
     """
 
     def __init__(self, settings: BudgetSettings, spent: Spend | None = None) -> None:
@@ -72,7 +75,7 @@ class Budget:
         self.exhausted: BudgetExhausted | None = None
 
     def compute_excess(self, before: Spend, most: Spend) -> BudgetExhausted | None:
-        """The cap that does not allow `most` besides what is spent, reserved, or to come `before` it; None where all do."""
+        """The cap that `most` would exceed, on top of what is spent, reserved and still to come `before` it; None if none."""
         used = self.spent + self.reserved + before
         caps = (
             ("max_requests", self.settings.max_requests, used.requests, most.requests),
@@ -85,7 +88,7 @@ class Budget:
         return None
 
     def reserve(self, most: Spend) -> None:
-        """Set aside the most that one request can cost.
+        """Reserve the most that one request can cost.
 
         Raises:
             BudgetExhausted: a cap does not allow it; nothing is reserved.
@@ -95,7 +98,7 @@ class Budget:
         self.reserved += most
 
     def settle(self, most: Spend, real: Spend) -> None:
-        """Replace a reservation by what the request really cost."""
+        """Replace a reservation with the request's real cost."""
         left = self.reserved - most
-        self.reserved = left if left.requests else Spend()  # exactly nothing, which sums of floats may miss
+        self.reserved = left if left.requests else Spend()  # exactly zero: float sums may leave a remainder
         self.spent += real

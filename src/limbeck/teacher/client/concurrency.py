@@ -1,7 +1,7 @@
-"""How many attempts are under way at once, and whether any is: fewer while the teacher is strained, one while it is away.
+"""Limits how many attempts are in flight: fewer while the teacher is overloaded, one at a time while it is down.
 
-Additive increase, multiplicative decrease on throttling and on collapse, taken back where it only costs time; a circuit
-breaker where nobody is answered.
+The limit follows additive increase, multiplicative decrease. Throttling and collapse cut it; a cut that only costs time is
+undone. A circuit breaker opens when no request is answered.
 """
 
 from __future__ import annotations
@@ -14,33 +14,36 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
-BREAK_AFTER = 8  # different requests that fail in a row, or as many as may be under way, open the breaker
+BREAK_AFTER = 8  # different requests failing in a row that open the breaker; fewer if fewer may be in flight
 MAX_PAUSE_S = 60.0
-WINDOW = 16  # outcomes that are looked at together, or as many as may be under way
+WINDOW = 16  # outcomes judged together; more if more may be in flight
 SLOWER, FEWER, BETTER, CUT = 2.0, 0.7, 1.05, 0.7
-HOLD, MAX_HOLD = 8, 64  # windows for which the limit stays after cutting it was of no use
+HOLD, MAX_HOLD = 8, 64  # windows without a cut, after cuts for throttling did not help
 
 
 class AdaptiveLimiter:
-    """Who wants to attempt something enters here. All share one limit, one pause and one breaker.
+    """The gate that every attempt passes. All attempts share one limit, one pause and one breaker.
 
-    The first throttled attempt halves the limit, then every window in which some were throttled; each success adds 1/limit to
-    it, or 1 while it is below half of what it was when the breaker opened. A teacher that is really at its limit answers as
-    many a second after a cut as before. Where 30% fewer come, the throttling does not depend on how many are under way: the
-    limit goes back to where it was, and stays for a while. A window of answers that are twice as slow as in the best one, while
-    30% fewer come a second, is a server that collapses under its queue: the limit is cut by 30% (slower answers at the same
-    rate are only a longer batch).
+    The first throttled attempt halves the limit; after that, every window with a throttled attempt does. Each success adds
+    1/limit to it, or 1 while it is below half of its value when the breaker opened.
+
+    A teacher that is really at its limit answers as many requests per second after a cut as before. If the rate drops by 30%,
+    the throttling does not depend on the load: the limit goes back to its old value, and throttling does not cut it for a
+    while.
+
+    If a window's answers take twice as long as in the best window and their rate is 30% lower, the server is collapsing under
+    its queue: the limit is cut by 30%. Slower answers at the same rate only mean longer batches.
 
     A gate belongs to one event loop.
 
     Attributes:
-        limit: attempts that may be under way at once.
-        state: of the breaker: ``closed`` (asking), ``open`` (nobody asks for a while), ``half-open`` (one asks, to see).
+        limit: attempts that may be in flight at once.
+        state: of the breaker: ``closed`` (requests are sent), ``open`` (none for a while), ``half-open`` (one, as a test).
         opened_at: when the breaker opened (monotonic seconds), or None.
-        pause_s: how long the last pause of an open breaker is.
-        pauses: how many there were since it opened.
-        answered: attempts that were answered so far.
-        answered_at: when the last was, or when these requests began (monotonic seconds).
+        pause_s: length of the open breaker's last pause, in seconds.
+        pauses: number of pauses since it opened.
+        answered: attempts answered so far.
+        answered_at: when the last one was answered, or when these requests began (monotonic seconds).
     """
 
     def __init__(self, most: int, *, first_pause_s: float = 0.5, on_state: Callable[[], None] = lambda: None) -> None:
@@ -60,10 +63,10 @@ class AdaptiveLimiter:
         self.begin()
 
     def begin(self) -> None:
-        """Forget how fast answers came: other requests follow, whose replies may be longer."""
+        """Begin new requests: forget how fast answers came, since the new replies may be longer."""
         self.answered_at = time.monotonic()
-        self._best: tuple[float, float] | None = None  # answers a second and their median latency
-        self._trial: tuple[float, float | None] | None = None  # the limit before it was cut, and the answers a second since
+        self._best: tuple[float, float] | None = None  # answers per second and their median latency
+        self._trial: tuple[float, float | None] | None = None  # the limit before the cuts, and the answers per second since
         self._start_window()
 
     def _start_window(self) -> None:
@@ -73,9 +76,9 @@ class AdaptiveLimiter:
 
     @asynccontextmanager
     async def enter(self, *, is_retry: bool = False) -> AsyncIterator[float]:
-        """Wait for the pause to end and for a place; gives the time of entry (monotonic seconds).
+        """Wait until the pause is over and a slot is free; yields the time of entry (monotonic seconds).
 
-        One that tries again goes before those that have not tried yet, since its deadline runs already.
+        A retry goes ahead of attempts not yet tried, since its deadline is already running.
         """
         is_in = False
         while not is_in:
@@ -88,10 +91,10 @@ class AdaptiveLimiter:
                 if turn.done() and not turn.cancelled():
                     self._leave()
                 raise
-            # Much may have happened between being let in and going on: the teacher may have begun to fail.
+            # The teacher may have begun to fail between being admitted and running on.
             is_in = self._closed.is_set() or (self._opens_at <= time.monotonic() and self._busy <= max(1, int(self.limit)))
             if not is_in:
-                is_retry = True  # back to where it came from
+                is_retry = True  # back to the head of the queue
                 self._leave()
         if self.state == "open" and not self._closed.is_set():
             self._set_state("half-open")
@@ -105,7 +108,7 @@ class AdaptiveLimiter:
         self._admit()
 
     def _admit(self) -> None:
-        """Let in as many as there are places, in the order in which they came."""
+        """Admit waiting attempts in queue order while slots are free."""
         is_closed = self._closed.is_set()
         wait_s = self._opens_at - time.monotonic()
         if wait_s > 0 and not is_closed:
@@ -121,7 +124,7 @@ class AdaptiveLimiter:
             turn.set_result(None)
 
     def succeed(self, seconds: float | None = None) -> None:
-        """Note that an attempt was answered, after so many seconds."""
+        """Note that an attempt was answered, and after how many seconds."""
         self.note_alive()
         self.answered += 1
         self.answered_at = time.monotonic()
@@ -132,7 +135,7 @@ class AdaptiveLimiter:
             self._close_window()
 
     def slow_down(self, entered_at: float, pause_s: float | None) -> None:
-        """Note that an attempt that entered at this time was throttled; of those that entered together one counts."""
+        """Note that an attempt was throttled; attempts that entered before the last cut do not count again."""
         self.note_alive()
         if pause_s is not None:
             self._opens_at = max(self._opens_at, time.monotonic() + pause_s)
@@ -180,10 +183,10 @@ class AdaptiveLimiter:
             self._best = rate, median
         elif median > SLOWER * self._best[1] and rate < FEWER * self._best[0]:
             self._cut(CUT)
-            self._best = rate, median  # of the smaller limit; else one bad window would cut again and again
+            self._best = rate, median  # at the smaller limit; otherwise one bad window would cut repeatedly
 
     def note_alive(self) -> None:
-        """Note that the teacher answered, be it with a refusal: a breaker that is open closes."""
+        """Note that the teacher responded, even if with a refusal; this closes the breaker."""
         self._failed.clear()
         if self.state != "closed":
             self.opened_at = None
@@ -192,9 +195,9 @@ class AdaptiveLimiter:
             self._admit()
 
     def fail(self, key: str, entered_at: float) -> None:
-        """Note that an attempt failed as if the teacher were not there; many of them, of different requests, open the breaker.
+        """Note that an attempt failed as if the teacher were down; enough such failures of different requests open the breaker.
 
-        An open breaker lets nobody in for a pause, then one; each further failure doubles the pause.
+        An open breaker admits no attempt for a pause, then one; each further failure doubles the pause.
         """
         self._failed.add(key)
         now = time.monotonic()
@@ -204,7 +207,7 @@ class AdaptiveLimiter:
             self.opened_at, self.pause_s, self.pauses = now, self._first_pause_s, 0
             self._slow_start, self.limit = max(1.0, self.limit / 2), 1.0
         elif entered_at < self._last_cut:
-            return  # was under way when it opened
+            return  # was in flight when the breaker opened
         else:
             self.pause_s = min(2 * self.pause_s, MAX_PAUSE_S)
         self.pauses += 1
@@ -213,16 +216,16 @@ class AdaptiveLimiter:
         self._set_state("open")
 
     def describe(self) -> dict[str, Any]:
-        """State, limit and pause, for those who watch."""
+        """State, limit and pause, for status reports."""
         return {"state": self.state, "limit": int(self.limit), "pause_s": self.pause_s if self.state != "closed" else 0.0}
 
     def close(self) -> None:
-        """End all waits: nothing more is to be asked."""
+        """End all waits; no more requests will be sent."""
         self._closed.set()
         self._admit()
 
     async def sleep(self, seconds: float) -> None:
-        """Sleep so long, or until the gate is closed."""
+        """Sleep for so many seconds, or until the gate is closed."""
         try:
             await asyncio.wait_for(self._closed.wait(), seconds)
         except TimeoutError:

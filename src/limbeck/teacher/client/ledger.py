@@ -1,11 +1,11 @@
-"""The ledger: one SQLite row per request and attempt; the only journal of what was asked and paid.
+"""The ledger: one SQLite row per attempt of a request; the only record of what was asked and paid.
 
-The intent is durable before the request leaves, the reply before it is used. A crash leaves intents behind; the next
+The intent is durable before the request is sent, and the reply before it is used. A crash leaves intents behind. The next
 process finds them, marks them `unknown` (they may have been paid), counts them as spent and asks again once. A request
-whose reply was lost on the way (a time-out, a dropped connection, a cut body) is `unknown` too.
+whose reply was lost (a timeout, a dropped connection, a truncated body) is `unknown` too.
 
-Writes are committed in groups: whatever is to be written while a commit is under way goes into the next one, in a thread of
-its own, so that durability costs a few commits for hundreds of requests in flight and the event loop never waits for a disk.
+Writes are committed in groups, in a separate thread: everything that arrives during a commit goes into the next one. So
+durability costs a few commits for hundreds of requests in flight, and the event loop never waits for a disk.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ CREATE TABLE IF NOT EXISTS requests (
     PRIMARY KEY (key, attempt)
 ) WITHOUT ROWID
 """
-GROUP_S = 0.002  # how long a commit waits for company once many writes come together
-CROWD = 8  # so many writes in the last commit are a crowd
-# What an attempt has cost: its own figures where it was answered, all that was reserved where nobody knows.
+GROUP_S = 0.002  # how long a commit waits for more writes after a large one
+CROWD = 8  # writes that make a commit a large one
+# The cost of an attempt: its own figures if it was answered, its whole reservation if its cost is unknown.
 _SPENT = """
 SELECT COALESCE(SUM(is_sent), 0),
        COALESCE(SUM(CASE WHEN state IN ('intent', 'unknown') THEN reserved_tokens
@@ -81,13 +81,13 @@ class LedgerRow:
     """One attempt of one request.
 
     Attributes:
-        key: of the request; attempts of one request share it.
-        attempt: from 1.
+        key: the request's key, which all its attempts share.
+        attempt: number of the attempt, from 1.
         purpose, stage, domain, example_ids: what it was for.
         state: ``intent`` (in flight), ``done``, ``failed``, or ``unknown`` (its reply was lost; it counts as spent).
         model, finish_reason: as the teacher gave them.
-        prompt_tokens, completion_tokens, reasoning_tokens, cached_tokens, cost_usd: what it cost, once that is known.
-        sent_at, done_at: seconds since 1970.
+        prompt_tokens, completion_tokens, reasoning_tokens, cached_tokens, cost_usd: what it cost, once known.
+        sent_at, done_at: Unix times in seconds.
         request: the body as sent.
         reply: the reply's text, or None.
         error: why there is no reply.
@@ -115,7 +115,7 @@ class LedgerRow:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> LedgerRow:
-        """The attempt of a row that `Ledger.list_requests` gives."""
+        """Build it from a row of `Ledger.list_requests`."""
         values = {field.name: row[field.name] for field in fields(cls)}
         values["example_ids"] = tuple(json.loads(row["example_ids"]))
         values["request"] = json.loads(row["request"])
@@ -124,11 +124,11 @@ class LedgerRow:
 
 
 class Ledger:
-    """The open ledger of one run folder. One process at a time (the run folder's lock sees to it).
+    """The ledger of one run folder, open in one process at a time (the run folder's lock ensures it).
 
     Raises:
-        DataError: it is only to be read and is not there.
-        StorageError: it can't be opened, or its pages are damaged; it is left as it is.
+        DataError: it is opened read-only and does not exist.
+        StorageError: it can't be opened, or its pages are damaged; the file is left as it is.
     """
 
     def __init__(self, path: Path, *, is_read_only: bool = False) -> None:
@@ -143,7 +143,7 @@ class Ledger:
                     raise DataError(f"{path}: no ledger here")
                 self._db = sqlite3.connect(path.resolve().as_uri() + "?mode=ro", uri=True, isolation_level=None)
                 if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'requests'").fetchone():
-                    # Its process ended between making the file and making the table: nothing was asked yet.
+                    # The process that made the file died before it made the table: nothing was asked yet.
                     self._db = sqlite3.connect(":memory:", isolation_level=None)
                     self._db.execute(_SCHEMA)
             else:
@@ -163,7 +163,7 @@ class Ledger:
         self._db.execute(_SCHEMA)
 
     def close(self) -> None:
-        """Close the database once what is being written is written; the ledger can't be used after that."""
+        """Close the database after any write in progress; the ledger can't be used afterwards."""
         if self._thread is not None:
             self._thread.shutdown()
         if self._writer is not None:
@@ -171,24 +171,24 @@ class Ledger:
         self._db.close()
 
     def mark_unknown(self) -> int:
-        """Turn the intents that an earlier process left behind into `unknown`; returns how many there were."""
+        """Mark the intents left by an earlier process as `unknown`; returns how many there were."""
         with self._translate_errors():
             return self._db.execute("UPDATE requests SET state = 'unknown' WHERE state = 'intent'").rowcount
 
     def read_reply(self, key: str) -> Reply | None:
-        """The stored reply of a request, or None where none was ever stored."""
+        """The stored reply of a request, or None if there is none."""
         with self._translate_errors():
             row = self._db.execute("SELECT reply FROM requests WHERE key = ? AND state = 'done'", (key,)).fetchone()
         return Reply(**json.loads(row[0])) if row else None
 
     def count_attempts(self, key: str) -> Counter[str]:
-        """How many attempts of a request that left this machine are in each state."""
+        """How many sent attempts of a request are in each state."""
         with self._translate_errors():
             query = "SELECT state, COUNT(*) FROM requests WHERE key = ? AND is_sent GROUP BY state"
             return Counter(dict(self._db.execute(query, (key,)).fetchall()))
 
     async def write_intent(self, request: TeacherRequest, most: Spend) -> int:
-        """Note durably that a request is about to leave; returns its attempt number (from 1)."""
+        """Record durably that a request is about to be sent; returns its attempt number (from 1)."""
         about = request.about
         ids = canonical_json([example.id for example in about.examples])
         row = (
@@ -223,18 +223,18 @@ class Ledger:
         await self._write(lambda db: db.execute(_REPLY, row), request)
 
     async def write_failure(self, request: TeacherRequest, attempt: int, error: BackendError) -> None:
-        """Note durably that an attempt brought no reply; one that may have been paid is `unknown`, not `failed`."""
+        """Record durably that an attempt got no reply; one that may have been paid is `unknown`, not `failed`."""
         state = "unknown" if error.is_maybe_paid else "failed"
         row = (state, str(error), time.time(), not error.is_unsent, request.key, attempt)
         await self._write(lambda db: db.execute(_FAILURE, row), request)
 
     async def drain(self) -> None:
-        """Wait until all that was to be written is."""
+        """Wait until all pending writes are committed."""
         while self._committing is not None and not self._committing.done():
             await asyncio.wait([self._committing])
 
     async def _write(self, write: Callable[[sqlite3.Connection], Any], request: TeacherRequest) -> Any:  # noqa: ANN401
-        """Have something written with the next commit, and wait until it is durable."""
+        """Queue a write for the next commit and wait until it is durable."""
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Any] = loop.create_future()
         self._waiting.append((write, done))
@@ -245,10 +245,10 @@ class Ledger:
         except StorageError as error:
             about = request.about
             place = f"{about.purpose}, stage {about.stage}, domain {about.domain!r}, key {request.key[:12]}"
-            raise StorageError(f"{error} In flight was the request ({place}); it is asked again.") from error
+            raise StorageError(f"{error} The request in flight ({place}) is then asked again.") from error
 
     async def _commit_waiting(self) -> None:
-        """Commit all that waits, group by group, until nothing does."""
+        """Commit all waiting writes, group by group, until none are left."""
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, "ledger")
         loop, size = asyncio.get_running_loop(), 0
@@ -260,18 +260,18 @@ class Ledger:
             try:
                 results = await loop.run_in_executor(self._thread, self._commit, [write for write, _ in group])
             except BaseException as error:
-                for _, done in group:  # whoever waits must hear of it, whatever it is
+                for _, done in group:  # every waiting writer must get the error, whatever it is
                     if not done.done():
                         done.set_exception(error)
                 if not isinstance(error, Exception):
                     raise
-                continue  # what came meanwhile is to be written all the same
+                continue  # writes that arrived meanwhile still have to be committed
             for (_, done), result in zip(group, results, strict=True):
                 if not done.done():
                     done.set_result(result)
 
     def _commit(self, writes: Sequence[Callable[[sqlite3.Connection], Any]]) -> list[Any]:
-        """Make one group durable, all of it or nothing. Runs in the ledger's thread, which has its own connection."""
+        """Commit one group, all or nothing. Runs in the ledger's thread, which has its own connection."""
         with self._translate_errors():
             if self._writer is None:
                 self._writer = self._connect()
@@ -293,19 +293,19 @@ class Ledger:
             return int(self._db.execute(query, (purpose, domain, before_stage)).fetchone()[0])
 
     def count_models(self) -> dict[str, int]:
-        """How many replies each model gave, by the name that came back with them."""
+        """How many replies each model gave, by the model name in the reply."""
         with self._translate_errors():
             query = "SELECT model, COUNT(*) FROM requests WHERE state = 'done' GROUP BY model ORDER BY COUNT(*) DESC, model"
             return dict(self._db.execute(query).fetchall())
 
     def sum_spend(self) -> Spend:
-        """All that was ever spent in this run; an unknown attempt counts with all that was reserved for it."""
+        """Everything this run has spent; an unknown attempt counts with its whole reservation."""
         with self._translate_errors():
             requests, tokens, cost = self._db.execute(_SPENT).fetchone()
         return Spend(requests, tokens, cost)
 
     def summarize(self) -> list[dict[str, Any]]:
-        """One line per purpose, stage and domain: attempts by state, tokens, money."""
+        """One row per purpose, stage and domain: attempts by state, tokens, cost."""
         columns = (
             "purpose",
             "stage",
@@ -328,7 +328,7 @@ class Ledger:
         return [dict(zip(columns, row, strict=True)) for row in rows]
 
     def list_requests(self, states: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
-        """Every attempt in the order sent, of the given states only (all where none are given)."""
+        """Every attempt in the given states (in any state if none are given), in the order sent."""
         marks = f"WHERE state IN ({', '.join('?' * len(states))})" if states else ""
         with self._translate_errors():
             cursor = self._db.execute(f"SELECT * FROM requests {marks} ORDER BY sent_at, key", tuple(states))  # noqa: S608
@@ -342,6 +342,6 @@ class Ledger:
             yield
         except sqlite3.Error as error:
             raise StorageError(
-                f"{self.path}: the ledger can't be read or written: {error}. Nothing that was stored before is lost; "
-                "make space, mend the folder or restore the file, and run the same command again."
+                f"{self.path}: the ledger can't be read or written: {error}. What was stored before is unchanged; "
+                "free disk space, fix the folder or restore the file, then run the same command again."
             ) from error

@@ -1,4 +1,4 @@
-"""How often and how long one request is tried: its attempts, its failures, its deadline, and the pauses between."""
+"""How often and how long one request is tried: its attempts, failures, deadline and pauses."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ MAX_BACKOFF_S = 60.0
 
 
 class RetryState:
-    """With one request, from its first attempt on.
+    """The retry state of one request, from its first attempt on.
 
     Attributes:
-        failures: those of its attempts that count against `max_attempts`.
+        failures: failed attempts that count against `max_attempts`.
     """
 
     def __init__(self, gate: AdaptiveLimiter, settings: TeacherSettings, first_backoff_s: float) -> None:
         self.failures = 0
         self._gate, self._settings, self._first_backoff_s = gate, settings, first_backoff_s
         self._tries = self._lonely = self._answered = 0
-        self._deadline = math.inf  # counted from the first attempt, however long the queue before it
+        self._deadline = math.inf  # runs from the first attempt; time in the queue does not count
 
     @property
     def is_retry(self) -> bool:
-        """Whether the next attempt goes before those that have not tried yet; none does while the breaker is open."""
+        """Whether the next attempt goes ahead of requests not yet tried; none does while the breaker is open."""
         return self._tries > 0 and self._gate.opened_at is None
 
     def begin(self, entered_at: float) -> None:
-        """Note that an attempt begins; the first one begins the time until the deadline."""
+        """Note that an attempt begins; the first one starts the deadline."""
         self._deadline = min(self._deadline, entered_at + self._settings.deadline_s)
 
     def count(self, error: BackendError) -> None:
@@ -42,19 +42,19 @@ class RetryState:
         self._tries += 1
         self._lonely = self._lonely + 1 if self._answered == gate.answered else 1
         self._answered = gate.answered
-        # Being told to wait is no failure of the request; nor is a teacher that answers nobody, but where it failed before.
+        # Throttling is not the request's failure. Nor is an outage, unless the request is down to its last attempt.
         is_away = gate.opened_at is not None and self.failures < self._settings.max_attempts - 1
         self.failures += not (error.is_throttled or error.is_unsent or is_away)
 
     def is_over(self, error: BackendError) -> bool:
-        """Whether the request has failed: asking again can't help, or did not."""
+        """Whether the request has failed for good: retrying can't help, or did not."""
         return not error.is_transient or self.failures >= self._settings.max_attempts
 
     def choose_pause_s(self, key: str, error: BackendError) -> float:
-        """How long to wait after a failed attempt: what the teacher asks for, or exponential back-off; with jitter.
+        """How many seconds to wait after a failed attempt: what the teacher asks for, or exponential back-off; with jitter.
 
-        The back-off grows with the failures since anybody was last answered: while others are, waiting longer would only
-        leave the unlucky ones for the end.
+        The back-off grows with this request's failures since any request was last answered. While others are answered,
+        waiting longer would only leave the unlucky ones for the end.
         """
         first_s = self._first_backoff_s
         jitter = random.Random(hash_text(f"{key}/{self._tries}")).uniform(0.5, 1.5)
@@ -62,15 +62,15 @@ class RetryState:
         return backoff_s if error.retry_after_s is None else max(error.retry_after_s, 0) + first_s * (jitter - 0.5)
 
     def is_too_late(self, pause_s: float, *, was_ever_answered: bool) -> bool:
-        """Whether the next attempt would come after the request's deadline, or after that of a teacher that answers nobody."""
+        """Whether the next attempt would miss the request's deadline, or the teacher's while the breaker is open."""
         now, gate = time.monotonic(), self._gate
         if gate.opened_at is None:
             return now + pause_s >= self._deadline
         if not was_ever_answered and gate.pauses > self._settings.max_attempts:
-            return True  # there is nothing to wait for
+            return True  # a teacher that never answered is not worth the wait
         return now + gate.pause_s >= gate.opened_at + self._settings.deadline_s
 
     def is_to_blame(self, error: BackendError) -> bool:
-        """Whether it is the request that is too late, and not the teacher that is away or answers nobody."""
+        """Whether the delay is the request's own fault, not that of an unreachable or silent teacher."""
         is_silent = time.monotonic() >= self._gate.answered_at + self._settings.deadline_s
         return self._gate.opened_at is None and not error.is_unsent and not is_silent

@@ -1,4 +1,4 @@
-"""Asking: ledger hit? → enter the gate → send and pay → try again while there is patience."""
+"""Asks the teacher: look in the ledger → enter the gate → send and pay → retry until the deadline."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ MANY_FAILURES = 8
 class Outcome:
     """What became of one request: a reply, or the reason why there is none.
 
-    The reasons are ``failed`` (all attempts did), ``budget`` (a cap does not allow it), and ``unavailable`` (the backend
-    can't answer it); the last two were never sent.
+    The reasons are ``failed`` (no attempt succeeded), ``budget`` (a cap does not allow an attempt, which was not sent), and
+    ``unavailable`` (the backend can't answer the request, which was never sent).
     """
 
     request: TeacherRequest
@@ -40,10 +40,10 @@ class Outcome:
 
 
 def check_teacher(backend: Backend, settings: TeacherSettings) -> str:
-    """Find out, without paying, whether the teacher can be asked; a remark for the user, or an empty text.
+    """Check, without paying, whether the teacher can be asked; returns a remark for the user, or an empty text.
 
     Raises:
-        TeacherError: it can't.
+        TeacherError: it can't be asked.
     """
 
     async def check() -> str:
@@ -59,7 +59,7 @@ def check_teacher(backend: Backend, settings: TeacherSettings) -> str:
 
 
 class Teacher:
-    """A backend with a ledger and a budget. The only way by which anything is asked and paid."""
+    """A backend with a ledger and a budget. Every request is asked and paid through it."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class Teacher:
         on_note: Callable[[str], None] = lambda text: None,
         on_state: Callable[[Mapping[str, Any]], None] = lambda facts: None,
     ) -> None:
-        """`on_settled` hears of each attempt that ended, `on_note` what the user should know, `on_state` how the breaker is."""
+        """`on_settled` is called after each attempt, `on_note` with notes for the user, `on_state` with the breaker's state."""
         check_prices(budget.settings, settings)
         self.backend, self.ledger, self.budget, self.settings = backend, ledger, budget, settings
         self._on_note, self._on_state = on_note, on_state
@@ -94,13 +94,13 @@ class Teacher:
         task: Task | None = None,
         budget: BudgetSettings | None = None,
     ) -> Teacher:
-        """A teacher by its settings, for use on its own: ``with Teacher.open(…) as teacher: teacher.ask("…")``.
+        """Open a teacher from its settings, for standalone use: ``with Teacher.open(…) as teacher: teacher.ask("…")``.
 
         Args:
-            settings: which teacher, and how it is asked.
-            ledger: the ledger's file; created if necessary. Replies that it holds are not paid again.
-            task: what the `tutor` and `recorded` backends need to know.
-            budget: the caps, over everything in the ledger; None sets no cap.
+            settings: which teacher to ask, and how.
+            ledger: the ledger's file; created if necessary. Replies in it are not paid again.
+            task: the task, which the `tutor` and `recorded` backends need.
+            budget: caps on everything in the ledger; None sets no cap.
 
         Raises:
             ConfigError, DataError: the settings are incomplete, or a file can't be read.
@@ -117,14 +117,14 @@ class Teacher:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._loop.run(self.ledger.drain())  # replies that have arrived are paid, whatever ended the run
+        self._loop.run(self.ledger.drain())  # replies that have arrived are paid for, whatever ended the run
         self._loop.run(self.backend.close())
         self._loop.close()
         for ledger in self._own:
             ledger.close()
 
     def ask(self, prompt: str | Sequence[Mapping[str, str]], *, sample: int = 0) -> Reply:
-        """The teacher's reply to one prompt; a reply in the ledger costs nothing.
+        """Ask one prompt and return the teacher's reply; a reply in the ledger costs nothing.
 
         Args:
             prompt: the one user message, or the messages of a conversation.
@@ -150,14 +150,14 @@ class Teacher:
         schema: Mapping[str, Any] | None = None,
         temperature: float | None = None,
     ) -> TeacherRequest:
-        """A request with this teacher's sampling settings.
+        """Make a request with this teacher's sampling settings.
 
         Args:
             prompt: the one user message, or the messages of a conversation.
-            about: what it is for.
+            about: what the request is for.
             sample: tells apart requests with the same prompt.
-            schema: the JSON schema of the reply, sent where ``teacher.json_schema`` says so.
-            temperature: in place of the setting; a teacher whose setting is null is never sent one.
+            schema: the JSON schema of the reply, sent if ``teacher.json_schema`` is set.
+            temperature: replaces the setting; if the setting is null, no temperature is sent.
         """
         settings = self.settings
         sampling: dict[str, Any] = {settings.max_tokens_field: settings.max_tokens, **settings.extra_body}
@@ -170,14 +170,14 @@ class Teacher:
         return TeacherRequest(settings.model_name, messages, sampling, about, sample)
 
     def ask_many(self, requests: Sequence[TeacherRequest]) -> list[Outcome]:
-        """Ask all requests, at most `max_concurrency` at once; outcomes come in the order of the requests.
+        """Ask all requests, at most `max_concurrency` at once; outcomes are in the order of the requests.
 
-        A request whose reply is in the ledger costs nothing. Where a cap does not allow a request, it and all that
-        follow come back with the reason ``budget`` and without being sent.
+        A request whose reply is in the ledger costs nothing. If a cap does not allow a request, that one and all that would
+        be sent after it come back with the reason ``budget``.
 
         Raises:
             TeacherError: no request can succeed; or every request failed, and either nothing was ever answered or many
-                failed at once. Going on would only cost more.
+                failed at once. Continuing would only cost more.
         """
         outcomes = self._loop.run(self._ask_all(requests))
         if self._fatal is not None:
@@ -189,12 +189,12 @@ class Teacher:
         if failed and not replies and is_hopeless:
             raise TeacherError(
                 f"teacher {self.settings.model!r} ({self.settings.backend}): all {len(failed)} requests failed; the "
-                f"last said: {failed[-1].detail}"
+                f"last error was: {failed[-1].detail}"
             )
         return outcomes
 
     def worst_case(self, request: TeacherRequest) -> Spend:
-        """The most that an attempt of a request can cost."""
+        """The most that one attempt of a request can cost."""
         return self._attempts.worst_case(request)
 
     def has_reply(self, request: TeacherRequest) -> bool:
@@ -209,7 +209,7 @@ class Teacher:
         def start(request: TeacherRequest) -> asyncio.Task[Outcome]:
             return in_flight.setdefault(request.key, asyncio.ensure_future(self._ask(request)))
 
-        # Two requests with one key are one request: the second waits for the first's reply.
+        # Requests with the same key are sent once: the second waits for the first one's reply.
         tasks = [in_flight.get(request.key) or start(request) for request in requests]
         try:
             outcomes = await asyncio.gather(*tasks)
@@ -241,7 +241,7 @@ class Teacher:
                         return Outcome(request, await self._attempts.send(self.backend, request))
                     except BackendError as failure:
                         error = failure
-                        self._report_failure(request, error, entered_at)  # before another takes the place
+                        self._report_failure(request, error, entered_at)  # before another attempt takes the slot
             except BudgetExhausted as exhausted:
                 return Outcome(request, None, "budget", str(exhausted))
             if error.is_fatal:
@@ -256,7 +256,7 @@ class Teacher:
                 return Outcome(request, None, "failed", detail)
 
     async def _wait(self, request: TeacherRequest, patience: RetryState, error: BackendError) -> str | None:
-        """Wait until a request may be tried again; or say why it has failed."""
+        """Wait until a request may be retried and return None, or return why it has failed."""
         patience.count(error)
         if patience.is_over(error):
             return str(error)
@@ -271,7 +271,7 @@ class Teacher:
         return None
 
     def _report_failure(self, request: TeacherRequest, error: BackendError, entered_at: float) -> None:
-        """Tell the gate how the teacher failed: for all, it wants fewer requests, it is not there, or it refused this one."""
+        """Tell the gate how the teacher failed: for every request, overloaded, down, or refusing only this request."""
         gate, self._last_error = self._gate, str(error)
         if error.is_fatal:
             self._end(error)
@@ -279,7 +279,7 @@ class Teacher:
             self._end(
                 BackendError(
                     f"{error}: the teacher asks to wait {error.retry_after_s:,.0f} s, longer than teacher.deadline_s = "
-                    f"{self.settings.deadline_s:g}; run the same command again then",
+                    f"{self.settings.deadline_s:g}; run the same command again after that",
                     is_fatal=True,
                 )
             )
@@ -294,25 +294,25 @@ class Teacher:
         gate = self._gate
         if gate.state == "open" and gate.pauses == 1:
             self._on_note(
-                f"the teacher answers nobody: asking is paused, then one request at a time tries again, for at most "
-                f"{self.settings.deadline_s:g} s (teacher.deadline_s). It last said: {self._last_error}"
+                f"the teacher is not answering: requests are paused, then retried one at a time for at most "
+                f"{self.settings.deadline_s:g} s (teacher.deadline_s). Last error: {self._last_error}"
             )
         elif gate.state == "closed":
-            self._on_note("the teacher answers again")
+            self._on_note("the teacher is answering again")
         self._on_state({**gate.describe(), "last_error": self._last_error if gate.state != "closed" else None})
 
     def _recall(self, request: TeacherRequest) -> tuple[TeacherRequest, int]:
-        """The request with its refusals so far, and the failures that it begins with.
+        """The request with its refusals so far, and the failure count it starts with.
 
-        One that failed all its attempts in an earlier process, as the last ones of a run whose teacher seemed to be away, is
-        tried once more and not as often again: else a prompt that no server can answer would end every run.
+        A request that used up its attempts in an earlier process, as at the end of a run whose teacher seemed to be down, gets
+        only one more attempt: otherwise a prompt that no server can answer would end every run.
         """
         attempts, most = self.ledger.count_attempts(request.key), self.settings.max_attempts
         has_failed = attempts["failed"] + attempts["unknown"] >= most
         return replace(request, failures=attempts["failed"]), most - 1 if has_failed else 0
 
     def _read_stored(self, request: TeacherRequest) -> Outcome | None:
-        """The reply in the ledger, to the request or to what was sent in its place where its schema is unsupported."""
+        """The reply in the ledger, to the request or to its version without a schema, sent if the server supports none."""
         for sent in (request, request.without("response_format")) if "response_format" in request.sampling else (request,):
             reply = self.ledger.read_reply(sent.key)
             if reply is not None:
@@ -320,6 +320,6 @@ class Teacher:
         return None
 
     def _end(self, error: BackendError) -> None:
-        """Ask nothing more: what waits ends at once."""
+        """Send nothing more; everything that waits ends at once."""
         self._fatal = error
         self._gate.close()

@@ -1,1 +1,1 @@
-"""What a teacher is asked for: prompts, and how replies are read."""
+"""What a teacher is asked for: how prompts are built and replies parsed."""

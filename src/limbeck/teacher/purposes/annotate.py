@@ -1,7 +1,7 @@
-"""Annotation: the teacher writes the rationale of a chosen example (BalDistill §2.5 of the notes).
+"""Annotation: the teacher writes the rationale of a chosen example (BalDistill §3).
 
-`hinted` puts the gold answer in the prompt, as the paper does; `blind` does not. What the teacher's prompts say is not
-visible in the paper, so the wording is ours and a user can replace it (`teacher.templates.annotate`).
+`hinted` puts the gold answer in the prompt, as the paper does; `blind` does not. The paper does not show its prompts, so the
+wording is ours; users can replace it (`teacher.templates.annotate`).
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ def annotate(
     is_hinted: bool,
     on_mismatch: str,
 ) -> AskResult:
-    """Have the teacher write rationales, candidate after candidate, until each group has kept what it wants.
+    """Have the teacher write rationales, candidate by candidate, until each group has kept as many as it wants.
 
     Args:
-        scope: who is asked about what. Its check rejects a candidate before anything is asked if it fails without a
-            rationale already (the question alone is too long), otherwise once it is annotated.
+        scope: what all requests share. Its `find_fault` rejects a candidate before anything is asked if it fails even without
+            a rationale (the question alone is too long), otherwise once it is annotated.
         queues: the candidates of each group, best first.
-        wanted: how many of them each group wants.
+        wanted: how many examples each group wants.
         is_hinted: whether the prompt shows the gold answer.
-        on_mismatch: what happens if the teacher's answer is not the gold answer: ``reject`` (the next candidate takes its
-            place), ``consume`` (the place is lost, as in the released code), ``keep_teacher``.
+        on_mismatch: what to do if the teacher's answer is not the gold answer: ``reject`` (the next candidate takes its
+            place), ``consume`` (the place is lost, as in the released code), ``keep_teacher`` (the teacher's answer is learnt).
     """
     teacher, task, stage = scope.teacher, scope.task, scope.stage
     template = load_template("annotate", teacher.settings.templates.get("annotate"))
@@ -83,16 +83,16 @@ def write_prompt(template: AnyTemplate, task: Task, example: Example, *, is_hint
 def read_annotation(
     outcome: Outcome, task: Task, *, is_hinted: bool, on_mismatch: str, takes_reasoning: bool = False
 ) -> Example | Rejected:
-    """The annotated example, or why the reply can't be used.
+    """Parse a reply into the annotated example, or reject it if it can't be used.
 
     Args:
-        outcome: what became of the request.
+        outcome: the request and its reply.
         task: answer prefix and answer type.
         is_hinted: whether the prompt showed the gold answer.
         on_mismatch: see `annotate`.
         takes_reasoning: whether a reasoning model's thoughts are the rationale (``teacher.reasoning: rationale``).
 
-    Reasons: ``truncated``, ``filtered``, ``empty``, ``refused``, ``wrong_language``, ``no_answer``,
+    Reasons of rejections: ``truncated``, ``filtered``, ``empty``, ``refused``, ``wrong_language``, ``no_answer``,
     ``no_rationale``, ``mentions_hint``, ``contradicts_itself``, ``answer_mismatch``.
     """
     request, reply = outcome.request, outcome.reply

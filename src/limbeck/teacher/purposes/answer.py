@@ -1,4 +1,4 @@
-"""The teacher answers questions: its own zero-shot accuracy, and votes on the labels of what it generated."""
+"""Has the teacher answer questions, for its own zero-shot accuracy and for votes on examples that it generated."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ def ask_answers(
     temperature: float | None = None,
     is_reasoned: bool = False,
 ) -> list[list[tuple[str | None, Reply | None]]]:
-    """What the teacher answers to each question, `votes` times: the answer it can be read as, and the reply.
+    """Ask the teacher each question `votes` times and parse its answers.
 
     Args:
-        teacher: who is asked; it sees the instruction, the labels and the question, and no example.
-        examples: their answers are not shown.
-        task: reads the answers, by the rule that holds for students too.
+        teacher: the teacher to ask; it sees the instruction, the labels and the question, but no examples.
+        examples: the questions; their answers are not shown.
+        task: parses the answers, by the same rules as for students.
         purpose: ``evaluate`` or ``verify``.
-        stage: round that asks.
-        votes: independent answers to each question.
-        temperature: in place of the teacher's setting.
-        is_reasoned: whether it is to think step by step (the prompt of a blind annotation), or to write the answer alone.
+        stage: stage or round that asks.
+        votes: number of independent answers to each question.
+        temperature: overrides the teacher's setting.
+        is_reasoned: whether to ask for step-by-step reasoning (the prompt of a blind annotation) or for the answer alone.
 
     Returns:
-        For each example as many ``(answer, reply)`` as votes; None for what was not answered, or not in a readable form.
+        For each example, one ``(answer, reply)`` per vote. The answer is None if it can't be read, the reply if there is none.
     """
     name: Literal["annotate", "answer"] = "annotate" if is_reasoned else "answer"
     template = load_template(name, teacher.settings.templates.get(name))
@@ -64,7 +64,7 @@ def ask_answers(
 
 
 def write_answer_prompt(template: AnyTemplate, task: Task, example: Example) -> str:
-    """The prompt that asks for the answer of an example and nothing else."""
+    """The prompt that asks for an example's answer and nothing else."""
     return render_prompt(
         template,
         "answer",
@@ -78,12 +78,12 @@ def write_answer_prompt(template: AnyTemplate, task: Task, example: Example) -> 
 
 
 def write_blind_prompt(template: AnyTemplate, task: Task, example: Example) -> str:
-    """The prompt that asks to solve an example step by step, and does not show its answer."""
+    """The prompt that asks for a step-by-step solution of an example and does not show its answer."""
     return write_prompt(template, task, example, is_hinted=False)
 
 
 def measure_agreement(answer: str, answer_type: str, votes: Sequence[str | None]) -> float:
-    """Share of the votes that equal an answer, 0 to 1; a vote that is no answer agrees with nothing."""
+    """Share of the votes that equal an answer, 0 to 1; a missing vote (None) agrees with nothing."""
     equal = ANSWERS[answer_type].equal
     counts = Counter(vote is not None and equal(vote, answer) for vote in votes)
     return counts[True] / len(votes) if votes else 0.0

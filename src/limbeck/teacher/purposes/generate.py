@@ -1,8 +1,9 @@
-"""Generation without data: the teacher invents examples from a task and a few human examples (GOLD §4 of the notes).
+"""Generation without data: the teacher invents examples from a task and a few human examples (GOLD §3).
 
 A conversation shows each example as an answered request: "write one that praises the film" → the sentence; the last request
-is the one to answer. That holds the form better than a list of examples in one message, above all for small teachers.
-Where a label is asked for, it *is* the answer of what is written; relabelling (`limbeck.teacher.purposes.answer`) can check it.
+is the one to answer. Teachers, above all small ones, keep to the form better than with a list of examples in one message.
+If a prompt asks for a label, that label *is* the answer of the example; relabelling (`limbeck.teacher.purposes.answer`) can
+check it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from limbeck.teacher.purposes.until_kept import AskResult, AskScope, ask_until_k
 from limbeck.teacher.request import About, TeacherRequest
 
 HOPELESS_REJECTS = 32
-"""So many rejects with nothing kept end a run: the teacher does not follow the form."""
+"""Generation ends after this many rejections with nothing kept: the teacher does not follow the form."""
 ECHO_WORDS = 5
 _QUOTES = {'"': '"', "“": "”", "'": "'", "«": "»", "„": "“"}
 _LIST_MARK = re.compile(r"^(?:[-*•]\s+|\d{1,3}[.)]\s+)")
@@ -33,13 +34,13 @@ _LIST_MARK = re.compile(r"^(?:[-*•]\s+|\d{1,3}[.)]\s+)")
 
 @dataclass(frozen=True)
 class Asked:
-    """What a run asks for, the same in every request.
+    """What a run asks for; the same in every request.
 
     Attributes:
         task: fields, labels, checks and attributes.
-        groups: domains that take turns; the labels where `is_label_asked`.
-        is_label_asked: whether a group is an answer, which is then asked for and taken as it is.
-        draws_attributes: whether prompts draw attributes.
+        groups: domains that take turns; the labels if `is_label_asked`.
+        is_label_asked: whether a group is an answer: the prompt asks for it, and the example gets it as it is.
+        draws_attributes: whether prompts include randomly drawn attributes.
     """
 
     task: Task
@@ -49,7 +50,7 @@ class Asked:
 
     @property
     def parts(self) -> list[str]:
-        """What a reply must hold: the fields, and an empty name for the answer where none is asked for."""
+        """The parts of a reply: the fields, and an empty name for the answer unless `is_label_asked`."""
         return [*self.task.fields, *([] if self.is_label_asked else [""])]
 
 
@@ -63,16 +64,16 @@ def generate(
     place: str,
     temperature: float | None = None,
 ) -> AskResult:
-    """Have the teacher write new examples until each group has what it wants.
+    """Have the teacher write new examples until each group has as many as it wants.
 
     Args:
-        scope: who is asked about what.
+        scope: what all requests share.
         wanted: how many examples each ``(group, with feedback)`` wants.
-        show: the examples that a prompt shows, given whether it has feedback and a seeded generator.
-        asked: what is asked for.
-        purpose: ``synthesize``, or ``probe`` for examples that are to be unlike those shown.
-        place: a name of this call that is unique in its round; requests of two places are never the same.
-        temperature: in place of the teacher's setting.
+        show: returns the examples that a prompt shows, given whether it has feedback and a seeded random generator.
+        asked: what to ask for.
+        purpose: ``synthesize``, or ``probe`` for examples that should be unlike those shown.
+        place: a name for this call, unique in its round; requests of two places are never the same.
+        temperature: overrides the teacher's setting.
     """
     teacher, stage, seed = scope.teacher, scope.stage, scope.seed
     template = load_template("generate", teacher.settings.templates.get("generate"))
@@ -122,7 +123,7 @@ def write_messages(
     attributes: Mapping[str, str],
     is_unlike: bool,
 ) -> list[dict[str, str]]:
-    """The conversation that shows examples as answered requests and asks for a new one."""
+    """Write the conversation that shows examples as answered requests and asks for a new one."""
     messages: list[dict[str, str]] = []
     for place, example in enumerate([*shown, None]):
         is_last = example is None
@@ -149,7 +150,7 @@ def write_messages(
 
 
 def write_reply(asked: Asked, example: Example) -> str:
-    """An example in the form in which a reply is wanted."""
+    """Write an example in the form expected of a reply."""
     if len(asked.parts) == 1:
         return example.fields[asked.task.fields[0]]
     lines = [f"{name.capitalize()}: {example.fields[name]}" for name in asked.task.fields]
@@ -157,11 +158,11 @@ def write_reply(asked: Asked, example: Example) -> str:
 
 
 def read_generated(outcome: Outcome, asked: Asked) -> Example | Rejected:
-    """The new example, or why the reply can't be used.
+    """Parse a reply into the new example, or reject it if it can't be used.
 
-    Reasons: ``truncated``, ``filtered``, ``empty``, ``refused``, ``wrong_language``, ``malformed`` (a field is missing, or
-    there is more than the one text that was asked for), ``no_answer``, ``echoes_prompt`` (it says what it was asked), and those
-    of `find_check_fault`.
+    Reasons of rejections: ``truncated``, ``filtered``, ``empty``, ``refused``, ``wrong_language``, ``malformed`` (a field is
+    missing, or there is more than the one text that was asked for), ``no_answer``, ``echoes_prompt`` (it repeats the request),
+    and those of `find_check_fault`.
     """
     request, reply, task = outcome.request, outcome.reply, asked.task
     about = request.about
@@ -196,14 +197,14 @@ def read_generated(outcome: Outcome, asked: Asked) -> Example | Rejected:
 
 
 def find_echo(fields: Mapping[str, str], prompts: Sequence[str]) -> str | None:
-    """A run of `ECHO_WORDS` words that a field shares with a request's own sentences, or None."""
+    """A run of `ECHO_WORDS` words that a field shares with the request's own sentences, or None."""
     said = {ngram for prompt in prompts for ngram in make_ngrams(normalise_question(prompt), ECHO_WORDS)}
     found = sorted(said & {ngram for text in fields.values() for ngram in make_ngrams(normalise_question(text), ECHO_WORDS)})
     return found[0] if found else None
 
 
 def read_parts(text: str, asked: Asked) -> tuple[dict[str, str] | None, str | None]:
-    """``(fields, answer text)`` of a reply; fields are None where one is missing."""
+    """Parse a reply into ``(fields, answer text)``; fields are None if one is missing."""
     parts = read_synthesis(text, asked.task, has_answer=not asked.is_label_asked)
     if parts.fields is not None:
         fields = {name: strip_quotes(value) for name, value in parts.fields.items()}
@@ -215,7 +216,7 @@ def read_parts(text: str, asked: Asked) -> tuple[dict[str, str] | None, str | No
 
 
 def clean_text(text: str) -> str | None:
-    """The one text that a reply is, without list mark, quotes and code fence; None for several paragraphs, and for JSON."""
+    """The one text of a reply without list mark, quotes and code fence; None if it is empty, has several lines or is JSON."""
     lines = [line.strip() for line in text.strip().strip("`").strip().splitlines() if line.strip()]
     if len(lines) != 1:
         return None
@@ -225,7 +226,7 @@ def clean_text(text: str) -> str | None:
 
 
 def strip_quotes(text: str) -> str:
-    """A text without the quotes around the whole of it."""
+    """Remove quotes that enclose the whole text."""
     while len(text) > 1 and _QUOTES.get(text[0]) == text[-1] and text[0] not in text[1:-1]:
         text = text[1:-1].strip()
     return text

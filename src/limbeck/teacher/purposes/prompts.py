@@ -1,7 +1,7 @@
-"""Prompts from Jinja templates: the packaged ones, or the user's own, in a sandbox that can read values only.
+"""Builds prompts from Jinja templates, packaged or the user's own, in a sandbox that can only read values.
 
-A user's template runs in a process of its own (`limbeck.system.worker`) besides: the sandbox keeps it from Python's internals,
-and not from a loop without end or a text that fills the memory.
+A user's template also runs in its own process (`limbeck.system.worker`): the sandbox keeps it away from Python's internals, but
+does not stop an endless loop or a text that fills the memory.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class UserTemplate:
     """A user's template, compiled and rendered in another process.
 
     Raises:
-        ConfigError: it is no Jinja template; the message names file and line.
+        ConfigError: it is not a valid Jinja template; the message names file and line.
     """
 
     def __init__(self, name: str, path: Path, text: str) -> None:
@@ -34,10 +34,10 @@ class UserTemplate:
         self._ask(None)
 
     def render(self, **values: object) -> str:
-        """The text that the template makes of the values.
+        """Render the template with the values.
 
         Raises:
-            ConfigError: it uses what is not given to it, makes no text, or takes too long.
+            ConfigError: the template uses a name it is not given, produces no text, or takes too long.
         """
         return self._ask({name: _to_plain(value) for name, value in values.items()})
 
@@ -47,8 +47,8 @@ class UserTemplate:
             said = run_limited("limbeck.teacher.purposes.render:render", [self._text, values], RENDER_TIMEOUT_S)
         except WorkerLost as error:
             raise ConfigError(
-                f"{place}: the template gave no text ({error}); a prompt has {RENDER_TIMEOUT_S:g} s and {MAX_PROMPT_CHARS:,} "
-                "characters"
+                f"{place}: the template produced no text ({error}); a prompt may take {RENDER_TIMEOUT_S:g} s and have "
+                f"{MAX_PROMPT_CHARS:,} characters"
             ) from error
         if "fault" in said:
             line = f":{said['line']}" if said["line"] else ""
@@ -62,10 +62,10 @@ AnyTemplate = Template | UserTemplate
 
 @lru_cache(maxsize=16)
 def load_template(name: str, path: Path | None = None) -> AnyTemplate:
-    """The template `name` of this package, or the user's file in its place.
+    """Load the packaged template `name`, or the user's file in its place.
 
     Raises:
-        ConfigError: the file can't be read, or is no Jinja template; the message names the file and line.
+        ConfigError: the file can't be read or is not a valid Jinja template; the message names the file and line.
     """
     if path is None:
         return ENVIRONMENT.from_string((files("limbeck.teacher.purposes") / "templates" / f"{name}.jinja").read_text("utf-8"))
@@ -80,10 +80,10 @@ def load_template(name: str, path: Path | None = None) -> AnyTemplate:
 
 
 def render_prompt(template: AnyTemplate, name: str, **values: object) -> str:
-    """The prompt; model and user text goes in as data and is never read as a template.
+    """Render the prompt; text from models and users is data and is never parsed as a template.
 
     Raises:
-        ConfigError: the template uses a name that is not given to it, or gives no text.
+        ConfigError: the template uses a name it is not given, or produces no text.
     """
     try:
         return template.render(**values).strip()

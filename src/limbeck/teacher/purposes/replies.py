@@ -1,4 +1,4 @@
-"""From a teacher's reply to its parts. Tolerant of form (markdown, JSON, numbering), strict about content."""
+"""Parses a teacher's reply into its parts. Tolerant of form (markdown, JSON, numbering), strict about content."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ _HINT = re.compile(
     r"(?!\s+by\b)\b",
     re.IGNORECASE,
 )
-# "Therefore, **" before "the answer is": what leads to the answer, and is left hanging once the answer is cut off.
+# A lead-in such as "Therefore, **" before "the answer is", which would be left dangling once the answer is cut off.
 _LEAD_IN = re.compile(
     r"(?:[\s,;:*#>_`]|\b(?:and|so|thus|therefore|hence|finally|then|consequently|accordingly|overall|in conclusion|"
     r"in summary|as a result|we (?:find|conclude|see) that)(?![\w-]))*$",
     re.IGNORECASE,
 )
-# A lone backslash before what is no escape of JSON, or before a LaTeX command whose first letter is one (b, f, n, r, t, u).
+# A lone backslash before a character that JSON does not escape, or before a LaTeX command starting with b, f, n, r, t or u.
 _LATEX = re.compile(
     r"(?<!\\)\\(?=[^\\/\"bfnrtu]|u(?![0-9a-fA-F]{4})|(?:bar|begin|beta|big|Big|binom|bmod|boldsymbol|boxed|bullet|"
     r"fbox|flat|forall|frac|frown|nabla|ne|neg|neq|newline|nmid|nolimits|notin|nsubseteq|nu|rangle|rbrace|rceil|rfloor|"
     r"rho|right|rightarrow|rm|tan|tanh|tau|text|textbf|textit|tfrac|therefore|theta|tilde|times|to|top|triangle)(?![A-Za-z]))"
 )
 _FENCE = re.compile(r"^```[\w-]*[ \t]*\n|\n?(?<![ \t])[ \t]*```$")
-_SCRIPT_CHARS = 2000  # of a reply, looked at to tell its script
-_FEW_LETTERS = 8  # a symbol or a name is no language
-_LEAD_IN_CHARS = 80  # looked at, so that a hostile text of nothing but such words takes no time
+_SCRIPT_CHARS = 2000  # of a reply, examined to detect its script
+_FEW_LETTERS = 8  # fewer letters than this may be a symbol or a name
+_LEAD_IN_CHARS = 80  # examined; bounds the time for a hostile text of nothing but such words
 _RATIONALE_NAMES = ("rationale", "solution", "explanation", "reasoning", "steps")
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What a synthesis reply holds; None for what is missing."""
+    """The parts of a synthesis reply; None for a missing part."""
 
     fields: dict[str, str] | None
     rationale: str | None
@@ -57,10 +57,10 @@ class Parts:
 
 
 def find_fault(request: TeacherRequest, reply: Reply) -> str | None:
-    """The reason why a reply can't be used whatever it says.
+    """The reason to reject a reply before it is parsed, or None.
 
-    ``truncated``, ``filtered``, ``empty``, ``refused``, or ``wrong_language``: most of its letters are of a script that neither
-    the prompt nor the examples it is about have a letter of.
+    ``truncated``, ``filtered``, ``empty``, ``refused``, or ``wrong_language``: most of its letters belong to a script that does
+    not occur in the prompt or in the request's examples.
     """
     if reply.finish_reason == "length":
         return "truncated"
@@ -74,7 +74,7 @@ def find_fault(request: TeacherRequest, reply: Reply) -> str | None:
 
 
 def _is_of_foreign_script(request: TeacherRequest, text: str) -> bool:
-    if text.isascii() or not request.about.examples:  # without examples a prompt may ask for a language by its name
+    if text.isascii() or not request.about.examples:  # without examples, a prompt may ask for a language by name
         return False
     (script, count), *_ = _count_scripts(text).most_common(1) or [("", 0)]
     if script == "LATIN" or count < _FEW_LETTERS or count <= sum(map(str.isalpha, text)) / 2:
@@ -85,15 +85,15 @@ def _is_of_foreign_script(request: TeacherRequest, text: str) -> bool:
 
 
 def _count_scripts(text: str) -> Counter[str]:
-    """How many letters of each script a text has, by the first word of their Unicode names."""
+    """Count the letters of each script in a text; the script is the first word of a letter's Unicode name."""
     return Counter(unicodedata.name(char, "").split(" ")[0].split("-")[0] for char in text if char.isalpha())
 
 
 def split_rationale(text: str, task: Task, answer_type: str) -> str | None:
-    """What stands before the last answer prefix, without what leads to it ("Therefore,"); None where there is no prefix.
+    """The text before the last answer prefix, without a lead-in such as "Therefore,"; None if there is no prefix.
 
-    A prefix that is followed by more than the answer ("the answer is found by adding 2 and 3, which gives 5") is part of the
-    reasoning, so then all of the text is.
+    If more than the answer follows the prefix ("the answer is found by adding 2 and 3, which gives 5"), the prefix is part of
+    the reasoning, so the whole text is returned.
     """
     split = split_at_marker(text, task.marker)
     if split is None:
@@ -104,10 +104,10 @@ def split_rationale(text: str, task: Task, answer_type: str) -> str | None:
 
 
 def find_contradiction(rationale: str, answer: str, task: Task, answer_type: str) -> str | None:
-    """The answer in which a rationale ends by its own words, where it is another one than the final answer; else None.
+    """The answer that a rationale states at its end if it differs from the final answer; else None.
 
     Released data has such rows: "The answer is (A) Evaporation", stored with the letter E. Only a closing statement that can
-    be read as an answer by itself counts, and for text only one that shares no word with the final answer's.
+    be parsed as an answer by itself counts, and for text answers only one that shares no word with the final answer.
     """
     closing = _find_closing(rationale, task)
     if closing is None:
@@ -119,7 +119,7 @@ def find_contradiction(rationale: str, answer: str, task: Task, answer_type: str
 
 
 def drop_closing(rationale: str, answer: str, task: Task, answer_type: str) -> str:
-    """The rationale without a statement of just this answer at its end: the completion states it once more anyway."""
+    """Remove a closing statement of this very answer from a rationale; the completion states it again anyway."""
     closing = _find_closing(rationale, task)
     if closing is None:
         return rationale
@@ -128,7 +128,7 @@ def drop_closing(rationale: str, answer: str, task: Task, answer_type: str) -> s
 
 
 def _find_closing(rationale: str, task: Task) -> tuple[str, str] | None:
-    """``(what is before, the answer stated)`` of a rationale whose last sentence has the answer prefix, or None."""
+    """Split a rationale whose last sentence has the answer prefix into ``(text before, stated answer)``; else None."""
     split = split_at_marker(rationale, task.marker)
     if split is None or re.search(r"[.!?]\s|\n", split[1].strip()):
         return None
@@ -141,17 +141,17 @@ def _drop_lead_in(text: str) -> str:
 
 
 def mentions_hint(rationale: str) -> bool:
-    """Whether a rationale speaks of the answer it was given ("the given answer", "the provided answer")."""
+    """Whether a rationale mentions that it was given the answer ("the given answer", "the provided answer")."""
     return _HINT.search(" ".join(rationale.split())) is not None
 
 
 def read_synthesis(text: str, task: Task, *, has_answer: bool = True) -> Parts:
-    """The parts of a new example, from labelled lines or from one JSON object, with or without a code fence around it.
+    """Parse a new example from labelled lines or from one JSON object, with or without a code fence.
 
     Args:
         text: the reply.
         task: fields and answer prefix.
-        has_answer: whether the reply states an answer; else the answer prefix is a part of the text like any other.
+        has_answer: whether the reply states an answer; if not, the answer prefix is ordinary text.
     """
     text = _FENCE.sub("", text.strip())
     parts = _read_json(text, task)
@@ -178,14 +178,14 @@ def _read_json(text: str, task: Task) -> Parts | None:
 
 
 def _repair_escapes(text: str) -> str:
-    """JSON in which LaTeX was not escaped, with its backslashes doubled: \\frac would be read as a form feed and "rac"."""
+    """Double the backslashes of unescaped LaTeX in JSON: \\frac would be parsed as a form feed and "rac"."""
     return _LATEX.sub(r"\\\\", text)
 
 
 def _read_lines(text: str, task: Task, *, has_answer: bool) -> Parts:
     if has_answer:
         split = split_at_marker(text, task.marker)
-    else:  # then only a line of its own that states one is none of the fields
+    else:  # then only a last line that starts with the prefix is dropped
         split, text = None, re.sub(rf"\n[ \t]*{re.escape(task.marker)}\b[^\n]*\Z", "", text, flags=re.IGNORECASE)
     body = _drop_lead_in(split[0]) if split else text
     sections = _cut_sections(body, (*task.fields, *_RATIONALE_NAMES))
@@ -195,7 +195,7 @@ def _read_lines(text: str, task: Task, *, has_answer: bool) -> Parts:
 
 
 def _cut_sections(text: str, names: Sequence[str]) -> dict[str, str]:
-    """The text after each ``Name:`` that begins a line, up to the next such line; the first of a name wins."""
+    """The text after each ``Name:`` that begins a line, up to the next such line; the first occurrence of a name wins."""
     any_name = "|".join(re.escape(name) for name in names)
     head = re.compile(rf"^[ \t]*+(?:\d++[.)][ \t]*+)?[*#>_ \t]*({any_name})[*_ \t]*:[*_]*[ \t]*", re.IGNORECASE | re.MULTILINE)
     places = list(head.finditer(text))

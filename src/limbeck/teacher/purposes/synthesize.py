@@ -1,7 +1,8 @@
-"""Synthesis: the teacher invents an example of a tail domain, with its rationale (BalDistill §2.4 of the notes).
+"""Synthesis: the teacher invents an example of a tail domain, with its rationale (BalDistill §3).
 
-How the paper prompts, seeds and filters is not visible. Here each request shows a few real examples of the domain and
-asks for one new example; repeats, near-repeats and leaks into held-out data are rejected, and asked again in other words.
+The paper does not show how it prompts, chooses seed examples and filters. Here each request shows a few real examples of the
+domain and asks for one new example. Duplicates, near-duplicates and leaks of held-out data are rejected, and a new request
+with its own draw of seed examples replaces them.
 """
 
 from __future__ import annotations
@@ -29,15 +30,15 @@ def synthesize(
     is_domain_answer: bool = False,
     first: Mapping[str, Sequence[Example]] = MappingProxyType({}),
 ) -> AskResult:
-    """Have the teacher write new examples until each domain has what it wants.
+    """Have the teacher write new examples until each domain has as many as it wants.
 
     Args:
-        scope: who is asked about what.
-        seeds: the real examples of each domain that prompts may show; each request draws its own few, at random by
+        scope: what all requests share.
+        seeds: the real examples of each domain that prompts may show; each request draws its own few at random, seeded by
             (seed, stage, domain, index).
         wanted: how many new examples each domain wants.
-        is_domain_answer: whether a domain *is* an answer (``data.domain: answer``), which is then asked for.
-        first: examples of each domain that are drawn before its seeds, which then fill up what is shown.
+        is_domain_answer: whether a domain *is* an answer (``data.domain: answer``), so that the prompt asks for it.
+        first: examples of each domain that are drawn before its seeds; the seeds fill the remaining places.
     """
     teacher, task, stage, seed = scope.teacher, scope.task, scope.stage, scope.seed
     template = load_template("synthesize", teacher.settings.templates.get("synthesize"))
@@ -63,7 +64,7 @@ def synthesize(
 
 
 def draw_shown(first: Sequence[Example], seeds: Sequence[Example], size: int, draw: random.Random) -> tuple[Example, ...]:
-    """At most `size` different examples: of `first` at random, then of the seeds at random."""
+    """Draw at most `size` different examples: at random from `first`, then at random from the seeds."""
     shown = draw.sample(list(first), min(size, len(first)))
     ids = {example.id for example in first}
     rest = [example for example in seeds if example.id not in ids]
@@ -89,7 +90,7 @@ def write_prompt(
 
 
 def make_schema(task: Task, answer_type: str) -> dict[str, Any]:
-    """The JSON schema of a new example: the task's fields, the rationale, and the answer last, after its reasons."""
+    """The JSON schema of a new example: the task's fields, the rationale, and last the answer, after its reasons."""
     text = {"type": "string"}
     labels = task.list_labels(answer_type)
     answer = {**text, "enum": list(labels)} if labels else text
@@ -98,9 +99,9 @@ def make_schema(task: Task, answer_type: str) -> dict[str, Any]:
 
 
 def read_new_example(outcome: Outcome, task: Task, *, is_domain_answer: bool) -> Example | Rejected:
-    """The new example, or why the reply can't be used.
+    """Parse a reply into the new example, or reject it if it can't be used.
 
-    Its answer type is that of the seed examples. Reasons: ``truncated``, ``filtered``, ``empty``, ``refused``,
+    The answer type is that of the seed examples. Reasons of rejections: ``truncated``, ``filtered``, ``empty``, ``refused``,
     ``wrong_language``, ``malformed`` (a field is missing), ``no_rationale``, ``no_answer`` (none, or of the wrong type),
     ``wrong_label``, ``mentions_hint``, ``contradicts_itself``.
     """

@@ -1,4 +1,4 @@
-"""Asking until enough is kept: the one loop behind annotation and synthesis."""
+"""Asks until enough examples are kept: the one loop behind annotation, synthesis and generation."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from limbeck.teacher.request import TeacherRequest
 
 @dataclass(frozen=True)
 class Review:
-    """A second look at all examples of a wave that were kept, such as asking the teacher about them.
+    """A second check of all examples kept in a wave, such as asking the teacher about them.
 
     Attributes:
-        look: what becomes of the examples, in their order.
-        requests: how many it makes for each of them.
+        look: returns a verdict for each example, in order.
+        requests: number of requests it makes per example.
     """
 
     look: Callable[[Sequence[Example]], Sequence[Example | Rejected]]
@@ -32,15 +32,15 @@ class AskScope:
     """What all requests of one stage share.
 
     Attributes:
-        teacher: who is asked.
+        teacher: the teacher to ask.
         task: instruction, fields, labels and answer prefix.
         stage: the stage or round that asks.
         seed: seed of the run.
-        max_attempts: at most so many requests for each wanted example.
-        duplicates: what is known already; new examples that are kept are added to it.
-        leaks: what is held out.
-        find_fault: a last check of an example; a reason rejects it.
-        review: a second look at the new examples that passed all checks.
+        max_attempts: maximum number of requests for each wanted example.
+        duplicates: the known examples; new examples that are kept are added.
+        leaks: the held-out examples.
+        find_fault: a last check of an example; if it returns a reason, the example is rejected.
+        review: a second check of the new examples that passed all others.
     """
 
     teacher: Teacher
@@ -56,12 +56,12 @@ class AskScope:
 
 @dataclass
 class AskResult:
-    """What a round of asking gave.
+    """The result of a round of asking.
 
     Attributes:
         kept: examples kept, by group and then in the order asked.
-        rejected: what was dropped, each with its reason.
-        missing: what each group still lacks.
+        rejected: rejections, each with its reason.
+        missing: how many examples each group still lacks.
     """
 
     kept: list[Example] = field(default_factory=list)
@@ -69,7 +69,7 @@ class AskResult:
     missing: dict[str, int] = field(default_factory=dict)
 
     def add(self, other: AskResult) -> None:
-        """Append a harvest that was asked for what this one lacks."""
+        """Append a result that was asked for what this one lacks."""
         self.kept += other.kept
         self.rejected += other.rejected
         self.missing = other.missing
@@ -86,23 +86,23 @@ def ask_until_kept(
     review: Review | None = None,
     hopeless_rejects: int | None = None,
 ) -> AskResult:
-    """Ask group by group (a group is a domain, or the whole pool) until each has kept what it wants.
+    """Ask for each group (a domain, or the whole pool) until it has kept as many examples as it wants.
 
     Args:
         teacher: asked for all groups together, so that requests overlap.
         wanted: how many examples each group wants.
-        make_request: the group's next request; an example that is complete already and is kept as it is; a rejection
-            of a candidate that is not worth asking about; or None when the group has no more.
-        judge: what becomes of an outcome that has a reply.
+        make_request: returns the group's next request; or an example that is already complete and is kept as it is; or a
+            rejection of a candidate that is not worth asking about; or None when the group has no more.
+        judge: keeps or rejects an outcome that has a reply.
         max_attempts: a group that wants n asks at most n·max_attempts times.
-        is_consuming: rejections that use up a place in the quota (``on_mismatch: consume``).
-        review: a second look at what `judge` kept of a wave. Near a cap a wave is only as large as the cap allows together with
-            its review, and the groups take turns in it: else all would be spent on examples that nobody can look at.
-        hopeless_rejects: asking ends once so many are rejected and none is kept; before one is kept no more are asked in all.
+        is_consuming: whether a rejection uses up a place in the quota (``on_mismatch: consume``).
+        review: a second check of what `judge` kept in a wave. Near a cap, a wave is only as large as the cap allows including
+            its review, and groups take turns in it; otherwise the cap could be spent on examples that are never reviewed.
+        hopeless_rejects: asking ends after this many rejections if none is kept; until one is kept, no more are asked in all.
 
     Returns:
-        Kept and rejected examples in the order asked, never in the order answered. Once a cap is spent nothing is
-        asked any more, and examples that are complete already are still kept.
+        Kept and rejected examples in the order asked, never in the order answered. Once a cap is reached nothing more is
+        asked, but examples that are already complete are still kept.
     """
     groups = {name: _Group(name, count, count * max_attempts) for name, count in wanted.items() if count > 0}
     harvest = AskResult()
@@ -114,7 +114,7 @@ def ask_until_kept(
         batch: list[tuple[str, TeacherRequest]] = []
         for turn, group in enumerate(groups.values()):
             held = [request for name, request in waiting if name == group.name]
-            # While nothing is kept yet, the groups share what may be asked at once.
+            # Until something is kept, the groups share the requests that are still allowed.
             free = 0 if limit is None else limit - len(harvest.rejected) - len(batch) - len(held)
             share = group.missing if limit is None else -(-free // (len(groups) - turn))
             fresh = group.draw(make_request, len(held), share, harvest.rejected, teacher)
@@ -140,7 +140,7 @@ def ask_until_kept(
 
 @dataclass
 class _Group:
-    """What a group still wants, how often it may still ask for that, and what it has."""
+    """What a group still lacks, how often it may still ask, and what it has kept."""
 
     name: str
     missing: int
@@ -159,7 +159,7 @@ class _Group:
         rejected: list[Rejected],
         teacher: Teacher,
     ) -> list[TeacherRequest]:
-        """Its next requests beside the `held` ones of an earlier wave, `share` at most in all; none once a cap is spent."""
+        """Its next requests on top of an earlier wave's `held` ones, at most `share` in all; none once a cap is reached."""
         requests: list[TeacherRequest] = []
         while held + len(requests) < min(self.missing, self.attempts_left, share):
             request = make_request(self.name)
@@ -174,20 +174,20 @@ class _Group:
         return requests
 
     def count(self, outcome: Outcome) -> bool:
-        """Count an attempt; False where the teacher was not asked."""
+        """Count an attempt; False if the teacher was not asked."""
         self.attempts_left -= 1
-        if outcome.reason == "unavailable":  # nor will the group's next one be: what it lacks is reported as missing
+        if outcome.reason == "unavailable":  # its next request can't be answered either; the rest counts as missing
             self.attempts_left = 0
         return outcome.reason not in ("budget", "unavailable")
 
 
 def check_new(scope: AskScope, verdict: Example | Rejected, request: TeacherRequest) -> Example | Rejected:
-    """What becomes of an example that the teacher invented; one that passes is known to the scope's guard from now on.
+    """Check an example that the teacher invented; if it passes, add it to the scope's duplicate guard.
 
     Args:
-        scope: has the guards and the last check.
-        verdict: the example as it was read, or why it can't be used.
-        request: what it answers.
+        scope: provides the guards and the last check.
+        verdict: the parsed example, or a rejection, which is returned as it is.
+        request: the request that it answers.
     """
     if isinstance(verdict, Rejected):
         return verdict
@@ -204,11 +204,11 @@ def check_new(scope: AskScope, verdict: Example | Rejected, request: TeacherRequ
 def split_payable(
     teacher: Teacher, batch: Sequence[tuple[str, TeacherRequest]], review_requests: int
 ) -> tuple[list[tuple[str, TeacherRequest]], list[tuple[str, TeacherRequest]]]:
-    """``(requests to ask now, requests that wait)``, both in their order; all are asked now where no review asks anything.
+    """Split into ``(requests to ask now, requests that wait)``, both in order; if a review asks nothing, none waits.
 
-    A request is asked now if the caps allow it and its review beside the others; each request of a review is taken to cost at
-    most what it costs itself. One whose reply is stored is asked in any case, and leaves room for its review, which may not be
-    stored. Groups take turns. If none can be asked, the budget is exhausted.
+    A request is asked now if the caps allow it and its review on top of the others; each request of a review is assumed to cost
+    at most as much as the request itself. A request whose reply is stored is always asked, and room is left for its review,
+    which may not be stored. Groups take turns. If no request can be asked, the budget is marked as exhausted.
     """
     if not review_requests:
         return list(batch), []
@@ -234,13 +234,13 @@ def split_payable(
 def review_wave(
     judged: Sequence[tuple[str, Example | Rejected]], review: Callable[[Sequence[Example]], Sequence[Example | Rejected]]
 ) -> list[tuple[str, Example | Rejected]]:
-    """A wave's verdicts after a second look at those that are kept."""
+    """A wave's verdicts after a second check of the kept examples."""
     reviewed = iter(review([verdict for _, verdict in judged if isinstance(verdict, Example)]))
     return [(group, next(reviewed) if isinstance(verdict, Example) else verdict) for group, verdict in judged]
 
 
 def forget_rejected(scope: AskScope) -> Review | None:
-    """The scope's review, after which the guard forgets what it rejected: a later process finds only kept examples."""
+    """Wrap the scope's review so that the guard forgets what it rejects, since a resumed run only knows kept examples."""
     review, duplicates = scope.review, scope.duplicates
     if review is None:
         return None
@@ -256,7 +256,7 @@ def forget_rejected(scope: AskScope) -> Review | None:
 
 
 def reject(request: TeacherRequest, reason: str, detail: str = "") -> Rejected:
-    """A rejection of what a request was about."""
+    """Reject what a request was about."""
     about = request.about
     example_id = about.examples[0].id if about.purpose == "annotate" else None
     return Rejected(about.stage, about.domain, reason, example_id, request.key, detail[:500])

@@ -1,8 +1,9 @@
-"""Verification: a second look at what the teacher invented (DESIGN §4; the paper has none and blames it, BalDistill §2.4).
+"""Verification: a second check of examples that the teacher invented (see `docs/methods.md`).
 
-``answer`` reads: it asks nothing and sees only that a rationale and the stored answer differ. ``vote`` asks: the teacher solves
-the question anew, without the answer, and the examples on which it disagrees with itself are dropped. A wrong step that is
-carried into the answer is visible to ``vote`` alone; an error that the teacher makes every time, to neither.
+BalDistill does not check them, and the paper blames noise on that. ``answer`` asks nothing; it only sees whether the rationale
+and the stored answer differ. ``vote`` has the teacher solve the question again without the answer, and drops examples on which
+it disagrees with itself. Only ``vote`` can detect a wrong step that is carried into the answer; neither detects an error that
+the teacher makes every time.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from limbeck.teacher.purposes.until_kept import Review
 
 
 def make_review(verify: str, teacher: Teacher, task: Task, *, stage: int, votes: int, agreement: float) -> Review | None:
-    """The second look that ``method.verify`` names; None for ``none``.
+    """The check that ``method.verify`` names; None for ``none``.
 
     Args:
         verify: ``none``, ``answer`` (`check_answers`) or ``vote`` (`ask_votes`, with reasoning).
-        teacher: who votes.
-        task: reads answers.
+        teacher: the teacher that votes.
+        task: parses the votes.
         stage: stage that asks.
         votes, agreement: see `ask_votes`.
     """
@@ -41,7 +42,7 @@ def make_review(verify: str, teacher: Teacher, task: Task, *, stage: int, votes:
 
 
 def check_answers(examples: Sequence[Example], stage: int) -> list[Example | Rejected]:
-    """Reject, as ``unverified``, the examples whose rationale computes another answer than theirs; asks nothing."""
+    """Reject as ``unverified`` the examples whose rationale computes an answer other than the stored one; asks nothing."""
     verdicts: list[Example | Rejected] = []
     for example in examples:
         fault = ANSWERS[example.answer_type].find_other_result(example.rationale or "", example.answer)
@@ -60,20 +61,21 @@ def ask_votes(
     reason: str,
     is_reasoned: bool,
 ) -> list[Example | Rejected]:
-    """Keep the examples that the teacher, asked again without the answer, answers alike often enough.
+    """Keep the examples whose stored answer the teacher gives often enough when asked again without it.
 
     Args:
-        teacher: who votes; each vote is a request with the purpose ``verify``.
-        examples: their answers are not shown.
-        task: reads the votes.
+        teacher: the teacher that votes; each vote is a request with the purpose ``verify``.
+        examples: the examples to check; their answers are not shown.
+        task: parses the votes.
         stage: stage that asks.
-        votes: how many for each example; only a temperature above 0 makes them differ.
-        agreement: share of the votes that must equal the stored answer; one that was not answered agrees with nothing.
-        reason: of the others.
-        is_reasoned: whether the teacher solves step by step, or writes the answer alone.
+        votes: votes per example; they differ only at a temperature above 0.
+        agreement: share of the votes that must equal the stored answer; a missing vote agrees with nothing.
+        reason: the reason of the rejections.
+        is_reasoned: whether the teacher solves step by step or writes the answer alone.
 
     Returns:
-        The examples kept, with their ``agreement`` (0 to 1, higher = surer) in `meta`, and the others with the votes in detail.
+        For each example, the example with its ``agreement`` (0 to 1, higher = surer) in `meta`, or a rejection that lists the
+        votes.
     """
     answers = ask_answers(teacher, examples, task, purpose="verify", stage=stage, votes=votes, is_reasoned=is_reasoned)
     verdicts: list[Example | Rejected] = []

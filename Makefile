@@ -23,11 +23,14 @@ demo-gold: $(STAMP)  ## without data: an embedded LLM teaches a classifier; repo
 	$(BIN)/limbeck run examples/gold_sentiment.yaml --out runs/gold-sentiment
 	$(BIN)/limbeck ledger runs/gold-sentiment
 
+# One worker for each logical core, and one thread in each worker, so that workers don't take each other's cores.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist worksteal
+
 test: $(STAMP)  ## all tests except the very slow ones
-	$(BIN)/python -m pytest -m 'not very_slow'
+	$(PYTEST) -m 'not very_slow'
 
 test-all: $(STAMP)
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 fuzz: $(STAMP)  ## 10,000 each of damaged configs, data files, server answers, replies, templates: only documented errors occur
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.runner

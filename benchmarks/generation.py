@@ -29,13 +29,18 @@ MIXED_PROMPTS = 48
 
 
 def main() -> None:
-    """Time both sides on prompts of similar and of different lengths, and write ``benchmarks/results/generation.json``."""
+    """Write ``benchmarks/results/generation.json``."""
+    write_result("generation", measure())
+
+
+def measure() -> dict[str, Any]:
+    """Time both sides on prompts of similar and of different lengths."""
     student = load_student(StudentSettings())
     encoder = Encoder(student.tokenizer, Task(answer="number"))
     questions = [problem.question for domain in DOMAINS for problem in draw_distinct(domain, 3, 8)][:BATCH_SIZE]
     # Every third prompt has one problem more: a test set has many short texts and few long ones.
     joined = [" ".join(questions[(7 * n + k) % len(questions)] for k in range(1 + n // 3)) for n in range(MIXED_PROMPTS)]
-    result = {
+    return {
         "what": "greedy generation, seconds",
         "alternative": "transformers model.generate in full batches, same prompts sorted by length, same stop ids",
         "batch_size": BATCH_SIZE,
@@ -44,7 +49,6 @@ def main() -> None:
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
     }
-    write_result("generation", result)
 
 
 def compare(student: Student, encoder: Encoder, questions: Sequence[str]) -> dict[str, Any]:
@@ -80,8 +84,8 @@ def generate_by_library(student: Student, prompts: Sequence[list[int]], stop_ids
     """The same greedy outputs from `model.generate`."""
     width = max(map(len, prompts))
     pad = student.tokenizer.pad_token_id
-    ids = torch.tensor([[pad] * (width - len(row)) + row for row in prompts])
-    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in prompts])
+    ids = torch.tensor([[pad] * (width - len(row)) + row for row in prompts], device=student.device)
+    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in prompts], device=student.device)
     config = GenerationConfig(
         do_sample=False, max_new_tokens=MAX_NEW_TOKENS, eos_token_id=sorted(stop_ids), pad_token_id=pad, use_cache=True
     )

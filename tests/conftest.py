@@ -23,6 +23,7 @@ from limbeck.student.model import Student, load_student
 from limbeck.student.settings import StudentSettings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ["LIMBECK_DEVICE"] = "cpu"  # the references in the tests compute on the CPU
 transformers_logging.disable_progress_bar()
 torch.set_num_threads(1)  # tests run in as many processes as there are processors
 # Properties are not about time, and a busy machine makes any example slow.

@@ -181,7 +181,6 @@ def test_a_moved_adapter_finds_its_base_by_name(tmp_path: Path, tiny_folder: Pat
     assert f'"base_model_name_or_path": "{tiny_folder}"' in text  # the name in the settings
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="QLoRA works with CUDA")
 def test_qlora_without_cuda_is_refused() -> None:
     """`quantize: 4bit` on a machine without CUDA is a config error that names the cause."""
     with pytest.raises(ConfigError, match="needs a CUDA device"):

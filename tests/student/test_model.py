@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from limbeck.errors import ConfigError
-from limbeck.student.model import load_student, resolve_model
+from limbeck.student.model import choose_device, load_student, resolve_model
 from limbeck.student.settings import StudentSettings
 from limbeck.system.files import write_folder
 
@@ -16,6 +16,15 @@ def test_unknown_packaged_model_names_the_known_ones() -> None:
     """An unknown packaged name is a config error that lists the known ones."""
     with pytest.raises(ConfigError, match="packaged:smollm2-135m-instruct"):
         resolve_model("packaged:smollm3")
+
+
+def test_the_device_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`LIMBECK_DEVICE` names the device; a name that torch does not find is a config error that lists the others."""
+    monkeypatch.setenv("LIMBECK_DEVICE", "cpu")
+    assert choose_device().type == "cpu"
+    monkeypatch.setenv("LIMBECK_DEVICE", "tpu")
+    with pytest.raises(ConfigError, match=r"LIMBECK_DEVICE='tpu' can't be used; torch finds here: .*cpu"):
+        choose_device()
 
 
 def test_missing_model_is_one_line(tmp_path: Path) -> None:

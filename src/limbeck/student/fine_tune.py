@@ -22,7 +22,7 @@ from limbeck.errors import ConfigError
 from limbeck.progress import silent
 from limbeck.student.encode import Encoded
 from limbeck.student.forward import unwrap
-from limbeck.student.model import Student, has_bfloat16, load_student
+from limbeck.student.model import Student, choose_device, has_bfloat16, load_student
 from limbeck.student.settings import LoraSettings, StudentSettings, TrainingSettings
 from limbeck.student.tables import KINDS, LOSSES
 from limbeck.student.trainers import CompletionTrainer, SumLossTrainer
@@ -110,7 +110,7 @@ def load_for_training(
         return load_student(settings, labels=labels, seed=seed)
     if training.lora is None:
         raise ConfigError("training.quantize: 4bit trains adapters only; set training.lora")
-    if not torch.cuda.is_available():
+    if choose_device().type != "cuda":
         raise ConfigError("training.quantize: 4bit needs a CUDA device, but none was found; set training.quantize: none")
     try:
         import bitsandbytes  # noqa: F401

@@ -114,10 +114,17 @@ def _dequantize(gguf: Path, folder: Path) -> None:
 
 
 def choose_device() -> torch.device:
-    """Return the GPU (CUDA or MPS) if there is one, else the CPU."""
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps") if torch.backends.mps.is_available() else torch.device("cpu")
+    """Return the device named by ``$LIMBECK_DEVICE``; without it the GPU (CUDA or MPS) if there is one, else the CPU.
+
+    Raises:
+        ConfigError: ``$LIMBECK_DEVICE`` names a device that torch does not find here.
+    """
+    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    usable = [name for name, is_there in found.items() if is_there]
+    name = os.environ.get("LIMBECK_DEVICE") or usable[0]
+    if name not in usable:
+        raise ConfigError(f"LIMBECK_DEVICE={name!r} can't be used; torch finds here: {', '.join(usable)}")
+    return torch.device(name)
 
 
 def has_bfloat16(device: torch.device) -> bool:

@@ -1,0 +1,62 @@
+"""When two spellings of a name (a label, a domain) mean the same."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable
+
+_INVISIBLE = re.compile("[\u00ad\u200b\u200c\u200d\u2060\ufeff]")  # soft hyphen, zero-width characters, byte-order mark
+_QUOTES = str.maketrans("‘’‚‛“”„‟«»‹›´", "''''\"\"\"\"\"\"'''")
+_DECORATION = "\"'`*.:;,!?()[]{}<>"
+_SEPARATORS = re.compile(r"[\s_\-‐‑]+")
+
+
+def make_key(text: str) -> str:
+    """Return the form by which every name is compared: Unicode NFC, no invisible characters, single spaces, trimmed."""
+    return " ".join(_INVISIBLE.sub("", unicodedata.normalize("NFC", text)).split())
+
+
+def _fold_case(text: str) -> str:
+    return unicodedata.normalize("NFC", make_key(text).casefold())
+
+
+def _drop_decoration(text: str) -> str:
+    return _fold_case(text).translate(_QUOTES).strip(_DECORATION + " ")
+
+
+def _join_words(text: str) -> str:
+    """Also drop what joins words (``not_entailment`` is ``not entailment``) and the zeros of ``1.0``."""
+    joined = _SEPARATORS.sub(" ", _drop_decoration(text)).strip()
+    return re.sub(r"(?<![\d.])(\d+)\.0+", r"\1", joined)
+
+
+_FORMS: tuple[Callable[[str], str], ...] = (make_key, _fold_case, _drop_decoration, _join_words)
+
+
+class Names:
+    """Finds the name that a text is, in ever looser forms.
+
+    A text is compared as written (see `make_key`), then without case, then without quotes and punctuation around it, then
+    with ``-``, ``_`` and space the same. A looser form is used only while it keeps all names apart, so ``A*`` and ``A``,
+    or ``US`` and ``us``, are never confused.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = tuple(dict.fromkeys(names))
+        self._tables: list[tuple[Callable[[str], str], dict[str, str]]] = []
+        for form in _FORMS:
+            table = {form(name): name for name in self.names}
+            if len(table) < len(self.names) or "" in table:
+                break
+            self._tables.append((form, table))
+
+    def find(self, text: str) -> str | None:
+        """Return the name that the whole text is, or None."""
+        return next((table[form(text)] for form, table in self._tables if form(text) in table), None)
+
+
+def merge_spellings(names: Iterable[str]) -> dict[str, str]:
+    """Map each spelling to the first one seen that differs from it at most in case, normal form or invisible characters."""
+    first: dict[str, str] = {}
+    return {name: first.setdefault(_fold_case(name), make_key(name)) for name in names}

@@ -13,7 +13,10 @@ from limbeck.system.terminal import make_printable, print_json
 
 def longtail(
     source: Annotated[
-        str, typer.Argument(metavar="SOURCE", help="File or Hub id with a domain per row, or tutor:quickstart, tutor:study.")
+        str,
+        typer.Argument(
+            metavar="SOURCE", help="File, folder or Hub id with a domain per row, or tutor:quickstart, tutor:study."
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Output folder for the JSONL files.")],
     exponent: Annotated[float, typer.Option(min=0.0, help="Zipf exponent of the training set.")] = 1.1,

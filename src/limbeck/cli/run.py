@@ -13,7 +13,9 @@ from limbeck.system.terminal import make_printable, print_json
 
 
 def doctor(
-    config: Annotated[Path | None, typer.Argument(metavar="[CONFIG]", help="Also check this config's teacher.")] = None,
+    config: Annotated[
+        Path | None, typer.Argument(metavar="CONFIG", help="Also send this config's teacher one small, paid request.")
+    ] = None,
     sets: Sets = None,
     as_json: AsJson = False,
 ) -> None:

@@ -71,7 +71,8 @@ def compare(
         Path | None, typer.Option("--out", metavar="DIR", help="Folder of the runs; runs/NAME-compare by default.")
     ] = None,
     equal: Annotated[
-        list[Equal] | None, typer.Option("--equal", help="Equal for all arms: examples (default) or tokens; repeatable.")
+        list[Equal] | None,
+        typer.Option("--equal", metavar="WHAT", help="Equal for all arms: examples (default) or tokens; repeatable."),
     ] = None,
     share: Annotated[Sharing, typer.Option("--share", help="Share replies among all runs, or per seed.")] = Sharing.all,
     all_labels: Annotated[

@@ -58,7 +58,7 @@ def test_other_braces_of_a_template() -> None:
         ({"fields": ("a",), "template": "{a} {c}"}, r"unknown field\(s\) \['c'\]; known: \['a'\]"),
         (
             {"answer": "numbers"},
-            r"unknown answer type 'numbers'; did you mean 'number'\? Known: number, choice, label, text, math",
+            r"unknown answer type 'numbers'; did you mean 'number'\? Known: number, choice, label, text, squad, code, math",
         ),
         ({"anwser": "number"}, "anwser"),
     ],
@@ -150,7 +150,7 @@ def test_empty_prefix(prefix: str) -> None:
         ("number", "0.5", "1/2", "0.25"),
         ("choice", "B", "B", "A"),
         ("label", "earn", "earn", "money"),
-        ("text", "Paris", "the paris.", "London"),
+        ("text", "Paris", "paris.", "London"),
         ("math", r"\frac{1}{2}", r"\dfrac{1}{2}", "2"),
     ],
 )

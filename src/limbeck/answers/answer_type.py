@@ -6,10 +6,12 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from limbeck.answers.clauses import cut_first_clause
+
 Labels = Sequence[str]
 
 
-_CLAUSE_END = re.compile(r"[.;,]?(?:(?<!\s)\s+(?=\()|(?<=[.;,])\s+)|(?<!\s)\s+(?=because\b|since\b)")  # where a clause may end
+_FENCED = re.compile(r"```[\w+-]*[ \t]*\n(.*?)\n?[ \t]*```", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,8 @@ class AnswerType:
         read: ``(cell, labels) -> canonical answer``; None if the cell contains no answer.
         find_last: ``(text, labels) -> canonical answer``: the last thing in a text that looks like an answer, or None.
         equal: whether two canonical answers are the same.
-        is_ambiguous: whether a line names several answers and so counts as no answer.
+        read_line: ``(line, labels) -> canonical answer``: the one answer that the line after the marker states, or None if it
+            states none, several, or a negated one. By default `read` of the line or of its first clause.
         may_agree: whether two unequal answers may still mean the same, such as two sentences that share a word.
         find_other_result: ``(rationale, answer) -> how the last result of the rationale differs from the answer``; None if it
             doesn't differ or can't be judged.
@@ -35,7 +38,7 @@ class AnswerType:
     read: Callable[[str, Labels], str | None]
     find_last: Callable[[str, Labels], str | None]
     equal: Callable[[str, str], bool]
-    is_ambiguous: Callable[[str], bool] = lambda line: False
+    read_line: Callable[[str, Labels], str | None] | None = None
     may_agree: Callable[[str, str], bool] = lambda first, second: False
     find_other_result: Callable[[str, str], str | None] = lambda rationale, answer: None
     measure_f1: Callable[[str | None, str], float] | None = None
@@ -46,28 +49,37 @@ class AnswerType:
     is_free_text: bool = False
 
     def extract(self, text: str, labels: Labels, marker: str) -> str | None:
-        """Return the answer after the last `marker`; without a marker, the last answer in the text; None if there is none.
-
-        The line after the marker is tried as a whole first, then for the answer it begins with, then for the last one in it.
-        """
+        """Return the answer after the last `marker`; without a marker, the last answer in the text; None if there is none."""
         split = split_at_marker(text, marker)
         if split is None:
             return self.find_last(text, labels)
-        line = self.cut_answer(split[1])
-        if self.is_ambiguous(line):
-            return None
-        return self.read_clause(line, labels) or self.find_last(line, labels)
+        return self.read_clause(self.cut_answer(split[1]), labels)
 
     def cut_answer(self, after: str) -> str:
-        """Return the part after a marker that states the answer: the first line, or all lines if the type is multiline."""
-        return after.strip() if self.is_multiline else after.strip().split("\n", 1)[0].strip()
+        """Return the part after a marker that states the answer.
+
+        It is the first line, or all lines if the type is multiline. A code block is taken out of its fence; free text keeps
+        all lines of it.
+        """
+        after = re.sub(r"^[*_]{1,2}(?=\s)", "", after.strip()).strip()  # the end of a bold marker
+        fenced = find_fenced(after) if after.startswith("```") else None
+        if fenced is not None:
+            after = fenced
+        is_whole = self.is_multiline or (fenced is not None and self.is_free_text)
+        return after if is_whole else after.strip().split("\n", 1)[0].strip()
 
     def read_clause(self, line: str, labels: Labels) -> str | None:
-        """Return the answer that the whole line or its first clause is; None if it says something else."""
-        if self.is_multiline:
-            return self.read(line, labels)
-        begin = _CLAUSE_END.split(line.strip("*` "), maxsplit=1)[0]
-        return self.read(line, labels) or self.read(begin, labels)
+        """Return the one answer that a line states; None if it states none, several, or a negated one."""
+        if self.read_line is not None:
+            return self.read_line(line, labels)
+        found, clause = self.read(line, labels), cut_first_clause(line)
+        return self.read(clause, labels) if found is None and clause is not None else found
+
+
+def find_fenced(text: str) -> str | None:
+    """Return the content of the last code block between fences; None without one."""
+    blocks = _FENCED.findall(text)
+    return str(blocks[-1]).strip("\n") if blocks else None
 
 
 def split_at_marker(text: str, marker: str) -> tuple[str, str] | None:

@@ -5,34 +5,68 @@ from __future__ import annotations
 import re
 
 from limbeck.answers.answer_type import AnswerType, Labels
+from limbeck.answers.clauses import split_sentences, strip_markdown
 
-_CHOICE_MARKED = re.compile(r"\(([A-Z])\)")
-
-
-# "A dog" and "I think" are words; "A is right", "A." and "A" are options.
-_CHOICE_BARE = re.compile(
-    r"(?<![A-Za-z'])(?:[B-HJ-Z]|[AI](?! (?!is\b|was\b|and\b|or\b|because\b|since\b|as\b)[a-z]))(?![A-Za-z'’])"
+_NAMED = r"(?:(?:the|my|correct|right|best|final|is|option|choice|answer|letter)[\s:]+)*"
+_OPEN, _CLOSE = "[(\\[{<\"'“‘]", "[)\\]}>\"'”’]"
+# An option and what may follow it: "(B) text", "B. text", "B - text"; never "B text".
+_OPTION = re.compile(
+    rf"{_NAMED}(?:{_OPEN}+(?P<quoted>[A-Za-z]){_CLOSE}+[.:,;]*(?=\s|$)|(?P<bare>[A-Za-z])(?:[.):,;]*$|[.):,;]+(?=\s)|(?=\s*[–—-]\s)))",
+    re.IGNORECASE,
 )
-
-
+_KEYS = re.compile(r"\(?([1-9])[).]?")  # of data sets that number their options
+_MARKED = re.compile(r"\(([A-Z])\)")
+# "A dog" and "I think" are words; "A is right", "A." and "A" are options.
+_BARE = re.compile(
+    r"(?<![A-Za-z'.])(?:[B-HJ-Z]|[AI](?! (?!is\b|was\b|and\b|or\b|because\b|since\b|as\b)[a-z]))(?![A-Za-z'’]|\.[A-Za-z])"
+)
 # The possessive "\s*+" keeps matching linear in a long run of spaces.
-_MANY_CHOICES = re.compile(
-    r"\W*\(?[A-Z]\)?\s*+(?:[/&]|,(?:\s*+\b(?:or|and)\b)?|\b(?:or|and)\b)\s*+(?:\([A-Z]\)|[B-HJ-Z](?![A-Za-z'’]))"
+_MANY = re.compile(
+    r"\W*\(?[A-Z]\)?\s*+(?:[/&+]|,(?:\s*+\b(?:or|and)\b)?|\b(?:or|and)\b)\s*+(?:\([A-Z]\)|[B-HJ-Z](?![A-Za-z'’]))"
+)
+_EXPLANATION = re.compile(r"\b(?:because|since|as|while|whereas)\b.*", re.DOTALL)
+_DENIES = re.compile(
+    r"\b(?:not|no|none|never|neither|nor|cannot|except|wrong|incorrect|false|eliminated?|excluded?|than)\b|n['’]t\b",
+    re.IGNORECASE,
 )
 
 
 def _read_choice(cell: str, labels: Labels) -> str | None:
-    match = re.fullmatch(r"\(?([A-Za-z])\)?[.:]?(?:\s.*)?", cell.strip(), re.DOTALL)
-    if not match or _MANY_CHOICES.match(cell) or (len(cell.strip()) > 1 and not re.match(r"\(?[A-Za-z][).:]", cell.strip())):
+    """Return the letter of a cell such as ``B``, ``(b) text`` or ``2`` (the second option)."""
+    key = _KEYS.fullmatch(cell.strip())
+    return chr(ord("A") + int(key[1]) - 1) if key else _read_option(cell)
+
+
+def _read_option(line: str) -> str | None:
+    line = _write_plainly(line)
+    match = _OPTION.match(line)
+    if match is None or _MANY.match(line[match.start("quoted") - 1 if match["quoted"] else match.start("bare") :]):
         return None
-    return match[1].upper()
+    return (match["quoted"] or match["bare"]).upper()
+
+
+def _read_stated_choice(line: str, labels: Labels) -> str | None:
+    """Return the option that a line begins with, or the only one that it names without denying it."""
+    found = _read_option(line)
+    return found if found is not None or _MANY.match(_write_plainly(line)) else _find_only(line)
+
+
+def _find_only(sentence: str) -> str | None:
+    sentence = _EXPLANATION.sub("", _write_plainly(sentence))
+    letters = set(_MARKED.findall(sentence)) or set(_BARE.findall(sentence))
+    return letters.pop() if len(letters) == 1 and not _DENIES.search(sentence) else None
 
 
 def _find_last_choice(text: str, labels: Labels) -> str | None:
-    found = _CHOICE_MARKED.findall(text) or _CHOICE_BARE.findall(text)
-    return found[-1] if found else None
+    """Return the option of the last sentence that names one, if it names one only and doesn't deny it."""
+    sentences = [_EXPLANATION.sub("", part) for part in split_sentences(_write_plainly(text))]
+    naming = [part for part in sentences if _MARKED.search(part) or _BARE.search(part)]
+    return _find_only(naming[-1]) if naming else None
 
 
-CHOICE = AnswerType(
-    _read_choice, _find_last_choice, lambda a, b: a == b, is_ambiguous=lambda line: bool(_MANY_CHOICES.match(line))
-)
+def _write_plainly(text: str) -> str:
+    """Replace full-width letters and brackets by ASCII, and drop Markdown."""
+    return strip_markdown("".join(chr(ord(char) - 0xFEE0) if "！" <= char <= "～" else char for char in text))
+
+
+CHOICE = AnswerType(_read_choice, _find_last_choice, lambda a, b: a == b, read_line=_read_stated_choice)

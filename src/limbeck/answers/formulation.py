@@ -218,6 +218,7 @@ FORMULATION = AnswerType(
     lambda cell, labels: read_formulation(cell),
     lambda text, labels: find_last_formulation(text),
     is_equal_formulation,
+    read_line=lambda text, labels: read_formulation(text) or find_last_formulation(text),
     is_multiline=True,
     has_rouge=True,
 )

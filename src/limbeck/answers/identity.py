@@ -51,6 +51,16 @@ class Names:
                 break
             self._tables.append((form, table))
 
+    @property
+    def ignores_case(self) -> bool:
+        """Whether all names stay apart without case."""
+        return len(self._tables) > _FORMS.index(_fold_case)
+
+    @property
+    def ignores_separators(self) -> bool:
+        """Whether all names stay apart with ``-``, ``_`` and space the same."""
+        return len(self._tables) > _FORMS.index(_join_words)
+
     def find(self, text: str) -> str | None:
         """Return the name that the whole text is, or None."""
         return next((table[form(text)] for form, table in self._tables if form(text) in table), None)

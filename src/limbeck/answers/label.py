@@ -3,29 +3,85 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from limbeck.answers.answer_type import AnswerType, Labels
+from limbeck.answers.clauses import cut_first_clause, split_sentences, strip_markdown
+from limbeck.answers.identity import Names, make_key
+
+_MAX_CHARS = 4_000  # of a text, searched from its end
+# Scripts that put no space between words; a label in them may stand anywhere in a sentence.
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
+_DENIES = re.compile(
+    r"\b(?:not|no|none|never|neither|nor|non|cannot|without|instead|except|unlike|hardly|barely|rather|than|versus|vs|false|wrong|"
+    r"ne|pas|nicht|kein\w*|weder|niet|geen|não|nem|nunca|ni|sin|nie|не|нет|ни|değil|нем)\b"
+    r"|n['’]t\b|[不没沒非無无未莫]|ない|ません|ぬ|않|아니|안 |ไม่|नहीं|न |ليس|ليست|غير|לא",
+    re.IGNORECASE,
+)
+
+
+class _LabelSet:
+    """The labels of a task, ready to be read and found in texts."""
+
+    def __init__(self, labels: tuple[str, ...]) -> None:
+        self.names = Names(labels)
+        longest_first = sorted(labels, key=len, reverse=True)
+        flags = re.IGNORECASE if self.names.ignores_case else re.NOFLAG
+        self._mention = re.compile("|".join(map(self._make_pattern, longest_first)), flags)
+
+    def _make_pattern(self, label: str) -> str:
+        words = re.split(r"[\s_-]+", label) if self.names.ignores_separators else [label]
+        body = r"[\s_-]+".join(map(re.escape, filter(None, words))) or re.escape(label)
+        before = "" if _UNSPACED.match(label[0]) else r"(?<![\w.,-])" if label[0].isdigit() else r"(?<![\w-])"
+        after = "" if _UNSPACED.match(label[-1]) else r"(?!\w|[+#*-]|[.,]\d)" if label[-1].isalnum() else r"(?!\w|-)"
+        return f"{before}{body}{after}"
+
+    def find_mentioned(self, text: str) -> set[str]:
+        """Return the labels that a text mentions as whole words; of nested ones the longest."""
+        return {label for match in self._mention.finditer(text) if (label := self.names.find(match[0])) is not None}
+
+    def is_denied(self, text: str) -> bool:
+        """Whether a text negates or compares, apart from the labels themselves."""
+        return _DENIES.search(self._mention.sub(" ", text)) is not None
+
+
+_make_label_set = lru_cache(maxsize=64)(_LabelSet)
 
 
 def _read_label(cell: str, labels: Labels) -> str | None:
-    cleaned = _squash(cell)
-    if not labels:
-        return cell.strip() or None
-    return next((label for label in labels if _squash(label) == cleaned), None)
+    return _make_label_set(tuple(labels)).names.find(cell) if labels else make_key(cell) or None
+
+
+def _read_stated_label(line: str, labels: Labels) -> str | None:
+    """Return the label that the whole line is, or that its first clause is, or the only one that it mentions."""
+    line = line[:_MAX_CHARS]
+    found = _read_label(line, labels) or _read_label(strip_markdown(line), labels)
+    if found is not None or not labels:
+        return found
+    clause = cut_first_clause(strip_markdown(line))
+    found = None if clause is None else _read_label(clause, labels)
+    return found if found is not None else _find_only(strip_markdown(line), labels)
 
 
 def _find_last_label(text: str, labels: Labels) -> str | None:
-    """Return the label that is mentioned last, as whole words; if several end at the same place, the longest."""
-    best: tuple[int, int, str] | None = None
-    for label in labels:
-        for match in re.finditer(rf"(?<![\w-]){re.escape(label)}(?![\w-])", text, re.IGNORECASE):
-            place = (match.end(), match.end() - match.start(), label)
-            best = place if best is None or place[:2] > best[:2] else best
-    return best[2] if best else None
+    """Return the label that the last sentence with a label mentions, if it mentions one only and doesn't deny it."""
+    if not labels:
+        return None
+    known = _make_label_set(tuple(labels))
+    naming = [part for part in split_sentences(strip_markdown(text[-_MAX_CHARS:])) if known.find_mentioned(part)]
+    return _read_stated_label(naming[-1], labels) if naming else None
 
 
-def _squash(text: str) -> str:
-    return re.sub(r"\s+", " ", text.strip().strip("\"'`*.:").strip()).casefold()
+def _find_only(text: str, labels: Labels) -> str | None:
+    known = _make_label_set(tuple(labels))
+    mentioned = known.find_mentioned(text)
+    return mentioned.pop() if len(mentioned) == 1 and not known.is_denied(text) else None
 
 
-LABEL = AnswerType(_read_label, _find_last_label, lambda a, b: _squash(a) == _squash(b), is_label=True)
+LABEL = AnswerType(
+    _read_label,
+    _find_last_label,
+    lambda first, second: make_key(first) == make_key(second),
+    read_line=_read_stated_label,
+    is_label=True,
+)

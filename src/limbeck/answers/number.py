@@ -2,47 +2,58 @@
 
 from __future__ import annotations
 
-import re
+from fractions import Fraction
 
 from limbeck.answers.answer_type import AnswerType, Labels
+from limbeck.answers.boxes import find_last_boxed
+from limbeck.answers.clauses import cut_first_clause, split_sentences
 from limbeck.answers.numerals import parse_number, write_number
+from limbeck.answers.quantity import read_quantity, read_stated_quantity
 from limbeck.answers.results import find_other_result
+from limbeck.answers.rounding import is_same_number
 
-_UNSIGNED = r"(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?"
-
-
-_NUMBER = re.compile(rf"(?:-(?:\\?[$€£])?)?{_UNSIGNED}(?:\s*/\s*-?{_UNSIGNED})?")
+_MAX_LAST_CHARS = 2_000
 
 
 def read_number(cell: str, labels: Labels) -> str | None:
-    """Return the canonical form of the number in a cell, or None."""
-    value = parse_number(cell)
-    return None if value is None else write_number(value)
+    """Return the canonical form of the number that a cell is, with or without a unit; None if it is anything else."""
+    boxed = find_last_boxed(cell)
+    return _write(read_quantity(cell if boxed is None else boxed))
+
+
+def read_stated_number(line: str, labels: Labels) -> str | None:
+    """Return the canonical form of the one number that a line states; None if there is none or more than one."""
+    boxed = find_last_boxed(line)
+    if boxed is not None:
+        return _write(read_stated_quantity(boxed))
+    found, clause = read_stated_quantity(line), cut_first_clause(line)
+    return _write(read_stated_quantity(clause) if found is None and clause is not None else found)
 
 
 def find_last_number(text: str, labels: Labels) -> str | None:
-    """Return the canonical form of the last number in a text, or None."""
-    text = text.replace("−", "-")
-    for match in reversed(list(_NUMBER.finditer(text))):
-        start = match.start()
-        # A hyphen after a digit or letter joins words or subtracts; it is not a sign.
-        joined = match[0].startswith("-") and start > 0 and (text[start - 1].isalnum() or text[start - 1] in ")")
-        found = read_number(match[0][1:] if joined else match[0], labels)
-        if found is not None:
-            return found
-    return None
+    """Return the canonical form of the number in the last box of a text, or else in its last sentence; None without one."""
+    boxed = find_last_boxed(text)
+    if boxed is not None:
+        return read_stated_number(boxed, labels)
+    sentences = split_sentences(text[-_MAX_LAST_CHARS:])
+    return read_stated_number(sentences[-1], labels) if sentences else None
 
 
 def equal_numbers(first: str, second: str) -> bool:
-    """Whether two numbers have the same exact value."""
+    """Whether two numbers have the same value; see `is_same_number` for those that were rounded."""
     a, b = parse_number(first), parse_number(second)
-    return a is not None and a == b
+    return a is not None and b is not None and is_same_number(write_number(a), write_number(b))
+
+
+def _write(value: Fraction | None) -> str | None:
+    return None if value is None else write_number(value)
 
 
 NUMBER = AnswerType(
     read_number,
     find_last_number,
     equal_numbers,
+    read_line=read_stated_number,
     find_other_result=lambda rationale, answer: find_other_result(rationale, answer, is_worded=True, must_be_said=True),
     is_numeric=True,
 )

@@ -9,7 +9,7 @@ from limbeck.answers.formulation import FORMULATION
 from limbeck.answers.label import LABEL
 from limbeck.answers.math import MATH
 from limbeck.answers.number import NUMBER
-from limbeck.answers.text import TEXT
+from limbeck.answers.text import CODE, SQUAD, TEXT
 from limbeck.tables import Table
 
 ANSWERS: Table[AnswerType] = Table(
@@ -20,6 +20,8 @@ ANSWERS: Table[AnswerType] = Table(
         "choice": CHOICE,
         "label": LABEL,
         "text": TEXT,
+        "squad": SQUAD,
+        "code": CODE,
         "math": MATH,
         "equation": EQUATION,
         "formulation": FORMULATION,

@@ -117,7 +117,6 @@ def test_hint_leaks_are_recognised(text: str, is_hint: bool) -> None:
             "Since the answer is a whole number, we add 2 to 3 and get 5.\nThe answer is: 5",
             "Since the answer is a whole number, we add 2 to 3 and get 5.",
         ),
-        ("Since the answer is whole, we add 2 to 3 and get 5.", "Since the answer is whole, we add 2 to 3 and get 5."),
         ("The answer is 2 + 3 = 5.\nThe answer is: 5", "The answer is 2 + 3 = 5."),
         (
             "The answer is 5 because 2 and 3 make it. Check: 5 - 3 is 2.\nThe answer is: 5",

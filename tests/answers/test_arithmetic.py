@@ -1,4 +1,4 @@
-"""Specification of `limbeck.answers.equation`: equations are evaluated exactly, in bounded time, and never as code."""
+"""Specification of `limbeck.answers.arithmetic`: equations are evaluated exactly, in bounded time, and never as code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support import DATA
 
-from limbeck.answers.equation import (
+from limbeck.answers.arithmetic import (
     MAX_CHARS,
     MAX_DIGITS,
     MAX_EXPONENT,

@@ -1,0 +1,17 @@
+r"""Finds LaTeX's ``\boxed{…}``."""
+
+from __future__ import annotations
+
+import re
+
+
+def find_last_boxed(text: str) -> str | None:
+    r"""Return the content of the last ``\boxed{…}`` with balanced braces, or None."""
+    best: tuple[int, int] | None = None
+    open_braces: list[int] = []
+    for match in re.finditer(r"\\boxed\{|[{}]", text):
+        if match[0] != "}":
+            open_braces.append(match.end() if match[0] != "{" else -1)
+        elif open_braces and (begin := open_braces.pop()) >= 0 and (best is None or begin > best[0]):
+            best = begin, match.start()
+    return None if best is None else text[best[0] : best[1]]

@@ -1,0 +1,35 @@
+"""Splits a line into the clause that states the answer and the explanation after it."""
+
+from __future__ import annotations
+
+import re
+
+_EXPLAINS = re.compile(
+    r"(?<=[.!?])\s+(?=\S)|(?<=[。！？])(?=.)"
+    r"|,\s+(?=(?:because|since|so|as|which|where|hence|thus|therefore|given|not|and not|i\.e)\b)"
+    r"|\s+(?=\(|because\b|since\b)"
+)
+_GOES_ON = re.compile(
+    r"\W*(?:and(?! not)|or|but|plus|also|maybe|perhaps|alternatively|no|wait|actually|however|sorry|correction)\b",
+    re.IGNORECASE,
+)
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=\S)|(?<=[。！？])|\n+")
+_BOLD = re.compile(r"\*\*|__(?=\S)|(?<=\S)__|`")
+
+
+def strip_markdown(line: str) -> str:
+    """Return a line without bold and code marks."""
+    return _BOLD.sub("", line).strip()
+
+
+def cut_first_clause(line: str) -> str | None:
+    """Return the clause before an explanation ("B, because A is wrong"); None if there is none, or if the line goes on."""
+    split = _EXPLAINS.search(line)
+    if split is None or _GOES_ON.match(line[split.end() :]):
+        return None
+    return line[: split.start()]
+
+
+def split_sentences(text: str) -> list[str]:
+    """Return the sentences of a text, in their order; a line break ends one."""
+    return [part for part in _SENTENCE_END.split(text.strip()) if part.strip()]

@@ -1,0 +1,38 @@
+"""When two texts are the same: normal forms of texts as people write them."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_TYPOGRAPHIC = str.maketrans(
+    {
+        **dict.fromkeys("‘’‚‛´", "'"),
+        **dict.fromkeys("“”„‟«»", '"'),
+        **dict.fromkeys("−–‒‐‑﹣", "-"),
+        "…": "...",
+    }
+)
+_INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff\ufe0e\ufe0f]")
+
+
+def normalise_typography(text: str) -> str:
+    """Return a text in Unicode NFC with ASCII quotes, hyphens and dots, single spaces and no invisible characters."""
+    return " ".join(_INVISIBLE.sub("", unicodedata.normalize("NFC", text)).translate(_TYPOGRAPHIC).split())
+
+
+def normalise_wording(text: str) -> str:
+    """Return the form by which text answers are compared.
+
+    Case, typographic variants, quotes around the whole text, the punctuation that ends it, and commas, colons and semicolons
+    between words don't count. Everything else does: signs, digits, operators, and words such as articles.
+    """
+    text = normalise_typography(text).casefold()
+    while True:
+        bare = re.sub(r"""^(["'])(.*)\1$""", r"\2", text.strip()).strip()
+        bare = re.sub(r"\.$|(?<=\w)[.!?,;:]+$", "", bare)
+        if bare == text:
+            break
+        text = bare
+    text = re.sub(r"(?<=\w)[,;:](?=\s)", "", text)
+    return unicodedata.normalize("NFC", text) or normalise_typography(text)

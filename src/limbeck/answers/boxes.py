@@ -7,6 +7,7 @@ import re
 
 def find_last_boxed(text: str) -> str | None:
     r"""Return the content of the last ``\boxed{…}`` with balanced braces, or None."""
+    text = re.sub(r"\\boxed\s+([^\s{}$\\])", r"\\boxed{\1}", text)  # \boxed 2
     best: tuple[int, int] | None = None
     open_braces: list[int] = []
     for match in re.finditer(r"\\boxed\{|[{}]", text):

@@ -8,7 +8,7 @@ from limbeck.answers.answer_type import AnswerType, Labels
 from limbeck.answers.boxes import find_last_boxed
 from limbeck.answers.clauses import cut_first_clause, split_sentences
 from limbeck.answers.numerals import parse_number, write_number
-from limbeck.answers.quantity import read_quantity, read_stated_quantity
+from limbeck.answers.quantity import read_quantity, read_result, read_stated_quantity
 from limbeck.answers.results import find_other_result
 from limbeck.answers.rounding import is_same_number
 
@@ -36,7 +36,10 @@ def find_last_number(text: str, labels: Labels) -> str | None:
     if boxed is not None:
         return read_stated_number(boxed, labels)
     sentences = split_sentences(text[-_MAX_LAST_CHARS:])
-    return read_stated_number(sentences[-1], labels) if sentences else None
+    if not sentences:
+        return None
+    result = read_result(sentences[-1])
+    return read_stated_number(sentences[-1], labels) if result is None else write_number(result)
 
 
 def equal_numbers(first: str, second: str) -> bool:

@@ -24,8 +24,9 @@ _COUNTS = (
     | set("hundredth hundredths thousandth thousandths twice thrice double triple both".split())
 )
 _OPEN = set(
-    "or and nor not never neither no cannot without unknown maybe perhaps possibly between than plus minus negative "
-    "times divided multiplied squared cubed factorial root sqrt log ln sin cos tan exp pi modulo mod below".split()
+    "or nor not never neither no cannot unknown maybe perhaps possibly plus minus negative "
+    "divided multiplied squared cubed factorial root sqrt log ln sin cos tan exp pi modulo mod below "
+    "some several few another".split()
 )
 _ABBREVIATIONS = set("k K M B b T G bn mn mio mrd mln mld tsd tys e".split())  # a scale, or a unit
 _VARIABLES = set("x y z n i π √ ∞".split())
@@ -33,13 +34,16 @@ _FOREIGN_SCALES = re.compile(
     r"mil|mille|mila|tausend|tusen|tisíc|tysi\w+|bin|(?:mill?i|milh|milj|mily|bil[lj]?i|bilj|tril[lj]?i|мил)"
     r"(?:on|oon|ón|ona|oni|ones|onen|oner|õ|ã|ard|liard|ar|лион|лиард)\w*|millón|тыс\w*|млн|млрд|हज़ार|हजार|लाख|करोड़|ألف|مليون|مليار"
 )
-_BEFORE_ONLY = set("almost nearly least most over under above up more less fewer greater smaller per every each from".split())
+_BEFORE_ONLY = set(
+    "almost nearly least most over under above up more less fewer greater smaller per every each from than between without times".split()
+)
 _UNIT_CHARS = re.compile(rf"(?:[^\W\d_]|[\s%°'’\".,;:*`()&/×²³^-]|[{CURRENCY_SIGNS}])*")
 _POWER = re.compile(r"([A-Za-z]) ?\^ ?[({]?-?[1-9][)}]?")  # m^2
 _CJK_CHANGES = re.compile("[千百十兆半几幾数數多余余不没未]|かそれ|以上|以下|未満|左右")
 _ATTACHED = re.compile(
     r"(?:kg|mg|cm|mm|km|ml|ha|ft|in|oz|lb|lbs|mph|kmh|kWh|GB|MB|kB|TB|Hz|kHz|MHz|GHz|min|sec|hrs?|[ghLlVWJN])\b|[^\W\d_]{4,}"
 )
+_IN_NUMBER = re.compile(r"(?<=[a-z] )(?:in|for|after|within|during|over|on) (?:the )?(?:\w+ )?\d+(?= [a-z])")
 _EQUALS = re.compile(r"[=≈≃≅→⇒]")
 _OPERATOR = re.compile(r"[-+*/×÷^]")
 
@@ -57,6 +61,21 @@ def read_stated_quantity(line: str) -> Fraction | None:
     text = write_plainly(strip_markdown(line))
     sides = [side.strip() for side in _EQUALS.split(text)]
     return _read_statement(text) if len(sides) == 1 else _read_equation(sides)
+
+
+def read_result(sentence: str) -> Fraction | None:
+    """Return the result of the last equation in a sentence: 24 of "so she sold 48 / 2 = 24 clips in 3 days"; else None.
+
+    What is left of the ``=`` doesn't count, and the words after the result may name another number after a preposition.
+    """
+    *left, last = _EQUALS.split(write_plainly(strip_markdown(sentence)))
+    if not left or re.search(r"\bor\b", left[-1]):
+        return None
+    found = find_first_number(last)
+    if found is None or found.before.strip():
+        return None
+    after = _IN_NUMBER.sub(" ", found.after)
+    return found.value if is_unit(after) else None
 
 
 def is_unit(text: str) -> bool:

@@ -13,8 +13,8 @@ from pydantic import Field
 from limbeck.answers.types import ANSWERS
 from limbeck.data.conversation import CONVERSATIONS, flatten_conversation
 from limbeck.data.example import Example, make_example_id
-from limbeck.data.files import PlacedRow, PlacedRows, update_digest
 from limbeck.data.readers import read_rows
+from limbeck.data.rows import PlacedRow, PlacedRows, update_digest
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError, DataError
 from limbeck.hashing import canonical_json

@@ -36,7 +36,7 @@ _MIN_HIGH_BYTES = 8
 _MORE_CHAOS, _LESS_COHERENCE = 0.05, 0.1
 """An encoding is a rival of the best one if it is worse by at most this much in `charset-normalizer`'s two measures."""
 
-_WESTERN = frozenset("àâäáãåæçéèêëíìîïñóòôöõøœúùûüÿßÀÂÄÁÃÅÆÇÉÈÊËÍÌÎÏÑÓÒÔÖÕØŒÚÙÛÜ‘’“”–—…•€£§°«»¿¡½¼¾²³·×©®™\xa0")
+_WESTERN = frozenset("àâäáãåæçéèêëíìîïñóòôöõøœúùûüßÀÂÄÁÃÅÆÇÉÈÊËÍÌÎÏÑÓÒÔÖÕØŒÚÙÛÜ‘’“”–—…•€£§°«»¿¡½¼¾²³·×©®™\xa0")
 # What texts in other alphabets look like when they are read as cp1252: "Proszê", "³adny", "idõ", "cãtre", "íáé".
 _NOT_WESTERN = re.compile(
     r"[êæñû](?!\w)|ã(?![oe])|õ(?!e)|œ(?![udist])|[£²³](?=[^\W\d_])|¿[^?]*\Z|[^\x00-\x7f\W]{3}"

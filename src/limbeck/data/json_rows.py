@@ -39,7 +39,7 @@ def read_jsonl(path: Path, notes: Notes | None = None) -> PlacedRows:
             try:
                 row = _parse_line(line, f"{path}:{number}")
             except DataError as error:
-                if not is_first:
+                if not is_first or not isinstance(error.__cause__, json.JSONDecodeError):
                     raise
                 yield from _read_examples(line, file, path, error)
                 return

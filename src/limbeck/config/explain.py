@@ -35,9 +35,8 @@ def explain(faults: Sequence[ErrorDetails], place: str, models: Mapping[str, typ
             is_told = given in message or (fault["type"] == "value_error" and isinstance(fault["input"], dict))
             is_unquoted = fault["type"] == "string_type" and isinstance(fault["input"], (bool, int, float))
             remedy = "; put it in quotes" if is_unquoted else ""
-            lines.append(
-                f"{dotted}{': ' if dotted else ''}{message}{'' if is_told or dotted in MAYBE_SECRET else f', got {given}'}{remedy}"
-            )
+            shown = "" if is_told or dotted in MAYBE_SECRET else f", got {given}"
+            lines.append(f"{dotted}{': ' if dotted else ''}{message}{shown}{remedy}")
     more = [f"and {len(lines) - MAX_FAULTS} more"] if len(lines) > MAX_FAULTS else []
     return f"{place}: {'; '.join([*lines[:MAX_FAULTS], *more])}".encode("utf-8", "backslashreplace").decode()
 

@@ -15,6 +15,7 @@ from limbeck.errors import DataError
 MAX_LINE_CHARS = 64 * 2**20
 MAX_WHOLE_CHARS = 2**30
 """The most characters of a file that is one JSON value, since all of it is in memory at once."""
+_BLOCK_CHARS = 2**20
 _SPACE = " \t\r\n\x0b\x0c"
 
 
@@ -83,10 +84,14 @@ def _place(rows: Any, path: Path) -> PlacedRows:  # noqa: ANN401 (the rows of a 
 
 
 def _read_rest(begin: str, file: TextIO, path: Path) -> str:
-    text = begin + file.read(MAX_WHOLE_CHARS)
-    if len(text) > MAX_WHOLE_CHARS:
+    blocks, size = [begin], len(begin)
+    # In blocks: `read` reserves memory for all that it is asked for.
+    while size <= MAX_WHOLE_CHARS and (block := file.read(_BLOCK_CHARS)):
+        blocks.append(block)
+        size += len(block)
+    if size > MAX_WHOLE_CHARS:
         raise DataError(f"{path}: one JSON value of more than {MAX_WHOLE_CHARS:,} characters; write one row per line")
-    return text
+    return "".join(blocks)
 
 
 def _parse_line(line: str, place: str) -> Row:

@@ -154,14 +154,22 @@ class _Labels:
             )
 
 
-def read_questions(source: str | Path, task: Task, settings: DataSettings) -> list[tuple[dict[str, Any], str, str]]:
+def read_questions(
+    source: str | Path, task: Task, settings: DataSettings, notes: Notes | None = None
+) -> list[tuple[dict[str, Any], str, str]]:
     """Read the rows of an unlabelled source, each with its rendered question and answer type (for ``limbeck predict``).
+
+    Args:
+        source: a source as in `read_rows`.
+        task: fields and answer type.
+        settings: columns.
+        notes: receives what the user should know.
 
     Raises:
         DataError: see `read_examples`, except for answers.
     """
     rows = []
-    for place, row in read_rows(source, "test"):
+    for place, row in read_rows(source, "test", notes):
         answer_type = read_answer_type(row, task, settings, place)
         fields = dict(read_content(row, task, settings.columns, answer_type, place).fields)
         check_text(row, "the row", place)  # `limbeck predict` writes the whole row

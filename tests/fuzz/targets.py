@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
+import lzma
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -191,6 +193,14 @@ ROWS: tuple[dict[str, Any], ...] = (
     },
     {"domain": "h", "question": "An equation", "answer": "x = (2 + 3) * 4", "answer_type": "equation"},
     {"domain": "i", "question": "A word", "answer": "blue", "answer_type": "text"},
+    {"domain": "j", "question": "Which?", "choices": ["one", "two"], "answer": 1, "answer_type": "choice"},
+    {"domain": "k", "question": {"stem": "Which?", "choices": [{"label": "A", "text": "x"}, {"label": "B", "text": "y"}]}},
+    {"domain": "l", "question": "Which?", "choices": {"text": ["x", "y"], "label": ["1", "2"]}, "answerKey": "2"},
+    {"domain": "m", "question": "Where?", "answers": {"text": ["Paris", "paris"], "answer_start": [0, 0]}},
+    {"domain": "n", "instruction": "Add.", "input": "", "output": "3"},
+    {"domain": "o", "input": "1 + 1", "target_scores": {"2": 1, "3": 0}},
+    {"domain": "p", "conversations": [{"from": "human", "value": "2 + 2"}, {"from": "gpt", "value": "<think>4.</think>4"}]},
+    {"domain": "q", "question": "Missing?", "answer": float("nan"), "rationale": ["a", "b"]},
 )
 TASKS = (
     Task(answer="number"),
@@ -212,6 +222,7 @@ def read_rows(draw: random.Random, folder: Path) -> str:
     """Read a data file of a few rows as examples, labels and questions, and write them as a run does."""
     rows = [draw.choice(ROWS) for _ in range(draw.choice((1, 2, 3)))]
     ending = draw.choice((".jsonl", ".jsonl", ".jsonl", ".json", ".csv", ".tsv"))
+    pack = draw.choice((None, None, None, None, gzip.compress, lzma.compress))
     if draw.random() < 0.6:
         rows = [mutate_value(draw, row) for row in rows]
     if ending in (".csv", ".tsv"):
@@ -223,8 +234,12 @@ def read_rows(draw: random.Random, folder: Path) -> str:
         text = json.dumps(rows)
     else:
         text = "\n".join(json.dumps(row, ensure_ascii=draw.random() < 0.5) for row in rows) + "\n"
-    path = folder / f"rows{ending}"
-    path.write_bytes(encode(draw, mutate_text(draw, text) if draw.random() < 0.6 else text))
+    path = folder / f"rows{ending}{draw.choice(('', '.gz', '.xz', '.zst')) if pack else ''}"
+    content = encode(draw, mutate_text(draw, text) if draw.random() < 0.6 else text)
+    if pack:
+        packed = pack(content)
+        content = packed[: draw.randrange(len(packed))] if draw.random() < 0.2 else packed
+    path.write_bytes(content)
     task, settings = draw.choice(TASKS), draw.choice(SETTINGS)
     end = "refused"
     settings = settings.model_copy(update={"train": str(path)})

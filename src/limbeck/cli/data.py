@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +33,7 @@ def longtail(
     from limbeck.data.longtail import make_longtail
     from limbeck.data.procedural.problems import make_procedural_longtail
     from limbeck.data.readers import read_rows
+    from limbeck.data.rows import Notes
     from limbeck.system.files import write_json, write_jsonl
 
     if source.startswith("tutor:"):
@@ -44,8 +46,9 @@ def longtail(
         )
     else:
         columns = [name.strip() for name in question_columns.split(",")]
+        notes = Notes()
         made = make_longtail(
-            read_rows(source),
+            read_rows(source, notes=notes),
             domain_column=domain_column,
             question_columns=columns,
             exponent=exponent,
@@ -53,7 +56,10 @@ def longtail(
             dev_per_domain=dev_per_domain,
             test_per_domain=test_per_domain,
             is_small_dropped=drop_small,
+            notes=notes,
         )
+        for note in notes.list_all():
+            print(make_printable(note), file=sys.stderr)
     for name, split in (("train", made.train), ("dev", made.dev), ("test", made.test)):
         write_jsonl(out / f"{name}.jsonl", split)
     facts = {

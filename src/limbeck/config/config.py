@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from limbeck.config.explain import explain
@@ -46,6 +46,15 @@ class Config(Settings):
     method: Annotated[MethodSettings, AnyMethod()] = Field(default_factory=lambda: METHODS[DEFAULT].settings.model_validate({}))
     evaluation: EvaluationSettings = EvaluationSettings()
     execution: ExecutionSettings = ExecutionSettings()
+
+    @model_validator(mode="after")
+    def _check_prefix(self) -> Config:
+        if not self.task.marker:
+            raise ValueError(
+                f"task.answer_prefix: {self.task.answer_prefix!r} has no word or sign by which an answer can be found in a "
+                "reply; write one, such as 'The answer is: '"
+            )
+        return self
 
 
 ConfigLike = Config | str | Path | Mapping[str, Any]
@@ -155,7 +164,7 @@ def _set_value(values: dict[str, Any], override: str) -> None:
     dotted, equals, text = override.partition("=")
     if not equals or not dotted:
         raise ConfigError(f"--set {override:.200}: expected KEY=VALUE, such as --set budget.max_examples=100")
-    value = parse_yaml(text, f"--set {dotted:.200}")
+    value = parse_yaml(text, f"--set {dotted:.200}", dotted)
     *parents, last = dotted.split(".")
     place = values
     for parent in parents:

@@ -33,7 +33,10 @@ def explain(faults: Sequence[ErrorDetails], place: str, models: Mapping[str, typ
             message, given = f"{fault['msg'].removeprefix('Value error, '):.500}", f"{fault['input']!r:.200}"
             # The input of a check across settings is all of them; its message already names the ones that matter.
             is_told = given in message or (fault["type"] == "value_error" and isinstance(fault["input"], dict))
-            lines.append(f"{dotted}: {message}{'' if is_told or dotted in MAYBE_SECRET else f', got {given}'}")
+            is_unquoted = fault["type"] == "string_type" and isinstance(fault["input"], (bool, int, float))
+            remedy = "; put it in quotes" if is_unquoted else ""
+            shown = "" if is_told or dotted in MAYBE_SECRET else f", got {given}"
+            lines.append(f"{dotted}{': ' if dotted else ''}{message}{shown}{remedy}")
     more = [f"and {len(lines) - MAX_FAULTS} more"] if len(lines) > MAX_FAULTS else []
     return f"{place}: {'; '.join([*lines[:MAX_FAULTS], *more])}".encode("utf-8", "backslashreplace").decode()
 

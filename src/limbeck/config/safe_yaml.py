@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import yaml
 
+from limbeck.config.yaml_words import check_words
 from limbeck.errors import ConfigError
 
 MAX_BYTES = 256 * 2**10
@@ -63,20 +64,31 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def parse_yaml(text: str, place: str) -> Any:  # noqa: ANN401 (any YAML value)
+def parse_yaml(text: str, place: str, under: str = "") -> Any:  # noqa: ANN401 (any YAML value)
     """Parse a YAML text.
+
+    Args:
+        text: the text.
+        place: its file or option, for errors.
+        under: the dotted key whose value the text is; empty for a whole config.
 
     Raises:
         ConfigError: not YAML, an alias, a key given twice, more than `MAX_DEPTH` levels, a number of more than `MAX_DIGITS`
-            digits, or text that can't be written to a file.
+            digits, text that can't be written to a file, or a word that YAML reads as another value (see `check_words`).
     """
     try:
-        value = _Loader(text).get_single_data()
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        value = None if node is None else loader.construct_document(node)
     except RecursionError as error:
         raise ConfigError(f"{place}: nested too deep; at most {MAX_DEPTH} levels are allowed") from error
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{place}: not YAML: {' '.join(str(error).split())[:500]}") from error
     _check(value, place)
+    try:
+        check_words(node, tuple(under.split(".")) if under else ())
+    except ValueError as error:
+        raise ConfigError(f"{place}: {error}") from error
     return value
 
 

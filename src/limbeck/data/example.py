@@ -8,6 +8,9 @@ from typing import Any
 
 from limbeck.hashing import canonical_json, hash_text
 
+OTHER_ANSWERS = "other_answers"
+"""The key of an example's `meta` for further gold answers: each of them is right, too."""
+
 
 def make_example_id(domain: str, fields: Mapping[str, str]) -> str:
     """The stable id of an example: 16 hex digits of the hash of its domain and fields, independent of the template."""

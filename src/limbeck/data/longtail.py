@@ -7,7 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from limbeck.data.cells import check_cell, is_missing
+from limbeck.data.domains import Spellings
 from limbeck.data.overlap import LeakGuard, normalise_question
+from limbeck.data.rows import Notes, name_line
 from limbeck.errors import DataError
 from limbeck.hashing import hash_text
 
@@ -48,6 +51,7 @@ def make_longtail(
     dev_per_domain: int = 10,
     test_per_domain: int = 20,
     is_small_dropped: bool = False,
+    notes: Notes | None = None,
 ) -> LongTail:
     """Split rows into balanced test and dev sets and a Zipf-sized training set.
 
@@ -62,11 +66,12 @@ def make_longtail(
         seed: seed of the shuffles.
         dev_per_domain, test_per_domain: held-out rows per domain.
         is_small_dropped: leave out domains that are too small instead of failing.
+        notes: receives what was merged and passed over.
 
     Raises:
         DataError: a row without domain or question, or a domain too small for dev, test and one training row.
     """
-    by_domain = _group(rows, domain_column, question_columns)
+    by_domain = _group(rows, domain_column, question_columns, notes or Notes())
     needed = dev_per_domain + test_per_domain + 1
     small = {domain: len(members) for domain, members in by_domain.items() if len(members) < needed}
     if small and not is_small_dropped:
@@ -121,15 +126,24 @@ def _question(row: Row, question_columns: Sequence[str]) -> str:
     return "\n".join(str(row[column]) for column in question_columns)
 
 
-def _group(rows: Iterable[tuple[str, Row]], domain_column: str, question_columns: Sequence[str]) -> dict[str, list[Row]]:
+def _group(
+    rows: Iterable[tuple[str, Row]], domain_column: str, question_columns: Sequence[str], notes: Notes
+) -> dict[str, list[Row]]:
     by_domain: dict[str, list[Row]] = {}
     seen: set[str] = set()
+    spellings = Spellings()
     for place, row in rows:
         for column in (domain_column, *question_columns):
-            if not ("" if row.get(column) is None else str(row[column])).strip():
+            if is_missing(row.get(column)):
                 raise DataError(f"{place}: column {column!r} is missing or empty; the row has {sorted(row)}")
         text = normalise_question(_question(row, question_columns))
-        if text not in seen:
-            seen.add(text)
-            by_domain.setdefault(str(row[domain_column]).strip(), []).append(row)
+        if text in seen:
+            notes.count("rows that repeat a question passed over", name_line(place))
+            continue
+        seen.add(text)
+        by_domain.setdefault(spellings.find(check_cell(row[domain_column], f"column {domain_column!r}", place)), []).append(row)
+    for domain, others in spellings.list_merged().items():
+        notes.say(
+            f"the domains {', '.join(map(repr, others))[:300]} are read as {domain!r}, from which they differ only in form"
+        )
     return by_domain

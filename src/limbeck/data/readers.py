@@ -5,20 +5,23 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from limbeck.data.files import FORMATS, PlacedRows
+from limbeck.data.files import find_reader, list_endings
+from limbeck.data.rows import Notes, PlacedRows
 from limbeck.data.saved import find_hub_split, find_saved_split, read_hub, read_saved
 from limbeck.errors import DataError
 
 _HUB_ID = re.compile(r"(?P<name>[\w-][\w.-]*/[\w-][\w.-]*)(?:/(?P<config>[\w.-]+))?(?::(?P<split>\w[\w.-]*))?")
 
 
-def read_rows(source: str | Path, wanted: str = "train") -> PlacedRows:
+def read_rows(source: str | Path, wanted: str = "train", notes: Notes | None = None) -> PlacedRows:
     """Read the rows of a source with their places.
 
     Args:
-        source: a ``.jsonl``, ``.json``, ``.ndjson``, ``.csv``, ``.tsv`` or ``.parquet`` file; a folder saved by `datasets`; or
-            a Hub id ``ORG/NAME`` or ``ORG/NAME/CONFIG``. Folder and Hub id may end in ``:SPLIT``.
+        source: a ``.jsonl``, ``.json``, ``.ndjson``, ``.csv``, ``.tsv``, ``.parquet`` or ``.xlsx`` file, where the text formats
+            may be compressed (``.gz``, ``.zst``, ``.xz``); a folder saved by `datasets`; or a Hub id ``ORG/NAME`` or
+            ``ORG/NAME/CONFIG``. Folder and Hub id may end in ``:SPLIT``.
         wanted: ``train``, ``dev`` or ``test``: the split to read if a folder or Hub id names none.
+        notes: receives what the user should know, such as a detected encoding and rows that were passed over.
 
     Raises:
         DataError: the source does not exist, or a row can't be read; the message names file and line.
@@ -27,15 +30,15 @@ def read_rows(source: str | Path, wanted: str = "train") -> PlacedRows:
     folder, _, split = (text, "", "") if _exists(text) else text.partition(":")
     if _exists(folder) and Path(folder).is_dir():
         return read_saved(Path(folder), split, wanted)
-    reader = FORMATS.get(Path(text).suffix.lower())
+    reader = find_reader(text)
     if reader is not None and "\0" not in text:
-        return reader(Path(text))
+        return reader(Path(text), notes or Notes())
     hub = find_hub_id(text)
     if hub is not None:
         return read_hub(hub, wanted)
     raise DataError(
         f"{text}: {'unknown file format' if _exists(text) else 'no such file or folder'}; expected a "
-        f"{', '.join(FORMATS)} file, a folder saved by `datasets`, or a Hub id ORG/NAME"
+        f"{list_endings()}, a folder saved by `datasets`, or a Hub id ORG/NAME"
     )
 
 
@@ -68,6 +71,6 @@ def _exists(source: str) -> bool:
 
 def find_hub_id(source: str) -> re.Match[str] | None:
     """The parts of a text that may be a Hub id; None if it can't be one, or is an existing file or folder."""
-    if _exists(source) or Path(source).suffix.lower() in FORMATS:
+    if _exists(source) or find_reader(source) is not None:
         return None
     return _HUB_ID.fullmatch(source)

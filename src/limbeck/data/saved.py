@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from limbeck.data.files import PlacedRows, name_labels, to_plain
+from limbeck.data.columns import make_converter
+from limbeck.data.rows import PlacedRows, to_plain
 from limbeck.errors import DataError
 
 # Names of each split in data sets; the first one that the data set has is used.
@@ -111,6 +112,6 @@ def _choose_split(splits: list[str], split: str, wanted: str, place: str) -> str
 
 
 def _read_dataset(dataset: Any, place: str) -> PlacedRows:  # noqa: ANN401 (a `datasets.Dataset`)
-    names = {column: feature.names for column, feature in dataset.features.items() if hasattr(feature, "names")}
+    convert = make_converter(dataset.features.arrow_schema, dataset.features.to_dict())
     for number, row in enumerate(dataset, start=1):
-        yield f"{place}: row {number}", to_plain(name_labels(dict(row), names))
+        yield f"{place}: row {number}", to_plain(convert(dict(row)))

@@ -1,129 +1,179 @@
-"""Turns rows into examples; every error names the file and the line."""
+"""Reads sources as examples; every error names the file and the line."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
-
-from pydantic import Field
+from typing import Any
 
 from limbeck.answers.types import ANSWERS
-from limbeck.data.conversation import CONVERSATIONS, flatten_conversation
+from limbeck.data.cells import check_text
+from limbeck.data.content import read_content, read_gold
+from limbeck.data.data_settings import DataSettings
+from limbeck.data.domains import Spellings
 from limbeck.data.example import Example, make_example_id
-from limbeck.data.files import PlacedRow, PlacedRows, update_digest
 from limbeck.data.readers import read_rows
+from limbeck.data.row_examples import ALL_DOMAINS, make_example, read_answer_type, read_domain
+from limbeck.data.rows import Notes, PlacedRow, PlacedRows, name_line, update_digest
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError, DataError
-from limbeck.hashing import canonical_json
-from limbeck.settings import Settings
 
-T = TypeVar("T")
-ALL_DOMAINS = "all"
-"""The only domain of data without separate domains (``data.domain: none``)."""
-
-
-class DataSettings(Settings):
-    """Where the data is and what its columns are called.
-
-    Attributes:
-        root: the base folder for relative paths of `human`, `train`, `dev`, `test` and recorded replies; by default the
-            config's folder.
-        human: the few labelled examples that GOLD starts from, in any format of `train`; use real rows, never generated ones.
-        human_size: how many of them to use at most: a seeded choice, balanced over domains, among those that do not leak
-            into dev or test. Null uses all, and fails if one leaks.
-        train: the pool: a JSONL, CSV, TSV or Parquet file, a folder saved by `datasets`, or a Hub id ORG/NAME[/CONFIG];
-            folder and Hub id may end in :SPLIT.
-        dev: held-out rows for measuring stage students.
-        test: held-out rows for the final measurement only; no choice ever looks at them.
-        columns: ``{our name: column in the file}`` for ``domain``, ``answer``, ``answer_type``, ``rationale`` and each
-            field of the task; by default a column has our name. A list gives alternatives for files that differ: the first
-            one that a row has is read. A dotted name such as ``meta.equation`` looks inside the object in column ``meta``
-            if the row has no column with exactly that name.
-        domain: ``column``; ``answer`` to balance over the answers themselves (classification); or ``none``, one domain for all.
-        domains: the domains to keep in train, dev and test. Rows of other domains are skipped, and their labels are not
-            collected. Null keeps all.
-        on_leak: what to do with training rows that leak into dev or test: ``drop`` them and report how many, or ``error``.
-    """
-
-    root: Path | None = None
-    human: str | None = None
-    human_size: int | None = Field(default=None, gt=0)
-    train: str | None = None
-    dev: str | None = None
-    test: str | None = None
-    columns: dict[str, str | Annotated[list[str], Field(min_length=1)]] = Field(default_factory=dict)
-    domain: Literal["column", "answer", "none"] = "column"
-    domains: tuple[str, ...] | None = Field(default=None, min_length=1)
-    on_leak: Literal["drop", "error"] = "drop"
+__all__ = ["ALL_DOMAINS", "DataSettings", "Reading", "read_examples", "read_labelled", "read_questions"]
 
 
 @dataclass(frozen=True)
 class Reading:
-    """The contents of a source: its examples in order, how many exact repeats were collapsed, and a hash of its rows."""
+    """The contents of a source.
+
+    Attributes:
+        source: its name.
+        examples: the examples in order.
+        repeat_count: how many exact repeats were collapsed.
+        domains: how many examples each domain has.
+        digest: the hash of the rows.
+        first_repeat: the line or row of the first repeat.
+        notes: what the user should know: what was detected, merged and passed over.
+    """
 
     source: str
     examples: tuple[Example, ...]
     repeat_count: int = 0
     domains: Mapping[str, int] = field(default_factory=dict)
     digest: str = ""
+    first_repeat: str = field(default="", compare=False)
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
 
-def read_examples(source: str | Path, task: Task, settings: DataSettings, wanted: str = "train") -> Reading:
+@dataclass(frozen=True)
+class KnownNames:
+    """Names that were seen in the training data: a held-out source spells its domains and labels like them."""
+
+    domains: Sequence[str] = ()
+    labels: Sequence[str] = ()
+
+
+def read_examples(
+    source: str | Path, task: Task, settings: DataSettings, wanted: str = "train", known: KnownNames | None = None
+) -> Reading:
     """Read all examples of a labelled source; rows with the same domain and fields become one example (the first is kept).
+
+    Domains that differ at most in case, normal form or invisible characters are one, by the first spelling.
 
     Args:
         source: a source as in `read_rows`.
         task: fields, answer type and labels.
         settings: columns and domain.
         wanted: the split to read: ``train``, ``dev`` or ``test``.
+        known: the names of the training data, for a held-out source.
 
     Raises:
         DataError: a missing file or column, a malformed line, an empty domain, an answer of the wrong type, two answers
             to one question, or no rows; the message names file and line. Also if one of ``data.domains`` has no row in a
             training source, or all of them have none in a held-out one; the message lists the domains that exist.
     """
-    return _make_reading(source, _read_kept_rows(source, task, settings, wanted), task, settings)
+    notes = Notes()
+    rows = _read_kept_rows(source, task, settings, wanted, notes)
+    return _make_reading(source, rows, task, settings, notes, known or KnownNames())
 
 
-def _make_reading(source: str | Path, rows: Iterable[PlacedRow], task: Task, settings: DataSettings) -> Reading:
+def _make_reading(
+    source: str | Path, rows: Iterable[PlacedRow], task: Task, settings: DataSettings, notes: Notes, known: KnownNames
+) -> Reading:
     examples: dict[str, Example] = {}
     first_place: dict[str, str] = {}
-    repeat_count = 0
+    repeats: list[str] = []
+    spellings = Spellings((*(settings.domains or ()), *known.domains))
+    labels = _Labels(known.labels)
     digest = hashlib.sha256()
     for place, row in rows:
         update_digest(digest, row)
-        example = _row_to_example(row, task, settings, place)
-        known = examples.setdefault(example.id, example)
+        example = labels.match(make_example(row, task, settings, place), settings)
+        if settings.domain == "column":
+            example = _move(example, spellings.find(example.domain), place)
+        kept = examples.setdefault(example.id, example)
         first_place.setdefault(example.id, place)
-        if known is not example:
-            repeat_count += 1
-            if known.answer_type != example.answer_type or not ANSWERS[known.answer_type].equal(example.answer, known.answer):
+        if kept is not example:
+            repeats.append(place)
+            if kept.answer_type != example.answer_type or not task.is_correct(example.answer, kept):
                 raise DataError(
-                    f"{place}: answer {example.answer!r} contradicts {_line(first_place[example.id])}, which gives "
-                    f"{known.answer!r} for the same question; correct or remove one of the two"
+                    f"{place}: answer {example.answer!r} contradicts {name_line(first_place[example.id])}, which gives "
+                    f"{kept.answer!r} for the same question; correct or remove one of the two"
                 )
     if not examples:
         raise DataError(f"{source}: no rows")
     domains: dict[str, int] = {}
     for example in examples.values():
         domains[example.domain] = domains.get(example.domain, 0) + 1
-    return Reading(str(source), tuple(examples.values()), repeat_count, domains, digest.hexdigest())
+    name = Path(source).name
+    for domain, others in spellings.list_merged().items():
+        merged = ", ".join(map(repr, others))[:300]
+        notes.say(f"{name}: the domains {merged} are read as {domain!r}, from which they differ only in form")
+    labels.say(name, notes)
+    first = name_line(repeats[0]) if repeats else ""
+    return Reading(
+        str(source), tuple(examples.values()), len(repeats), domains, digest.hexdigest(), first, tuple(notes.list_all())
+    )
 
 
-def read_questions(source: str | Path, task: Task, settings: DataSettings) -> list[tuple[dict[str, Any], str, str]]:
+def _move(example: Example, domain: str, place: str) -> Example:
+    """The example in another domain, which is part of its id."""
+    if not domain:
+        raise DataError(f"{place}: the domain {example.domain!r} has only invisible characters")
+    return example if domain == example.domain else example.but(id=make_example_id(domain, example.fields), domain=domain)
+
+
+class _Labels:
+    """Spells the labels of a held-out source like those of the training data, and counts those that it lacks."""
+
+    def __init__(self, known: Sequence[str]) -> None:
+        self._known = tuple(known)
+        self._unknown: dict[str, int] = {}
+        self._respelled: dict[str, str] = {}
+
+    def match(self, example: Example, settings: DataSettings) -> Example:
+        kind = ANSWERS[example.answer_type]
+        if not self._known or not kind.is_label or example.answer in self._known:
+            return example
+        found = kind.read(example.answer, self._known)
+        if found is None:
+            self._unknown[example.answer] = self._unknown.get(example.answer, 0) + 1
+            return example
+        self._respelled[example.answer] = found
+        example = example.but(answer=found)
+        return _move(example, found, "") if settings.domain == "answer" else example
+
+    def say(self, name: str, notes: Notes) -> None:
+        for label, found in self._respelled.items():
+            notes.say(f"{name}: the label {label!r} is read as {found!r}, as in the training data")
+        if self._unknown:
+            notes.say(
+                f"{name}: {sum(self._unknown.values())} rows have labels that never occur in the training data: "
+                f"{', '.join(map(repr, sorted(self._unknown)))[:300]}; no student can get them right"
+            )
+
+
+def read_questions(
+    source: str | Path, task: Task, settings: DataSettings, notes: Notes | None = None
+) -> list[tuple[dict[str, Any], str, str]]:
     """Read the rows of an unlabelled source, each with its rendered question and answer type (for ``limbeck predict``).
+
+    Args:
+        source: a source as in `read_rows`.
+        task: fields and answer type.
+        settings: columns.
+        notes: receives what the user should know.
 
     Raises:
         DataError: see `read_examples`, except for answers.
     """
     rows = []
-    for place, row in read_rows(source, "test"):
-        fields, _ = _read_fields(row, task, settings, place)
-        _check_text(row, "the row", place)  # `limbeck predict` writes the whole row
-        rows.append((row, task.render_question(fields), _read_answer_type(row, task, settings, place)))
+    for place, row in read_rows(source, "test", notes):
+        answer_type = read_answer_type(row, task, settings, place)
+        fields = dict(read_content(row, task, settings.columns, answer_type, place).fields)
+        check_text(row, "the row", place)  # `limbeck predict` writes the whole row
+        rows.append((row, task.render_question(fields), answer_type))
     if not rows:
         raise DataError(f"{source}: no rows")
     return rows
@@ -147,153 +197,48 @@ def read_labelled(task: Task, settings: DataSettings, wanted: str = "train") -> 
     split = "test" if wanted == "test" else "train"
     if not task.has_label_answers or task.labels:
         return task, read_examples(source, task, settings, split)
-    rows = list(_read_kept_rows(source, task, settings, split))
-    names = set()
-    for place, row in rows:
-        _, said = _read_fields(row, task, settings, place)
-        names.add(_read_answer(row, said, task, settings, task.answer, place)[0])
+    notes = Notes()
+    rows = list(_read_kept_rows(source, task, settings, split, notes))
+    names = {_read_label(row, task, settings, place) for place, row in rows}
+    for same in _list_lookalikes(names):
+        notes.say(f"{Path(source).name}: the labels {same} differ only in case; if they are one label, write it in one way")
     task = task.model_copy(update={"labels": dict.fromkeys(sorted(names), "")})
-    return task, _make_reading(source, rows, task, settings)
+    return task, _make_reading(source, rows, task, settings, notes, KnownNames())
 
 
-def _read_kept_rows(source: str | Path, task: Task, settings: DataSettings, wanted: str) -> PlacedRows:
+def _read_label(row: dict[str, Any], task: Task, settings: DataSettings, place: str) -> str:
+    content = read_content(row, task, settings.columns, task.answer, place)
+    return read_gold(row, content, task, settings.columns, task.answer, place).answer
+
+
+def _list_lookalikes(names: Iterable[str]) -> list[str]:
+    """The names that differ only in case, each group as one text."""
+    groups: dict[str, list[str]] = {}
+    for name in sorted(names):
+        groups.setdefault(name.casefold(), []).append(name)
+    return [" and ".join(map(repr, group)) for group in groups.values() if len(group) > 1]
+
+
+def _read_kept_rows(source: str | Path, task: Task, settings: DataSettings, wanted: str, notes: Notes) -> PlacedRows:
     """The rows of a source whose domain is in ``data.domains``; all rows if that is null."""
     if settings.domains is None:
-        yield from read_rows(source, wanted)
+        yield from read_rows(source, wanted, notes)
         return
+    spellings = Spellings(settings.domains)
+    kept = {spellings.find(name): name for name in settings.domains}
     known = set()
-    for place, row in read_rows(source, wanted):
-        domain = _read_domain(row, task, settings, place)
+    for place, row in read_rows(source, wanted, notes):
+        domain = read_domain(row, task, settings, place)
+        if settings.domain == "column":
+            domain = spellings.find(domain)
         known.add(domain)
-        if domain in settings.domains:
+        if domain in kept or domain in settings.domains:
             yield place, row
-    missing = [name for name in settings.domains if name not in known]
+        else:
+            notes.count(f"rows of {Path(source).name} whose domain data.domains leaves out passed over", name_line(place))
+    missing = [name for form, name in kept.items() if form not in known and name not in known]
     if known and missing and (wanted == "train" or len(missing) == len(settings.domains)):
         raise DataError(
             f"{source}: data.domains lists {', '.join(map(repr, missing))[:300]}, but no row has such a domain; known: "
             f"{', '.join(map(repr, sorted(known)))[:1500]}"
         )
-
-
-def _read_domain(row: dict[str, Any], task: Task, settings: DataSettings, place: str) -> str:
-    """The domain of a row; if it is the answer, it need not be a label of the task, which lacks those of skipped domains."""
-    if settings.domain == "column":
-        return _read_cell(row, _column(row, settings, "domain"), place)
-    if settings.domain == "none":
-        return ALL_DOMAINS
-    answer_type = _read_answer_type(row, task, settings, place)
-    _, said = _read_fields(row, task, settings, place)
-    answer, _ = _read_answer(row, said, task.model_copy(update={"labels": {}}), settings, answer_type, place)
-    return ANSWERS[answer_type].read(answer, tuple(task.labels)) or answer
-
-
-def _line(place: str) -> str:
-    number = place.rpartition(":")[2].strip()
-    return f"line {number}" if number.isdigit() else number
-
-
-def _row_to_example(row: dict[str, Any], task: Task, settings: DataSettings, place: str) -> Example:
-    fields, said = _read_fields(row, task, settings, place)
-    answer_type = _read_answer_type(row, task, settings, place)
-    try:
-        answer, steps = _read_answer(row, said, task, settings, answer_type, place)
-    except DataError as error:
-        raise DataError(str(error) if str(error).startswith(place) else f"{place}: {error}") from error
-    if settings.domain == "column":
-        domain = _read_cell(row, _column(row, settings, "domain"), place)
-    else:
-        domain = answer if settings.domain == "answer" else ALL_DOMAINS
-    rationale = _check_text(_peek(row, _column(row, settings, "rationale")), "the rationale", place) or steps
-    return Example(
-        id=make_example_id(domain, fields),
-        domain=domain,
-        fields=fields,
-        question=task.render_question(fields),
-        answer=answer,
-        answer_type=answer_type,
-        rationale=str(rationale) if rationale else None,
-        meta=_read_meta(row, place),
-    )
-
-
-def _read_answer_type(row: dict[str, Any], task: Task, settings: DataSettings, place: str) -> str:
-    try:
-        return ANSWERS.resolve(_peek(row, _column(row, settings, "answer_type")) or task.answer)
-    except ValueError as error:
-        raise DataError(f"{place}: {error}") from error
-
-
-def _read_fields(row: dict[str, Any], task: Task, settings: DataSettings, place: str) -> tuple[dict[str, str], str | None]:
-    """The fields of a row, and the assistant's message if the row is a conversation, else None."""
-    names = [_column(row, settings, name) for name in task.fields]
-    if len(names) == 1 and not _has(row, names[0]) and any(row.get(column) is not None for column in CONVERSATIONS):
-        question, said = flatten_conversation(row, place)
-        return {task.fields[0]: _check_cell(question, "the user's message", place)}, said
-    return {name: _read_cell(row, column, place) for name, column in zip(task.fields, names, strict=True)}, None
-
-
-def _read_answer(
-    row: dict[str, Any], said: str | None, task: Task, settings: DataSettings, answer_type: str, place: str
-) -> tuple[str, str | None]:
-    """The gold answer of a row, and the steps before it if the row contains a whole solution."""
-    column = _column(row, settings, "answer")
-    if said is None or _has(row, column):
-        return task.read_gold(_read_cell(row, column, place), answer_type)
-    return task.read_gold(_check_cell(said, "the assistant's message", place), answer_type, is_solution=True)
-
-
-def _read_meta(row: dict[str, Any], place: str) -> dict[str, Any]:
-    meta = row.get("meta") or {}
-    if not isinstance(meta, dict):
-        raise DataError(f"{place}: column 'meta' must be an object, found {type(meta).__name__}")
-    return _check_text({**meta, **({"source": row["source"]} if "source" in row else {})}, "column 'meta' or 'source'", place)
-
-
-def _column(row: dict[str, Any], settings: DataSettings, name: str) -> str:
-    """The column of this row that contains `name`: the first listed one that the row has."""
-    listed = settings.columns.get(name, name)
-    names = [listed] if isinstance(listed, str) else listed
-    return next((column for column in names if _has(row, column)), names[0])
-
-
-def _locate(row: dict[str, Any], column: str) -> tuple[dict[str, Any], str, str]:
-    """The object that contains a column, its key there, and the object's name; `meta.equation` is `equation` in `meta`."""
-    holder, key, name = row, column, "the row"
-    while key not in holder and "." in key:
-        outer, _, inner = key.partition(".")
-        if not isinstance(holder.get(outer), dict):
-            break
-        holder, key, name = holder[outer], inner, repr(column[: -len(inner) - 1])
-    return holder, key, name
-
-
-def _has(row: dict[str, Any], column: str) -> bool:
-    holder, key, _ = _locate(row, column)
-    return key in holder
-
-
-def _peek(row: dict[str, Any], column: str) -> object:
-    holder, key, _ = _locate(row, column)
-    return holder.get(key)
-
-
-def _read_cell(row: dict[str, Any], column: str, place: str) -> str:
-    holder, key, name = _locate(row, column)
-    if key not in holder:
-        raise DataError(f"{place}: no column {column!r}; {name} has {', '.join(map(repr, holder))[:500] or 'none'}")
-    return _check_cell(holder[key], f"column {column!r}", place)
-
-
-def _check_cell(value: object, column: str, place: str) -> str:
-    if value is None or isinstance(value, (dict, list, bytes)) or not str(value).strip():
-        raise DataError(f"{place}: {column} is empty or not a plain value: {value!r:.80}")
-    return _check_text(str(value).strip(), column, place)
-
-
-def _check_text(value: T, column: str, place: str) -> T:
-    """Return the value if it can be written as UTF-8; errors call it `column`."""
-    try:
-        canonical_json(value).encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise DataError(f"{place}: {column} contains half of a character (a lone surrogate); remove it") from error
-    return value

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from limbeck.data.example import Example, Rejected
 from limbeck.data.overlap import LeakGuard
-from limbeck.data.sources import DataSettings, Reading, read_examples, read_labelled
+from limbeck.data.sources import DataSettings, KnownNames, Reading, read_examples, read_labelled
 from limbeck.data.task import Task
 
 
@@ -56,8 +56,9 @@ def read_splits(task: Task, settings: DataSettings, wanted: Literal["train", "hu
     with_labels, source = read_labelled(task, settings, wanted)
     # A pool shows what is template text; a few human examples do not.
     questions = [example.question for example in source.examples] if wanted == "train" else []
+    known = KnownNames(tuple(source.domains), tuple(with_labels.labels) if not task.labels else ())
     dev, test = (
-        read_examples(path, task, settings, name) if path else None
+        read_examples(path, task, settings, name, known) if path else None
         for name, path in (("dev", settings.dev), ("test", settings.test))
     )
     dev_rows, test_rows = (reading.examples if reading else () for reading in (dev, test))
@@ -108,8 +109,10 @@ def describe_overlap(
         ``dev_in_test``.
     """
     repeats = {name: reading.repeat_count for name, reading in readings.items()}
-    notes = [
+    notes = [note for reading in readings.values() for note in reading.notes]
+    notes += [
         f"{Path(reading.source).name}: {reading.repeat_count} exact repeats collapsed"
+        + (f" (first: {reading.first_repeat})" if reading.first_repeat else "")
         for reading in readings.values()
         if reading.repeat_count
     ]

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from limbeck.answers.answer_type import split_at_marker
 from limbeck.answers.types import ANSWERS
-from limbeck.data.example import Example
+from limbeck.data.example import OTHER_ANSWERS, Example
 from limbeck.errors import DataError
 from limbeck.settings import Settings
 from limbeck.tables import OneOf
@@ -155,5 +155,6 @@ class Task(Settings):
         return ANSWERS[answer_type].extract(text, tuple(self.labels), self.marker)
 
     def is_correct(self, answer: str | None, example: Example) -> bool:
-        """Whether an answer equals the gold answer of the example."""
-        return answer is not None and ANSWERS[example.answer_type].equal(answer, example.answer)
+        """Whether an answer equals the gold answer of the example, or another one that its row gives."""
+        golds = (example.answer, *example.meta.get(OTHER_ANSWERS, ()))
+        return answer is not None and any(ANSWERS[example.answer_type].equal(answer, gold) for gold in golds)

@@ -12,6 +12,7 @@ from typing import Any
 from limbeck.config.config import Config, ConfigLike, as_config
 from limbeck.data.example import Example
 from limbeck.data.readers import is_there
+from limbeck.data.rows import Notes
 from limbeck.data.sources import read_labelled, read_questions
 from limbeck.data.splits import read_splits
 from limbeck.data.task import Task
@@ -54,7 +55,9 @@ def evaluate(student: str | Path, config: ConfigLike, *, progress: Progress | No
     config, progress = as_config(config), progress or Progress()
     if config.data.test is None:
         raise ConfigError("data.test is not set: add it to the config, or pass --set data.test=FILE")
-    task, tail, rows = _read_data(config)
+    task, tail, rows, notes = _read_data(config)
+    for note in notes:
+        progress.note(note)
     examples = choose_examples(rows, config.evaluation.max_examples, config.seed)
     progress.step(None, LOADING, 0, 0)
     from limbeck.evaluation.evaluate import evaluate as measure
@@ -99,7 +102,10 @@ def predict(
     if card is None:
         raise ConfigError(f"{folder}: no student.json here; `limbeck predict` needs a student trained by limbeck")
     settings, task, has_rationale = card
-    rows = read_questions(file, task, config.data)
+    notes = Notes()
+    rows = read_questions(file, task, config.data, notes)
+    for note in notes.list_all():
+        progress.note(note)
     questions = [(question, answer_type) for _, question, answer_type in rows]
     with quiet_libraries():
         loaded = load_student(settings, folder)
@@ -112,21 +118,21 @@ def predict(
     )
 
 
-def _read_data(config: Config) -> tuple[Task, frozenset[str], Sequence[Example]]:
-    """The task with its labels, the tail domains that a run of this config would have, and the test rows.
+def _read_data(config: Config) -> tuple[Task, frozenset[str], Sequence[Example], Sequence[str]]:
+    """The task with its labels, the tail domains that a run of this config would have, the test rows, and notes on the data.
 
     Without a pool there is no head or tail, and the labels come from the test file.
     """
     data = config.data
     if data.train is None or not is_there(data.train):
         task, rows = read_labelled(config.task, data, "test")
-        return task, frozenset(), rows.examples
+        return task, frozenset(), rows.examples, rows.notes
     if data.dev is not None and not is_there(data.dev):
         data = data.model_copy(update={"dev": None})
     splits = read_splits(config.task, data)
     counts = Counter(example.domain for example in splits.clean)
     held_out = [example.domain for example in (*splits.dev, *splits.test)]
-    return splits.task, compute_tail_domains(counts, config.budget.max_examples, held_out), splits.test
+    return splits.task, compute_tail_domains(counts, config.budget.max_examples, held_out), splits.test, splits.notes
 
 
 def _load(student: str, config: Config, task: Task) -> tuple[Task, Any, bool]:

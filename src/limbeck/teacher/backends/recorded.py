@@ -11,9 +11,9 @@ import hashlib
 import json
 from collections.abc import Iterable
 
-from limbeck.data.files import Row, update_digest
 from limbeck.data.overlap import normalise_question
 from limbeck.data.readers import read_rows
+from limbeck.data.rows import Row, update_digest
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError, DataError
 from limbeck.teacher.request import About, Backend, BackendError, Reply, TeacherRequest, estimate_tokens

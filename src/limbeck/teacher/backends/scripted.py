@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from limbeck.data.files import read_jsonl, update_digest
+from limbeck.data.json_rows import read_jsonl
+from limbeck.data.rows import update_digest
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError, DataError
 from limbeck.teacher.request import Backend, BackendError, Reply, TeacherRequest

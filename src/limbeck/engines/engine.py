@@ -91,7 +91,10 @@ class Engine(Protocol):
         ...
 
     def find_fault(self, example: Example) -> str | None:
-        """Return ``too_long`` if an example exceeds ``training.max_length``, else None; such rows are rejected, not cut."""
+        """Return why an example can't be learnt, or None; such rows are rejected, not cut.
+
+        ``too_long``: it exceeds ``training.max_length``; ``control_token``: the tokenizer can't read it as text.
+        """
         ...
 
     def to_rows(self, example: Example) -> list[dict[str, object]]:

@@ -101,6 +101,15 @@ class Engine(Protocol):
         """Convert an example into conversational training rows: one, or one for each of two separate objectives."""
         ...
 
+    def find_unknown_text(self, examples: Sequence[Example], *, only_rationales: bool = False) -> list[str]:
+        """Describe what the student's tokenizer can't represent in these examples, a sentence each; by default nothing.
+
+        Args:
+            examples: the rows.
+            only_rationales: whether to leave out questions and answers.
+        """
+        return []
+
     def identify(self, examples: Sequence[Example]) -> str:
         """Return a hash of everything that the untouched student's answers to these examples depend on."""
         ...

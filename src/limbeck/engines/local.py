@@ -21,6 +21,7 @@ from limbeck.hashing import canonical_json, hash_text
 from limbeck.progress import OnProgress
 from limbeck.student.chat_template import check_template
 from limbeck.student.context_length import check_context_length
+from limbeck.student.coverage import find_unknown_text
 from limbeck.student.embed import embed_examples, load_minilm
 from limbeck.student.encode import Encoder, make_encoder
 from limbeck.student.fine_tune import fine_tune, load_for_training
@@ -133,6 +134,10 @@ class LocalEngine(Engine):
     def to_rows(self, example: Example) -> list[dict[str, object]]:
         """See `Engine.to_rows`."""
         return self.encoder.to_conversations(example)
+
+    def find_unknown_text(self, examples: Sequence[Example], *, only_rationales: bool = False) -> list[str]:
+        """See `Engine.find_unknown_text`."""
+        return find_unknown_text(self.encoder, examples, only_rationales=only_rationales)
 
     def identify(self, examples: Sequence[Example]) -> str:
         """See `Engine.identify`."""

@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import ClassVar
 
 from transformers import PreTrainedTokenizerBase
 
@@ -87,7 +88,10 @@ class Encoder:
         is_separate: whether rationales are learnt separately from answers, through `reasoner`; `has_rationale` is then True
             only in the reasoner.
         lists_labels: whether the prompt lists the task's labels.
+        writes_text: whether completions are text.
     """
+
+    writes_text: ClassVar[bool] = True
 
     tokenizer: PreTrainedTokenizerBase
     task: Task
@@ -266,6 +270,8 @@ class Seq2SeqEncoder(Encoder):
 
 class ClassifierEncoder(Encoder):
     """The encoder for classifiers: the input is the question alone, and an answer is the index of its label in the task."""
+
+    writes_text: ClassVar[bool] = False
 
     def encode_prompt(self, question: str, answer_type: str) -> list[int]:
         """Return the ids of the question with special tokens, truncated to the tokenizer's `model_max_length`.

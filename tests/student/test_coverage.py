@@ -63,7 +63,7 @@ def test_a_label_that_a_classifier_never_writes_is_fine() -> None:
 def test_answers_that_can_not_be_written_are_counted() -> None:
     """Answers that a seq2seq student's tokens change are counted, and one is shown with what it becomes."""
     unknown, lost = write("{1}", "ok", "fine")
-    assert unknown.startswith("1 of 3 answers have text that the student's tokenizer doesn't know and reads as <unk>, such as '{")
+    assert unknown.startswith("1 of 3 answers have text that the student's tokenizer doesn't know and reads as <unk>")
     assert lost.startswith("1 of 3 answers can't be written with the student's tokens, such as '{1}', which becomes '1'")
 
 

@@ -16,12 +16,19 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class LongTail:
-    """The three splits of a long-tailed data set, and the training count of each domain, largest first."""
+    """The three splits of a long-tailed data set.
+
+    Attributes:
+        train, dev, test: the rows.
+        counts: the training rows of each domain, largest first.
+        repeat_count: rows that were left out because their question repeats that of an earlier row.
+    """
 
     train: tuple[Row, ...]
     dev: tuple[Row, ...]
     test: tuple[Row, ...]
     counts: Mapping[str, int]
+    repeat_count: int = 0
 
 
 def compute_zipf_sizes(available: Sequence[int], exponent: float) -> list[int]:
@@ -51,9 +58,9 @@ def make_longtail(
 ) -> LongTail:
     """Split rows into balanced test and dev sets and a Zipf-sized training set.
 
-    Repeats (same normalised question, any domain) are collapsed first, so no question is in two splits. Rows that leak into
-    dev or test by the rule of `LeakGuard` never become training rows. Each domain is shuffled by its own generator, so its
-    rows do not depend on the other domains.
+    Repeats (same normalised question, any domain) are collapsed first and counted, so no question is in two splits. Rows
+    that leak into dev or test by the rule of `LeakGuard` never become training rows. Each domain is shuffled by its own
+    generator, so its rows do not depend on the other domains.
 
     Args:
         rows: rows with their places (``file:line``) for error messages.
@@ -66,7 +73,7 @@ def make_longtail(
     Raises:
         DataError: a row without domain or question, or a domain too small for dev, test and one training row.
     """
-    by_domain = _group(rows, domain_column, question_columns)
+    by_domain, repeat_count = _group(rows, domain_column, question_columns)
     needed = dev_per_domain + test_per_domain + 1
     small = {domain: len(members) for domain, members in by_domain.items() if len(members) < needed}
     if small and not is_small_dropped:
@@ -90,7 +97,7 @@ def make_longtail(
     sizes = compute_zipf_sizes([len(rest[domain]) for domain in ranked], exponent)
     train = choose_without_leaks(rest, dict(zip(ranked, sizes, strict=True)), dev + test, question_columns)
     counts = {domain: len(rows) for domain, rows in train.items()}
-    return LongTail(tuple(row for rows in train.values() for row in rows), tuple(dev), tuple(test), counts)
+    return LongTail(tuple(row for rows in train.values() for row in rows), tuple(dev), tuple(test), counts, repeat_count)
 
 
 def choose_without_leaks(
@@ -121,7 +128,11 @@ def _question(row: Row, question_columns: Sequence[str]) -> str:
     return "\n".join(str(row[column]) for column in question_columns)
 
 
-def _group(rows: Iterable[tuple[str, Row]], domain_column: str, question_columns: Sequence[str]) -> dict[str, list[Row]]:
+def _group(
+    rows: Iterable[tuple[str, Row]], domain_column: str, question_columns: Sequence[str]
+) -> tuple[dict[str, list[Row]], int]:
+    """Group the rows by domain, without those that repeat a question, whose number is returned too."""
+    repeat_count = 0
     by_domain: dict[str, list[Row]] = {}
     seen: set[str] = set()
     for place, row in rows:
@@ -132,4 +143,6 @@ def _group(rows: Iterable[tuple[str, Row]], domain_column: str, question_columns
         if text not in seen:
             seen.add(text)
             by_domain.setdefault(str(row[domain_column]).strip(), []).append(row)
-    return by_domain
+        else:
+            repeat_count += 1
+    return by_domain, repeat_count

@@ -266,6 +266,16 @@ def test_from_longtail_to_predict(limbeck: Run, tmp_path: Path, tiny_folder: Pat
     assert "| chain_sum | 2 |" in card
 
 
+def test_longtail_says_what_it_collapses(limbeck: Run, tmp_path: Path) -> None:
+    """`limbeck longtail` keeps questions that differ in a sign, and says how many rows repeat another one."""
+    rows = [{"domain": "d", "question": f"Is {n} {sign} x?"} for n in range(4) for sign in "≤≥"]
+    path = write_rows(tmp_path / "rows.jsonl", [*rows, {"domain": "d", "question": "is  0 ≤ X?"}])
+    command = ("longtail", path, "--out", tmp_path / "out", "--test-per-domain", 2, "--dev-per-domain", 1)
+    assert "1 row(s) collapsed: their questions repeat earlier ones" in limbeck(*command).stdout
+    facts = json.loads(limbeck(*command, "--json").stdout)
+    assert (facts["train"] + facts["dev"] + facts["test"], facts["repeats"]) == (8, 1)
+
+
 def test_a_spent_cap_exits_with_five_and_keeps_its_results(limbeck: Run, project: Project) -> None:
     """A run ended by a cap prints metrics and one line on what it bought, what is missing and what to do, and exits with 5."""
     path = project()

@@ -110,12 +110,21 @@ def test_domains_are_independent() -> None:
 
 
 def test_repeats_are_collapsed_before_the_split() -> None:
-    """Rows that differ only in case, spaces or punctuation are one row, even across domains."""
-    rows = make_rows({"a": 6}) + [{"domain": "b", "question": f"  A   {number}! "} for number in range(6)]
+    """Rows that differ only in case, spaces or stops are one row, even across domains, and those left out are counted."""
+    rows = make_rows({"a": 6}) + [{"domain": "b", "question": f"  A   {number}. "} for number in range(6)]
     made = split([*rows, *make_rows({"c": 6})])
+    assert made.repeat_count == 6
     assert dict(made.counts) == {"a": 1, "c": 1}
     texts = [normalise_question(text) for text in questions(made.train) + questions(made.dev) + questions(made.test)]
     assert len(texts) == len(set(texts)) == 12
+
+
+def test_minimal_pairs_are_kept() -> None:
+    """Rows that differ in a sign, a mark or an emoji are different rows."""
+    questions_of = [f"{number} {sign}" for number in range(6) for sign in ("😀", "😡", "≤ x", "≥ x", "came.", "came?")]
+    made = split([{"domain": "a", "question": question} for question in questions_of])
+    assert made.repeat_count == 0
+    assert len(made.train) + len(made.dev) + len(made.test) == len(questions_of)
 
 
 def test_rows_are_kept_whole() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support import make_example
 
-from limbeck.data.overlap import DuplicateGuard, LeakGuard, make_ngrams, normalise_question
+from limbeck.data.overlap import DuplicateGuard, LeakGuard, list_words, make_ngrams, normalise_question
 from limbeck.data.vectors import Vectors
 
 
@@ -34,7 +34,8 @@ def find_leak(question: str, *held_out: str, train: Sequence[str] = FILLER) -> s
     ("text", "normal"),
     [
         ("  What IS\n2 plus 3? ", "what is 2 plus 3"),
-        ("one,two;three_four", "one two three four"),
+        ("one, two; three: four.", "one two three four"),
+        ("one,two;three_four", "one,two;three_four"),
         ("Straße", "strasse"),
         ("room 12", "room 12"),
         ("ﬁve", "five"),
@@ -42,8 +43,140 @@ def find_leak(question: str, *held_out: str, train: Sequence[str] = FILLER) -> s
     ],
 )
 def test_normal_form(text: str, normal: str) -> None:
-    """The normal form of a question folds case, spaces and punctuation, and keeps numbers."""
+    """The normal form of a question folds case, spaces and punctuation at the end of words, and keeps numbers."""
     assert normalise_question(text) == normal
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("caf\u00e9", "cafe\u0301"),  # composed and combining
+        ("Ｆｉｎｄ ｘ！", "find x!"),
+        ("Peter’s “car”", 'Peter\'s "car"'),
+        ("3 − 2", "3 - 2"),
+        ("pages 3–5", "pages 3-5"),
+        ("a\u00a0b\u3000c\u2009d", "a b  c\td"),
+        ("a\u200bb\u00adc\ufeff", "abc"),
+        ("I \u2764\ufe0f it", "I \u2764 it"),
+        ("Well, yes; it is: so.", "well yes it is so"),
+        ("Wait… what", "Wait... what"),
+        ("It costs 1,000,000.50 €", "it costs 1000000.50 €"),
+        ("x=3+4", "x = 3 + 4"),
+        ("f( x )", "f(x)"),
+        ('He said "no."', 'he said "no"'),
+        ("Was soll das ?", "Was soll das?"),
+        ("你好，世界。", "你好，世界"),
+        ("\ufb01ve", "five"),
+        ("Is x != y", "is x!=y"),
+        ("How many are left?", "how many are left"),
+        ("क्\u200dष", "क्ष"),
+    ],
+)
+def test_what_is_surely_typographic_is_folded(first: str, second: str) -> None:
+    """Forms of accents, widths, quotes, dashes, spaces, invisible characters and stops make no other question."""
+    assert normalise_question(first) == normalise_question(second)
+    assert find_leak(first, second) == "row0"
+    assert find_duplicate(first, second) == ("duplicate", "known")
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("Sketch the curve y = -h(x)", "Sketch the curve y = -h(-x)"),
+        ("यह दिन है", "यह दान है"),
+        ("ตา", "ตี"),
+        ("כָּ", "כֵּ"),
+        ("Order 3 arrived 😀", "Order 3 arrived 😡"),
+        ("👍🏻", "👍🏿"),
+        ("👩\u200d🚀", "👩🚀"),
+        ("Is 5 ≤ x?", "Is 5 ≥ x?"),
+        ("Is x != y?", "Is x = y?"),
+        ("Write it in C#", "Write it in C"),
+        ("Write it in C++", "Write it in C"),
+        ("Change €5", "Change £5"),
+        ("Find A ∪ B", "Find A ∩ B"),
+        ("∀x: P(x)", "∃x: P(x)"),
+        ("You came.", "You came?"),
+        ("You came.", "You came!"),
+        ("It is what it is.", "It is what it is?"),
+        ("x²", "x2"),
+        ("x²", "x³"),
+        ("½", "12"),
+        ("5%", "5"),
+        ("90°", "90"),
+        ("5!", "5"),
+        ("3.5", "35"),
+        ("1,5", "15"),
+        ("1,00", "100"),
+        ("12,3456", "123456"),
+        ("0,123", "0123"),
+        ("f(2, 3)", "f(23)"),
+        ("(2 + 3) * 4", "2 + (3 * 4)"),
+        ("good :)", "good :("),
+        ("good :)", "good ;)"),
+        ("¬p", "p"),
+        ("résumé", "resume"),
+        ("ночь́", "ночь"),
+        ("a -b", "a b"),
+        ("3 -5", "3 5"),
+        ("`x`", "x"),
+        ("#tag", "tag"),
+        ("~5", "5"),
+        ("√2", "2"),
+        ("α", "a"),
+        ("the U.S.", "the US"),
+        ("\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f", "\U0001f3f4"),
+    ],
+)
+def test_what_may_mean_something_is_kept(first: str, second: str) -> None:
+    """Marks, symbols, operators, signs and emoji make another question: neither a repeat nor a leak of the other."""
+    assert normalise_question(first) != normalise_question(second)
+    assert find_leak(first, second) is None
+    assert (find_duplicate(first, second) or ("none", ""))[0] != "duplicate"
+
+
+tricky = st.lists(st.sampled_from([*"a1 .,:;?!-()=“\u200d\ufe0f👩é́…１，", "00", " - "]), max_size=15).map("".join)
+
+
+@given(st.text(max_size=30) | tricky)
+@settings(max_examples=300)
+def test_the_normal_form_is_stable(text: str) -> None:
+    """Normalising twice is normalising once, and neither case nor white space around a text matters."""
+    normal = normalise_question(text)
+    assert normalise_question(normal) == normal
+    assert normalise_question(f" \n{text}\u00a0") == normal
+
+
+@given(st.sampled_from("≤≥=<>+*/^%#@&€£¥$😀😡∪∩∀∃²³°§±√∞→"), st.sampled_from("≤≥=<>+*/^%#@&€£¥$😀😡∪∩∀∃²³°§±√∞→"))
+def test_another_symbol_is_another_question(first: str, second: str) -> None:
+    """Two questions that differ in one symbol are equal only if the symbol is the same, however long they are."""
+    one, other = (f"{' '.join(words('before', 3))} x {sign} y {' '.join(words('after', 3))}" for sign in (first, second))
+    assert (find_leak(one, other) == "row0") == (first == second)
+
+
+def test_words() -> None:
+    """Words are letters and digits with their marks; symbols belong to a word, and punctuation and brackets to none."""
+    assert list_words("f(x)=-3x+2,5") == ["f", "x", "=-3x", "+2", "5"]
+    assert list_words("यह दिन है") == ["यह", "दिन", "है"]
+    assert list_words('he said "well-known_word" (twice)') == ["he", "said", "well", "known", "word", "twice"]
+    assert list_words("covid-19 is 5-3 😀 and 5!") == ["covid", "19", "is", "5", "-3", "😀and", "5!"]
+    assert list_words("😀") == ["😀"]
+    assert list_words("?") == []
+    assert list_words("close < [ ( { } )") == ["close<[({})"]
+
+
+@pytest.mark.parametrize("text", ["a-b 3-5 (x)!", "5! != 4 ~ [[]] x_y", "don't $5 50% c# q&a"])
+def test_words_of_ascii_are_the_same_beside_other_scripts(text: str) -> None:
+    """Words do not depend on whether other words have letters beyond ASCII."""
+    assert list_words(f"{text} é") == [*list_words(text), "é"]
+
+
+@given(st.lists(st.sampled_from(["two", "7", "यह"]), min_size=1, max_size=12), st.data())
+def test_symbols_do_not_dilute(plain: list[str], data: st.DataObject) -> None:
+    """Symbols, brackets and punctuation between words make no more words, so no more n-grams."""
+    signs = st.text(alphabet="()[]{}.,:;\"'=+<≤😀€ ", max_size=3)
+    text = "".join(f"{word} {data.draw(signs)} " for word in plain)
+    assert len(list_words(text)) == len(plain)
 
 
 def test_ngrams() -> None:

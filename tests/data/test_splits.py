@@ -10,7 +10,7 @@ from limbeck.data.splits import count_shared, describe_overlap, split_leaking
 
 TRAIN = [make_example(f"Calculate {number} + 1.") for number in range(5)]
 DEV = [make_example("calculate 2 + 1"), make_example("Calculate 7 + 7.")]
-TEST = [make_example("Calculate 4 + 1!"), make_example("CALCULATE 7 + 7."), make_example("Calculate 9 + 9.")]
+TEST = [make_example("Calculate 4+1"), make_example("CALCULATE 7 + 7."), make_example("Calculate 9 + 9.")]
 
 
 def read(name: str, examples: list, repeats: int = 0) -> Reading:  # type: ignore[type-arg]

@@ -35,7 +35,8 @@ _FOREIGN_SCALES = re.compile(
     r"(?:on|oon|ón|ona|oni|ones|onen|oner|õ|ã|ard|liard|ar|лион|лиард)\w*|millón|тыс\w*|млн|млрд|हज़ार|हजार|लाख|करोड़|ألف|مليون|مليار"
 )
 _BEFORE_ONLY = set(
-    "almost nearly least most over under above up more less fewer greater smaller per every each from than between without times".split()
+    "almost nearly least most over under above up more less fewer greater smaller per every each from than between without "
+    "times".split()
 )
 _UNIT_CHARS = re.compile(rf"(?:[^\W\d_]|[\s%°'’\".,;:*`()&/×²³^-]|[{CURRENCY_SIGNS}])*")
 _POWER = re.compile(r"([A-Za-z]) ?\^ ?[({]?-?[1-9][)}]?")  # m^2

@@ -69,6 +69,7 @@ def longtail(
         "train": len(made.train),
         "dev": len(made.dev),
         "test": len(made.test),
+        "repeats": made.repeat_count,
         "domains": [
             {"rank": rank, "domain": domain, "train": count}
             for rank, (domain, count) in enumerate(made.counts.items(), start=1)
@@ -79,5 +80,7 @@ def longtail(
         print_json(facts)
         return
     print(f"{out}: {len(made.train)} train, {len(made.dev)} dev, {len(made.test)} test rows")
+    if made.repeat_count:
+        print(f"{made.repeat_count} row(s) collapsed: their questions repeat earlier ones, except for case, spaces and stops")
     for entry in facts["domains"]:  # type: ignore[attr-defined]
         print(f"  {make_printable(entry['domain']):<24} {entry['train']:>6}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -137,7 +138,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 def predict(
     student: Annotated[Path, typer.Argument(metavar="STUDENT", help="Folder of a student trained by limbeck.")],
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Rows without answers, e.g. a JSONL file.")],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="JSONL file to write: each row plus prediction and text.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="JSONL file: each row plus prediction and text.")],
     config: Annotated[Path | None, typer.Option("--config", help="Config with column names and evaluation settings.")] = None,
     sets: Sets = None,
 ) -> None:
@@ -145,10 +146,12 @@ def predict(
     from limbeck.cli.progress import ConsoleProgress
     from limbeck.config.config import load_config
     from limbeck.runner.apply import predict as answer
-    from limbeck.system.files import write_jsonl
+    from limbeck.system.files import write_text
 
+    if out.resolve() == file.resolve():
+        raise ConfigError(f"--out {out}: this file contains the rows to answer; choose another one")
     settings = load_config(config, sets or [])
     with ConsoleProgress(settings) as progress:
         rows = answer(student, file, settings, progress=progress)
-    write_jsonl(out, rows)
+    write_text(out, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows))  # columns in the user's order
     print(f"{out}: {len(rows)} rows")

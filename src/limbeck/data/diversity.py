@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from limbeck.data.example import Example
-from limbeck.data.overlap import NEAR_DUPLICATE_JACCARD, make_shingles, measure_jaccard, normalise_question
+from limbeck.data.overlap import NEAR_DUPLICATE_JACCARD, list_words, make_shingles, measure_jaccard, normalise_question
 from limbeck.data.vectors import COSINE_DIGITS, Vectors
 from limbeck.hashing import hash_text
 
@@ -38,7 +38,7 @@ def measure_distinct_2(texts: Sequence[str]) -> float | None:
 
     It falls as the number of texts grows, so compare equal numbers. None if no text has two words.
     """
-    words = [normalise_question(text).split() for text in texts]
+    words = [list_words(normalise_question(text)) for text in texts]
     pairs = [pair for each in words for pair in itertools.pairwise(each)]
     return len(set(pairs)) / len(pairs) if pairs else None
 

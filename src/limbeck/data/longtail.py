@@ -10,7 +10,7 @@ from typing import Any
 from limbeck.data.cells import check_cell, is_missing
 from limbeck.data.domains import Spellings
 from limbeck.data.overlap import LeakGuard, normalise_question
-from limbeck.data.rows import Notes, name_line
+from limbeck.data.rows import Notes
 from limbeck.errors import DataError
 from limbeck.hashing import hash_text
 
@@ -19,12 +19,19 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class LongTail:
-    """The three splits of a long-tailed data set, and the training count of each domain, largest first."""
+    """The three splits of a long-tailed data set.
+
+    Attributes:
+        train, dev, test: the rows.
+        counts: the training rows of each domain, largest first.
+        repeat_count: rows that were left out because their question repeats that of an earlier row.
+    """
 
     train: tuple[Row, ...]
     dev: tuple[Row, ...]
     test: tuple[Row, ...]
     counts: Mapping[str, int]
+    repeat_count: int = 0
 
 
 def compute_zipf_sizes(available: Sequence[int], exponent: float) -> list[int]:
@@ -55,9 +62,9 @@ def make_longtail(
 ) -> LongTail:
     """Split rows into balanced test and dev sets and a Zipf-sized training set.
 
-    Repeats (same normalised question, any domain) are collapsed first, so no question is in two splits. Rows that leak into
-    dev or test by the rule of `LeakGuard` never become training rows. Each domain is shuffled by its own generator, so its
-    rows do not depend on the other domains.
+    Repeats (same normalised question, any domain) are collapsed first and counted, so no question is in two splits. Rows
+    that leak into dev or test by the rule of `LeakGuard` never become training rows. Each domain is shuffled by its own
+    generator, so its rows do not depend on the other domains.
 
     Args:
         rows: rows with their places (``file:line``) for error messages.
@@ -71,7 +78,7 @@ def make_longtail(
     Raises:
         DataError: a row without domain or question, or a domain too small for dev, test and one training row.
     """
-    by_domain = _group(rows, domain_column, question_columns, notes or Notes())
+    by_domain, repeat_count = _group(rows, domain_column, question_columns, notes or Notes())
     needed = dev_per_domain + test_per_domain + 1
     small = {domain: len(members) for domain, members in by_domain.items() if len(members) < needed}
     if small and not is_small_dropped:
@@ -95,7 +102,7 @@ def make_longtail(
     sizes = compute_zipf_sizes([len(rest[domain]) for domain in ranked], exponent)
     train = choose_without_leaks(rest, dict(zip(ranked, sizes, strict=True)), dev + test, question_columns)
     counts = {domain: len(rows) for domain, rows in train.items()}
-    return LongTail(tuple(row for rows in train.values() for row in rows), tuple(dev), tuple(test), counts)
+    return LongTail(tuple(row for rows in train.values() for row in rows), tuple(dev), tuple(test), counts, repeat_count)
 
 
 def choose_without_leaks(
@@ -128,7 +135,9 @@ def _question(row: Row, question_columns: Sequence[str]) -> str:
 
 def _group(
     rows: Iterable[tuple[str, Row]], domain_column: str, question_columns: Sequence[str], notes: Notes
-) -> dict[str, list[Row]]:
+) -> tuple[dict[str, list[Row]], int]:
+    """Group the rows by domain, without those that repeat a question, whose number is returned too."""
+    repeat_count = 0
     by_domain: dict[str, list[Row]] = {}
     seen: set[str] = set()
     spellings = Spellings()
@@ -138,7 +147,7 @@ def _group(
                 raise DataError(f"{place}: column {column!r} is missing or empty; the row has {sorted(row)}")
         text = normalise_question(_question(row, question_columns))
         if text in seen:
-            notes.count("rows that repeat a question passed over", name_line(place))
+            repeat_count += 1
             continue
         seen.add(text)
         by_domain.setdefault(spellings.find(check_cell(row[domain_column], f"column {domain_column!r}", place)), []).append(row)
@@ -146,4 +155,4 @@ def _group(
         notes.say(
             f"the domains {', '.join(map(repr, others))[:300]} are read as {domain!r}, from which they differ only in form"
         )
-    return by_domain
+    return by_domain, repeat_count

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -11,11 +10,10 @@ from pydantic import BeforeValidator, Field, model_validator
 from limbeck.answers.answer_type import split_at_marker
 from limbeck.answers.types import ANSWERS
 from limbeck.data.example import OTHER_ANSWERS, Example
+from limbeck.data.template import check_template, fill_template
 from limbeck.errors import DataError
 from limbeck.settings import Settings
 from limbeck.tables import OneOf
-
-_PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_ -]*)\}")
 
 
 def _as_label_meanings(value: object) -> object:
@@ -52,7 +50,8 @@ class Task(Settings):
         labels: for ``label``: each label with its meaning; a plain list gives labels without meanings. If there are none,
             they are collected from the training data.
         fields: the names of an example's inputs.
-        template: how the fields form the question, with ``{name}`` placeholders; a single field needs no template.
+        template: how the fields form the question: each field's ``{name}`` is replaced by its text. A field that is never used
+            and a placeholder in another form are errors; braces that name nothing stay. A single field needs no template.
         answer_prefix: the text before the answer in every completion of teacher and student.
         noun: what to call an example when asking the teacher for a new one, such as ``film-review sentence``.
         checks: what a generated example must satisfy.
@@ -83,16 +82,14 @@ class Task(Settings):
             if len(self.fields) != 1:
                 raise ValueError(f"{len(self.fields)} fields {list(self.fields)} need a task.template that joins them")
             return self
-        unknown = sorted(set(_PLACEHOLDER.findall(self.template)) - set(self.fields))
-        if unknown:
-            raise ValueError(f"the template names unknown field(s) {unknown}; known: {list(self.fields)}")
+        check_template(self.template, self.fields)
         return self
 
     def render_question(self, fields: dict[str, str]) -> str:
         """Render the question of an example; placeholders inside field values stay as they are."""
         if self.template is None:
             return fields[self.fields[0]].strip()
-        return _PLACEHOLDER.sub(lambda match: fields[match.group(1)], self.template).strip()
+        return fill_template(self.template, {name: fields[name] for name in self.fields}).strip()
 
     def list_attributes(self, group: str) -> dict[str, Sequence[str]]:
         """The values that prompts may draw for a group (the label, if values depend on it), by attribute."""

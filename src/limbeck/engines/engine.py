@@ -91,12 +91,24 @@ class Engine(Protocol):
         ...
 
     def find_fault(self, example: Example) -> str | None:
-        """Return ``too_long`` if an example exceeds ``training.max_length``, else None; such rows are rejected, not cut."""
+        """Return why an example can't be learnt, or None; such rows are rejected, not cut.
+
+        ``too_long``: it exceeds ``training.max_length``; ``control_token``: the tokenizer can't read it as text.
+        """
         ...
 
     def to_rows(self, example: Example) -> list[dict[str, object]]:
         """Convert an example into conversational training rows: one, or one for each of two separate objectives."""
         ...
+
+    def find_unknown_text(self, examples: Sequence[Example], *, only_rationales: bool = False) -> list[str]:
+        """Describe what the student's tokenizer can't represent in these examples, a sentence each; by default nothing.
+
+        Args:
+            examples: the rows.
+            only_rationales: whether to leave out questions and answers.
+        """
+        return []
 
     def identify(self, examples: Sequence[Example]) -> str:
         """Return a hash of everything that the untouched student's answers to these examples depend on."""

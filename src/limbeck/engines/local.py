@@ -13,18 +13,21 @@ from limbeck.data.example import Example
 from limbeck.data.score import Score
 from limbeck.data.task import Task
 from limbeck.engines.engine import Engine
+from limbeck.errors import DataError
 from limbeck.evaluation.evaluate import evaluate
 from limbeck.evaluation.metrics import Prediction
 from limbeck.evaluation.settings import EvaluationSettings
 from limbeck.hashing import canonical_json, hash_text
 from limbeck.progress import OnProgress
+from limbeck.student.chat_template import check_template
 from limbeck.student.context_length import check_context_length
+from limbeck.student.coverage import find_unknown_text
 from limbeck.student.embed import embed_examples, load_minilm
 from limbeck.student.encode import Encoder, make_encoder
 from limbeck.student.fine_tune import fine_tune, load_for_training
 from limbeck.student.model import Student, load_student, load_tokenizer, save_student
 from limbeck.student.settings import StudentSettings, TrainingSettings
-from limbeck.student.tables import SCORES
+from limbeck.student.tables import KINDS, SCORES
 
 
 @dataclass
@@ -123,11 +126,18 @@ class LocalEngine(Engine):
 
     def find_fault(self, example: Example) -> str | None:
         """See `Engine.find_fault`."""
-        return "too_long" if self.encoder.encode(example).length > self.training.max_length else None
+        try:
+            return "too_long" if self.encoder.encode(example).length > self.training.max_length else None
+        except DataError:
+            return "control_token"
 
     def to_rows(self, example: Example) -> list[dict[str, object]]:
         """See `Engine.to_rows`."""
         return self.encoder.to_conversations(example)
+
+    def find_unknown_text(self, examples: Sequence[Example], *, only_rationales: bool = False) -> list[str]:
+        """See `Engine.find_unknown_text`."""
+        return find_unknown_text(self.encoder, examples, only_rationales=only_rationales)
 
     def identify(self, examples: Sequence[Example]) -> str:
         """See `Engine.identify`."""
@@ -162,9 +172,11 @@ class LocalEngine(Engine):
 
 
 def check_student(student: StudentSettings, training: TrainingSettings) -> None:
-    """Refuse a ``training.max_length`` above what the student can read.
+    """Refuse a ``training.max_length`` above what the student can read, and a chat template that refuses a turn.
 
     Raises:
-        ConfigError: the limit is exceeded, or the student can't be loaded.
+        ConfigError: the limit is exceeded, the template refuses a turn, or the student can't be loaded.
     """
     check_context_length(student, training.max_length)
+    if KINDS[student.kind].is_causal:
+        check_template(load_tokenizer(student), student.system)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -82,6 +83,9 @@ def predict(
 ) -> Rows[dict[str, Any]]:
     """Answer the rows of a file; each row gets ``prediction`` (null if the student gave no answer) and ``text``.
 
+    The rows come back in their order, with all their columns as they were. If they have a column of that name, the new one is
+    called ``student_prediction`` or ``student_text`` (with ``_2``, ``_3`` and so on if that is taken too), and a note says so.
+
     Args:
         student: the folder of a student that limbeck trained.
         file: rows without answers.
@@ -112,10 +116,21 @@ def predict(
         encoder = make_encoder(settings, loaded.tokenizer, task, has_rationale=has_rationale)
         on_batch = partial(progress.step, None, "predicting")
         answers = answer(loaded, encoder, questions, config.evaluation, on_batch=on_batch)
+    columns = frozenset(name for row, _, _ in rows for name in row)
+    prediction, text = find_free_name("prediction", columns), find_free_name("text", columns)
+    for name, found_name in (("prediction", prediction), ("text", text)):
+        if found_name != name:
+            progress.note(f"the rows have a column {name!r}, which stays as it is; the student's is {found_name!r}")
     return Rows(
-        {**row, "prediction": found, "text": encoder.decode(output.ids)}
+        {**row, prediction: found, text: encoder.decode(output.ids)}
         for (row, _, _), (found, output) in zip(rows, answers, strict=True)
     )
+
+
+def find_free_name(name: str, taken: Collection[str]) -> str:
+    """Find a name for a new column that no row uses: the name itself, ``student_<name>``, or that with a number."""
+    candidates = itertools.chain([name, f"student_{name}"], (f"student_{name}_{number}" for number in itertools.count(2)))
+    return next(candidate for candidate in candidates if candidate not in taken)
 
 
 def _read_data(config: Config) -> tuple[Task, frozenset[str], Sequence[Example], Sequence[str]]:

@@ -149,8 +149,12 @@ def make_context(
 
 
 def _distil(context: MethodContext, config: Config, data: RunData, reporter: Reporter, progress: Progress) -> RunResult:
+    for note in context.engine.find_unknown_text([*data.train, *data.dev, *data.test]):
+        progress.note(note)
     baseline = measure_untouched_once(context, data.test)
     distillation = METHODS[config.method.name].run(context, config.method)
+    for note in context.engine.find_unknown_text(distillation.training_set, only_rationales=True):
+        progress.note(note)
     reporter.begin_stage(None)
     if config.evaluation.teacher and data.test:
         measure_teacher_once(context, data.test)

@@ -17,6 +17,7 @@ from limbeck.packaged import PREFIX, find_packaged
 from limbeck.student.encode import Encoder
 from limbeck.student.forward import pad_right, to_scores_dtype, unwrap
 from limbeck.student.model import Student, choose_device, explain_loading
+from limbeck.student.plain_text import PlainText
 from limbeck.student.tables import KINDS
 
 MINILM = "minilm-l6"
@@ -48,9 +49,10 @@ def load_minilm(*, batch_size: int = 64) -> Callable[[Sequence[str]], np.ndarray
     with explain_loading(PREFIX + MINILM):
         tokenizer = AutoTokenizer.from_pretrained(folder)
         model = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True).to(device).eval()
+    plain = PlainText(tokenizer)
 
     def embed(texts: Sequence[str]) -> np.ndarray:
-        rows = [list(tokenizer(text, truncation=True, max_length=MINILM_MAX_TOKENS)["input_ids"]) for text in texts]
+        rows = [plain.encode_framed(text, MINILM_MAX_TOKENS) for text in texts]
         return _embed_rows(model, rows, tokenizer.pad_token_id, device, batch_size, MINILM_WIDTH)
 
     return embed

@@ -10,6 +10,11 @@ With separate objectives (Distilling Step-by-Step, Hsieh et al. 2023, arXiv 2305
 prompt without rationales → the bare answer, and the prompt that asks for steps → the rationale alone. The student then
 answers from the first prompt. The paper marks the two with a prefix, "[label]" or "[rationale]". We use the prompts of the
 arms without and with rationales instead, so that arms differ in what is learnt but not in wording.
+
+Only the chat template writes control tokens: the text of one in a question, an answer, a rationale or a system message is
+encoded as text (`limbeck.student.plain_text`). A template's date is fixed (`limbeck.student.chat_template.fix_date`), so the
+same config gives the same ids on any day. If a template's generation prompt opens a thought (``<think>``), every completion
+begins by closing it, and `decode` returns what follows.
 """
 
 from __future__ import annotations
@@ -17,17 +22,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import ClassVar
 
 from transformers import PreTrainedTokenizerBase
 
 from limbeck.data.example import Example
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError
+from limbeck.student.chat_template import SENTINEL, find_thought_end, render_chat
+from limbeck.student.plain_text import PlainText
 from limbeck.student.settings import StudentSettings
 from limbeck.student.tables import KINDS
 
 IGNORED = -100
-_SENTINEL = "limbeck-sentinel-7c1f"
 THINK = "Let's think step by step."
 
 
@@ -81,7 +88,10 @@ class Encoder:
         is_separate: whether rationales are learnt separately from answers, through `reasoner`; `has_rationale` is then True
             only in the reasoner.
         lists_labels: whether the prompt lists the task's labels.
+        writes_text: whether completions are text.
     """
+
+    writes_text: ClassVar[bool] = True
 
     tokenizer: PreTrainedTokenizerBase
     task: Task
@@ -113,19 +123,44 @@ class Encoder:
             return self.task.answer_prefix + example.answer
         return f"{example.rationale}\n{self.task.answer_prefix}{example.answer}"
 
+    @cached_property
+    def plain_text(self) -> PlainText:
+        """Encodes user text without control tokens."""
+        return PlainText(self.tokenizer)
+
     def encode_prompt(self, question: str, answer_type: str) -> list[int]:
-        """Return the ids of the prompt, up to where the completion begins."""
+        """Return the ids of the prompt, up to where the completion begins.
+
+        Raises:
+            ConfigError: the chat template refuses the conversation.
+            DataError: the text can't be encoded without control tokens.
+        """
         messages = self.make_messages(question, answer_type)
         if not self.tokenizer.chat_template:
             text = "\n\n".join(message["content"] for message in messages) + "\n\n"
-            ids = list(self.tokenizer(text)["input_ids"])
+            ids = self.plain_text.encode_framed(text)
             # Some tokenizers append EOS to every text; it must not come between prompt and completion.
             return ids[:-1] if ids and ids[-1] == self.tokenizer.eos_token_id else ids
-        return list(self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)["input_ids"])
+        return self.plain_text.encode_prompt(messages)
 
     def encode_completion(self, text: str) -> list[int]:
-        """Return the ids of a completion, including its end-of-turn token."""
-        return [*self.tokenizer(text, add_special_tokens=False)["input_ids"], self.end_id]
+        """Return the ids of a completion, from the end of an open thought to the end-of-turn token.
+
+        Raises:
+            DataError: the text can't be encoded without control tokens.
+        """
+        return [*self._tokenize(self._thought_end), *self.plain_text.encode(text), self.end_id]
+
+    @cached_property
+    def _thought_end(self) -> str:
+        """The text that closes the thought which the generation prompt opens; empty if it opens none."""
+        if not self.tokenizer.chat_template:
+            return ""
+        return find_thought_end(render_chat(self.tokenizer, self.make_messages("?", "text")))
+
+    def _tokenize(self, text: str) -> list[int]:
+        """Return the ids of text that is the template's, so that its control tokens count."""
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def encode(self, example: Example) -> Encoded:
         """Encode an annotated example, and its rationale if that is learnt separately."""
@@ -142,12 +177,14 @@ class Encoder:
         """The end-of-turn token: the first special token that the template writes after an assistant message, else EOS.
 
         Raises:
-            ConfigError: the tokenizer has neither.
+            ConfigError: the tokenizer has neither, or the template refuses an assistant message.
         """
         if self.tokenizer.chat_template:
-            messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _SENTINEL}]
-            rendered = str(self.tokenizer.apply_chat_template(messages, tokenize=False))
-            tail = self.tokenizer(rendered.rsplit(_SENTINEL, 1)[1], add_special_tokens=False)["input_ids"]
+            messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": SENTINEL}]
+            rendered = render_chat(self.tokenizer, messages, is_prompt=False)
+            if SENTINEL not in rendered:
+                raise ConfigError("the student's chat template leaves out assistant messages; choose another student")
+            tail = self._tokenize(rendered.rpartition(SENTINEL)[2])
             special = set(self.tokenizer.all_special_ids) | set(self.tokenizer.added_tokens_decoder)
             found = next((token for token in tail if token in special), None)
             if found is not None:
@@ -178,8 +215,16 @@ class Encoder:
         return frozenset({self.end_id} | ({int(eos)} if eos is not None else set()))
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of generated ids, without special tokens."""
-        return str(self.tokenizer.decode(list(ids), skip_special_tokens=True)).strip()
+        """Return the text of generated ids, without special tokens and without the thought that the prompt opened.
+
+        User text never becomes special tokens, so nothing that it contains is left out.
+        """
+        tag = self._thought_end.strip()
+        mark = self._tokenize(tag) if tag else []
+        if len(mark) == 1 and mark[0] in ids:
+            ids, tag = ids[list(ids).index(mark[0]) + 1 :], ""
+        text = str(self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
+        return (text.partition(tag)[2] if tag and tag in text else text).strip()
 
     def to_conversations(self, example: Example) -> list[dict[str, object]]:
         """Return conversational prompt/completion rows that `datasets` and TRL can read: one, or one per separate objective.
@@ -204,7 +249,12 @@ class Seq2SeqEncoder(Encoder):
     def encode_prompt(self, question: str, answer_type: str) -> list[int]:
         """Return the ids of the input, with the special tokens that the tokenizer adds (T5 appends EOS)."""
         text = "\n\n".join(message["content"] for message in self.make_messages(question, answer_type))
-        return list(self.tokenizer(text)["input_ids"])
+        return self.plain_text.encode_framed(text)
+
+    @cached_property
+    def _thought_end(self) -> str:
+        """Nothing: the input uses no chat template."""
+        return ""
 
     @cached_property
     def end_id(self) -> int:
@@ -221,13 +271,16 @@ class Seq2SeqEncoder(Encoder):
 class ClassifierEncoder(Encoder):
     """The encoder for classifiers: the input is the question alone, and an answer is the index of its label in the task."""
 
+    writes_text: ClassVar[bool] = False
+
     def encode_prompt(self, question: str, answer_type: str) -> list[int]:
         """Return the ids of the question with special tokens, truncated to the tokenizer's `model_max_length`.
 
         An encoder can't read more. Training rejects rows above ``training.max_length``, so it sees truncated rows only if
         that setting exceeds `model_max_length`.
         """
-        return list(self.tokenizer(question, truncation=self.tokenizer.model_max_length < 10**6)["input_ids"])
+        places = self.tokenizer.model_max_length
+        return self.plain_text.encode_framed(question, places if places < 10**6 else None)
 
     def encode(self, example: Example) -> Encoded:
         """Return the ids of an example's question and its class.

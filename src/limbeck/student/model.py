@@ -25,6 +25,7 @@ from transformers.utils import logging as transformers_logging
 from limbeck.data.task import Task
 from limbeck.errors import ConfigError
 from limbeck.packaged import find_packaged
+from limbeck.student.chat_template import fix_date
 from limbeck.student.settings import StudentSettings
 from limbeck.student.tables import KINDS
 from limbeck.system.files import lock, write_folder
@@ -147,6 +148,8 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
 def load_tokenizer(settings: StudentSettings, folder: Path | None = None) -> PreTrainedTokenizerBase:
     """Load the tokenizer of the settings' model, or the one saved in `folder`; it always has a padding token.
 
+    The date of its chat template is fixed, so that a saved student is served with the prompts that it was trained on.
+
     Raises:
         ConfigError: the tokenizer can't be found or read.
     """
@@ -155,6 +158,8 @@ def load_tokenizer(settings: StudentSettings, folder: Path | None = None) -> Pre
         tokenizer = AutoTokenizer.from_pretrained(source)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
+    if isinstance(tokenizer.chat_template, str):
+        tokenizer.chat_template = fix_date(tokenizer.chat_template)
     if not KINDS[settings.kind].writes_text and tokenizer.model_max_length > _NO_LIMIT:
         with explain_loading(source):
             places = getattr(AutoConfig.from_pretrained(source), "max_position_embeddings", None)

@@ -49,9 +49,9 @@ def synthesize_some(teacher: Teacher, wanted: int, stage: int = 0) -> AskResult:
 
 
 def test_a_recorded_question_is_annotated(tmp_path: Path) -> None:
-    """A question is found regardless of case and punctuation, and gets the rationale and answer of its record."""
+    """A question is found regardless of case and white space, and gets the rationale and answer of its record."""
     teacher = make_teacher(tmp_path, annotations=ANNOTATIONS)
-    (kept,) = annotate_all(teacher, [make_example("one and ONE", "2")], 1).kept
+    (kept,) = annotate_all(teacher, [make_example(" one  and ONE?", "2")], 1).kept
     assert (kept.rationale, kept.teacher_answer) == ("One more than one.", "2")
 
 

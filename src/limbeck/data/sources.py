@@ -11,11 +11,12 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field
 
 from limbeck.answers.types import ANSWERS
-from limbeck.data.conversation import CONVERSATIONS, flatten_conversation
+from limbeck.data.conversation import CONVERSATIONS, Said, flatten_conversation
 from limbeck.data.example import Example, make_example_id
 from limbeck.data.files import PlacedRow, PlacedRows, update_digest
 from limbeck.data.readers import read_rows
 from limbeck.data.task import Task
+from limbeck.data.thoughts import split_thoughts
 from limbeck.errors import ConfigError, DataError
 from limbeck.hashing import canonical_json
 from limbeck.settings import Settings
@@ -203,7 +204,7 @@ def _row_to_example(row: dict[str, Any], task: Task, settings: DataSettings, pla
         domain = _read_cell(row, _column(row, settings, "domain"), place)
     else:
         domain = answer if settings.domain == "answer" else ALL_DOMAINS
-    rationale = _check_text(_peek(row, _column(row, settings, "rationale")), "the rationale", place) or steps
+    rationale = _read_rationale(row, settings, place) or steps
     return Example(
         id=make_example_id(domain, fields),
         domain=domain,
@@ -211,7 +212,7 @@ def _row_to_example(row: dict[str, Any], task: Task, settings: DataSettings, pla
         question=task.render_question(fields),
         answer=answer,
         answer_type=answer_type,
-        rationale=str(rationale) if rationale else None,
+        rationale=rationale or None,
         meta=_read_meta(row, place),
     )
 
@@ -223,7 +224,7 @@ def _read_answer_type(row: dict[str, Any], task: Task, settings: DataSettings, p
         raise DataError(f"{place}: {error}") from error
 
 
-def _read_fields(row: dict[str, Any], task: Task, settings: DataSettings, place: str) -> tuple[dict[str, str], str | None]:
+def _read_fields(row: dict[str, Any], task: Task, settings: DataSettings, place: str) -> tuple[dict[str, str], Said | None]:
     """The fields of a row, and the assistant's message if the row is a conversation, else None."""
     names = [_column(row, settings, name) for name in task.fields]
     if len(names) == 1 and not _has(row, names[0]) and any(row.get(column) is not None for column in CONVERSATIONS):
@@ -233,13 +234,23 @@ def _read_fields(row: dict[str, Any], task: Task, settings: DataSettings, place:
 
 
 def _read_answer(
-    row: dict[str, Any], said: str | None, task: Task, settings: DataSettings, answer_type: str, place: str
+    row: dict[str, Any], said: Said | None, task: Task, settings: DataSettings, answer_type: str, place: str
 ) -> tuple[str, str | None]:
-    """The gold answer of a row, and the steps before it if the row contains a whole solution."""
+    """The gold answer of a row, and the steps before it if the row contains a whole solution; else the assistant's thoughts."""
     column = _column(row, settings, "answer")
     if said is None or _has(row, column):
-        return task.read_gold(_read_cell(row, column, place), answer_type)
-    return task.read_gold(_check_cell(said, "the assistant's message", place), answer_type, is_solution=True)
+        thoughts, text = split_thoughts(_read_cell(row, column, place))
+        answer, steps = task.read_gold(_check_cell(text, f"column {column!r}", place), answer_type)
+        return answer, steps or thoughts or None
+    answer, steps = task.read_gold(_check_cell(said.text, "the assistant's message", place), answer_type, is_solution=True)
+    return answer, steps or _check_text(said.thoughts.strip(), "the assistant's reasoning", place) or None
+
+
+def _read_rationale(row: dict[str, Any], settings: DataSettings, place: str) -> str:
+    """The text in the rationale's column; if that is a block of thoughts, what is in it."""
+    value = _check_text(_peek(row, _column(row, settings, "rationale")), "the rationale", place)
+    thoughts, text = split_thoughts(str(value or ""))
+    return text or thoughts
 
 
 def _read_meta(row: dict[str, Any], place: str) -> dict[str, Any]:

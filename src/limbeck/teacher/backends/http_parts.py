@@ -10,26 +10,16 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from limbeck.data.thoughts import read_thoughts, split_content
 from limbeck.errors import ConfigError
+from limbeck.teacher.finish import find_ending
 from limbeck.teacher.settings import TeacherSettings
 
 MAX_COUNT = 10**9
-
-
-def split_thoughts(content: str) -> tuple[str, str]:
-    """Split content into ``(reasoning, text)`` at a leading ``<think>`` block; if it is never closed, all is reasoning.
-
-    The opening tag may be missing, since some chat templates put it into the prompt.
-    """
-    before, tag, after = content.rpartition("</think>")
-    if tag:
-        return before.strip().removeprefix("<think>").strip(), after.strip()
-    if content.lstrip().startswith("<think>"):
-        return content.strip().removeprefix("<think>").strip(), ""
-    return "", content
 
 
 def read_retry_after(headers: Mapping[str, str]) -> float | None:
@@ -137,10 +127,37 @@ def read_codes(body: bytes) -> str:
 
 
 def read_content(content: object) -> str:
-    """The text of a message's content, which is a string or a list of parts."""
-    if isinstance(content, list):  # some servers send parts
-        return "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
-    return content if isinstance(content, str) else ""
+    """The text of a message's content, a text or a list of parts, without thoughts and refusals."""
+    return split_content(content)[1]
+
+
+def read_message(message: Mapping[str, Any]) -> tuple[str, str, str]:
+    """``(text, thoughts, refusal)`` of a message, from fields of their own, parts of the content, or tags in it."""
+    content = message.get("content")
+    parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+    refusals = [message.get("refusal"), *(part.get("refusal") for part in parts)]
+    thoughts, text = split_content(content)
+    refusal = "\n".join(said for said in refusals if isinstance(said, str) and said.strip())
+    return text, "\n".join(part for part in (read_thoughts(message), thoughts) if part), refusal
+
+
+def read_finish(choice: Mapping[str, Any]) -> str:
+    """Why a reply ended, in the server's word; ``stop`` if it gives none.
+
+    Proxies translate the word of the server behind them, but may call a reply complete that is not; their
+    ``native_finish_reason`` then says more.
+    """
+    if choice.get("error"):
+        return "error"
+    words = [_read_word(choice.get(name)) for name in ("finish_reason", "native_finish_reason")]
+    broken = [word for word in words if find_ending(word) not in ("whole", None)]
+    return (broken or [word for word in words if word] or ["stop"])[0]
+
+
+def _read_word(value: object) -> str:
+    if isinstance(value, dict):  # SGLang
+        value = value.get("type")
+    return value if isinstance(value, str) else ""
 
 
 def read_count(value: object, otherwise: int) -> int:

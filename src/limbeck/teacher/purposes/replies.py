@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from limbeck.answers.answer_type import split_at_marker
 from limbeck.answers.types import ANSWERS
 from limbeck.data.task import Task
+from limbeck.teacher.finish import find_ending
 from limbeck.teacher.request import Reply, TeacherRequest
 
 _REFUSAL = re.compile(
@@ -59,16 +60,15 @@ class Parts:
 def find_fault(request: TeacherRequest, reply: Reply) -> str | None:
     """The reason to reject a reply before it is parsed, or None.
 
-    ``truncated``, ``filtered``, ``empty``, ``refused``, or ``wrong_language``: most of its letters belong to a script that does
-    not occur in the prompt or in the request's examples.
+    ``truncated``, ``filtered``, ``teacher_failed`` (the server broke it off), ``empty``, ``refused``, or ``wrong_language``:
+    most of its letters belong to a script that does not occur in the prompt or in the request's examples.
     """
-    if reply.finish_reason == "length":
-        return "truncated"
-    if reply.finish_reason == "content_filter":
-        return "filtered"
-    if not reply.text.strip():
-        return "empty"
-    if reply.finish_reason == "refusal" or _REFUSAL.match(reply.text):
+    ending = find_ending(reply.finish_reason)
+    if ending not in ("whole", None):
+        return ending
+    if not reply.text.strip():  # a model that only thought was cut off
+        return "truncated" if reply.reasoning.strip() else "empty"
+    if _REFUSAL.match(reply.text):
         return "refused"
     return "wrong_language" if _is_of_foreign_script(request, reply.text[:_SCRIPT_CHARS]) else None
 

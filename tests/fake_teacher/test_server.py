@@ -329,7 +329,7 @@ def test_generation_prompts_get_a_new_example() -> None:
     asked = Asked(task, ["good", "bad"], is_label_asked=True, draws_attributes=False)
     template = load_template("generate")
     messages = write_messages(template, asked, "good", [review], attributes={}, is_unlike=False)
-    fields, _ = read_parts(draft_reply(messages, "a").write(), asked)
+    fields, *_ = read_parts(draft_reply(messages, "a").write(), asked)
     assert fields is not None
     assert fields["text"] != review.fields["text"]
     assert re.fullmatch(r"A \w+ \w+ \w+ \d+ old \w+\.", fields["text"])

@@ -92,14 +92,14 @@ def read_annotation(
         on_mismatch: see `annotate`.
         takes_reasoning: whether a reasoning model's thoughts are the rationale (``teacher.reasoning: rationale``).
 
-    Reasons of rejections: ``truncated``, ``filtered``, ``empty``, ``refused``, ``wrong_language``, ``no_answer``,
-    ``no_rationale``, ``mentions_hint``, ``contradicts_itself``, ``answer_mismatch``.
+    Reasons of rejections: those of `find_fault`, ``no_answer``, ``no_rationale``, ``mentions_hint``, ``contradicts_itself``,
+    ``answer_mismatch``.
     """
     request, reply = outcome.request, outcome.reply
     example = request.about.examples[0]
     if reply is None:
         return reject(request, outcome.reason, outcome.detail)
-    fault = find_fault(request, reply)
+    fault = find_fault(request, reply, task)
     if fault:
         return reject(request, fault, reply.text)
     said = split_rationale(reply.text, task, example.answer_type)

@@ -13,20 +13,22 @@ from limbeck.answers.answer_type import split_at_marker
 from limbeck.answers.types import ANSWERS
 from limbeck.data.task import Task
 from limbeck.teacher.finish import find_ending
+from limbeck.teacher.purposes.refusals import is_refusal
 from limbeck.teacher.request import Reply, TeacherRequest
 
-_REFUSAL = re.compile(
-    r"^\W*(i['’]m sorry|i am sorry|sorry,|i can(?:no|['’])t (?:help|assist|comply|provide|do|answer)|as an ai\b|"
-    r"i(?:['’]m| am) (?:unable|not able))",
-    re.IGNORECASE,
-)
 _HINT = re.compile(
     r"\bground[- ]truth\b"
     r"|\b(?:the|this|that|your|our|a)\s+(?:given|provided|supplied|stated|known|indicated|expected)\s+"
-    r"(?:final\s+|correct\s+)?(?:answer|label|solution)\b"
+    r"(?:final\s+|correct\s+)?(?:answer|label)\b"
     r"|\b(?:given|provided|stated|indicated)\s+(?:in|by)\s+the\s+(?:answer|label|solution)\b"
-    r"|\b(?:answer|label|solution)\s+(?:that\s+)?(?:is|was|has\s+been|you(?:\s+have|['’]ve)?)?\s*(?:given|provided|supplied)"
-    r"(?!\s+by\b)\b",
+    r"|\b(?:answer|label)\s+(?:that\s+)?(?:is|was|has\s+been|you(?:\s+have|['’]ve)?)?\s*(?:given|provided|supplied)"
+    r"(?!\s+by\b)\b"
+    # A solution may be given in a flask, or be one of an equation: it is a hint only if something agrees with it, or it speaks.
+    r"|\b(?:match\w*|agree\w*\s+with|consistent\s+with|align\w*\s+with|correspond\w*\s+to|same\s+as)\s+(?:the|this|that|your|our)\s+"
+    r"(?:given|provided|supplied|stated|known|indicated|expected)\s+(?:final\s+|correct\s+)?solution\b"
+    r"|\b(?:given|provided|supplied|stated|indicated|expected)\s+(?:(?:final|correct)\s+solution\b|solution\s+"
+    r"(?:is\s+(?:correct|right|wrong|incorrect)|states|says|implies|suggests|claims|as\s+[\"'“])\b)"
+    r"|\bsolution\s+(?:that\s+)?(?:is|was|you(?:\s+have|['’]ve)?)?\s*(?:given|provided|supplied)\s+(?:as\s+[\"'“]|says|states|implies)",
     re.IGNORECASE,
 )
 # A lead-in such as "Therefore, **" before "the answer is", which would be left dangling once the answer is cut off.
@@ -50,15 +52,16 @@ _RATIONALE_NAMES = ("rationale", "solution", "explanation", "reasoning", "steps"
 
 @dataclass(frozen=True)
 class Parts:
-    """The parts of a synthesis reply; None for a missing part."""
+    """The parts of a synthesis reply; None for a missing part. `others`: what else a JSON object has, None for other forms."""
 
     fields: dict[str, str] | None
     rationale: str | None
     answer_text: str | None
+    others: dict[str, str] | None = None
 
 
-def find_fault(request: TeacherRequest, reply: Reply) -> str | None:
-    """The reason to reject a reply before it is parsed, or None.
+def find_fault(request: TeacherRequest, reply: Reply, task: Task | None = None) -> str | None:
+    """The reason to reject a reply before it is parsed, or None; with a task, a reply that states an answer is no refusal.
 
     ``truncated``, ``filtered``, ``teacher_failed`` (the server broke it off), ``empty``, ``refused``, or ``wrong_language``:
     most of its letters belong to a script that does not occur in the prompt or in the request's examples.
@@ -68,9 +71,27 @@ def find_fault(request: TeacherRequest, reply: Reply) -> str | None:
         return ending
     if not reply.text.strip():  # a model that only thought was cut off
         return "truncated" if reply.reasoning.strip() else "empty"
-    if _REFUSAL.match(reply.text):
+    if declines(request, reply.text, task) and not (task is not None and _states_anything(reply.text, task)):
         return "refused"
     return "wrong_language" if _is_of_foreign_script(request, reply.text[:_SCRIPT_CHARS]) else None
+
+
+def declines(request: TeacherRequest, text: str, task: Task | None = None) -> bool:
+    """Whether a text begins as a refusal, and not as an example of data that is made of refusals."""
+    nouns = () if task is None else task.noun.split()[-1:]
+    if not is_refusal(text, nouns):
+        return False
+    known = [part for example in request.about.examples for part in (*example.fields.values(), example.answer)]
+    return not any(is_refusal(part, nouns) for part in known)
+
+
+def _states_anything(text: str, task: Task) -> bool:
+    """Whether a reply states an answer, or a part of an example, after whatever it says first."""
+    split = split_at_marker(text, task.marker)
+    if split is not None and split[1].strip():
+        return not is_refusal(split[1].strip())
+    names = "|".join(re.escape(name) for name in task.fields)
+    return re.search(rf"^[ \t]*[*#>_\"{{ \t]*(?:{names})[*_\" \t]*[:：]", text, re.IGNORECASE | re.MULTILINE) is not None
 
 
 def _is_of_foreign_script(request: TeacherRequest, text: str) -> bool:
@@ -174,7 +195,9 @@ def _read_json(text: str, task: Task) -> Parts | None:
     values = {str(name).lower(): str(value) for name, value in found.items() if isinstance(value, (str, int, float))}
     fields = {name: values[name.lower()].strip() for name in task.fields if values.get(name.lower(), "").strip()}
     rationale = next((values[name].strip() for name in _RATIONALE_NAMES if values.get(name, "").strip()), None)
-    return Parts(fields if len(fields) == len(task.fields) else None, rationale, values.get("answer"))
+    own = {name.lower() for name in task.fields} | set(_RATIONALE_NAMES)
+    others = {name: value.strip() for name, value in values.items() if name not in own}
+    return Parts(fields if len(fields) == len(task.fields) else None, rationale, values.get("answer"), others)
 
 
 def _repair_escapes(text: str) -> str:

@@ -337,7 +337,7 @@ def test_generation_prompts_get_a_new_example() -> None:
     sums = Asked(Task(answer="number"), ["sums"], is_label_asked=False, draws_attributes=False)
     for shown in ([make_example("Calculate 31 + 14.", "45")], []):
         messages = write_messages(template, sums, "sums", shown, attributes={}, is_unlike=False)
-        fields, answer = read_parts(draft_reply(messages, "a").write(), sums)
+        fields, answer, _ = read_parts(draft_reply(messages, "a").write(), sums)
         assert fields is not None
         assert (answer or "").strip().isdigit()
 

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from limbeck.answers.answer_type import split_at_marker
-from limbeck.answers.types import ANSWERS
 from limbeck.data.task import Task
 from limbeck.teacher.finish import find_ending
+from limbeck.teacher.purposes.closing import drop_lead_in
 from limbeck.teacher.purposes.refusals import is_refusal
 from limbeck.teacher.request import Reply, TeacherRequest
 
@@ -31,12 +31,6 @@ _HINT = re.compile(
     r"|\bsolution\s+(?:that\s+)?(?:is|was|you(?:\s+have|['’]ve)?)?\s*(?:given|provided|supplied)\s+(?:as\s+[\"'“]|says|states|implies)",
     re.IGNORECASE,
 )
-# A lead-in such as "Therefore, **" before "the answer is", which would be left dangling once the answer is cut off.
-_LEAD_IN = re.compile(
-    r"(?:[\s,;:*#>_`]|\b(?:and|so|thus|therefore|hence|finally|then|consequently|accordingly|overall|in conclusion|"
-    r"in summary|as a result|we (?:find|conclude|see) that)(?![\w-]))*$",
-    re.IGNORECASE,
-)
 # A lone backslash before a character that JSON does not escape, or before a LaTeX command starting with b, f, n, r, t or u.
 _LATEX = re.compile(
     r"(?<!\\)\\(?=[^\\/\"bfnrtu]|u(?![0-9a-fA-F]{4})|(?:bar|begin|beta|big|Big|binom|bmod|boldsymbol|boxed|bullet|"
@@ -46,7 +40,6 @@ _LATEX = re.compile(
 _FENCE = re.compile(r"^```[\w-]*[ \t]*\n|\n?(?<![ \t])[ \t]*```$")
 _SCRIPT_CHARS = 2000  # of a reply, examined to detect its script
 _FEW_LETTERS = 8  # fewer letters than this may be a symbol or a name
-_LEAD_IN_CHARS = 80  # examined; bounds the time for a hostile text of nothing but such words
 _RATIONALE_NAMES = ("rationale", "solution", "explanation", "reasoning", "steps")
 
 
@@ -110,57 +103,6 @@ def _count_scripts(text: str) -> Counter[str]:
     return Counter(unicodedata.name(char, "").split(" ")[0].split("-")[0] for char in text if char.isalpha())
 
 
-def split_rationale(text: str, task: Task, answer_type: str) -> str | None:
-    """The text before the last answer prefix, without a lead-in such as "Therefore,"; None if there is no prefix.
-
-    If more than the answer follows the prefix ("the answer is found by adding 2 and 3, which gives 5"), the prefix is part of
-    the reasoning, so the whole text is returned.
-    """
-    split = split_at_marker(text, task.marker)
-    if split is None:
-        return None
-    line = ANSWERS[answer_type].cut_answer(split[1])
-    is_plain = ANSWERS[answer_type].is_free_text or ANSWERS[answer_type].read_clause(line, tuple(task.labels)) is not None
-    return _drop_lead_in(split[0]) if is_plain or not line else text.strip()
-
-
-def find_contradiction(rationale: str, answer: str, task: Task, answer_type: str) -> str | None:
-    """The answer that a rationale states at its end if it differs from the final answer; else None.
-
-    Released data has such rows: "The answer is (A) Evaporation", stored with the letter E. Only a closing statement that can
-    be parsed as an answer by itself counts, and for text answers only one that shares no word with the final answer.
-    """
-    closing = _find_closing(rationale, task)
-    if closing is None:
-        return None
-    own = ANSWERS[answer_type].read_clause(closing[1], tuple(task.labels))
-    if own is None or ANSWERS[answer_type].equal(own, answer):
-        return None
-    return None if ANSWERS[answer_type].may_agree(own, answer) else own
-
-
-def drop_closing(rationale: str, answer: str, task: Task, answer_type: str) -> str:
-    """Remove a closing statement of this very answer from a rationale; the completion states it again anyway."""
-    closing = _find_closing(rationale, task)
-    if closing is None:
-        return rationale
-    own = ANSWERS[answer_type].read(closing[1].strip().strip("*`").rstrip("."), tuple(task.labels))
-    return closing[0] if own is not None and ANSWERS[answer_type].equal(own, answer) else rationale
-
-
-def _find_closing(rationale: str, task: Task) -> tuple[str, str] | None:
-    """Split a rationale whose last sentence has the answer prefix into ``(text before, stated answer)``; else None."""
-    split = split_at_marker(rationale, task.marker)
-    if split is None or re.search(r"[.!?]\s|\n", split[1].strip()):
-        return None
-    return _drop_lead_in(split[0]), split[1].strip()
-
-
-def _drop_lead_in(text: str) -> str:
-    text = text.strip()
-    return (text[:-_LEAD_IN_CHARS] + _LEAD_IN.sub("", text[-_LEAD_IN_CHARS:])).strip()
-
-
 def mentions_hint(rationale: str) -> bool:
     """Whether a rationale mentions that it was given the answer ("the given answer", "the provided answer")."""
     return _HINT.search(" ".join(rationale.split())) is not None
@@ -207,23 +149,55 @@ def _repair_escapes(text: str) -> str:
 
 def _read_lines(text: str, task: Task, *, has_answer: bool) -> Parts:
     if has_answer:
+        text = _cut_first(text, task)
         split = split_at_marker(text, task.marker)
     else:  # then only a last line that starts with the prefix is dropped
         split, text = None, re.sub(rf"\n[ \t]*{re.escape(task.marker)}\b[^\n]*\Z", "", text, flags=re.IGNORECASE)
-    body = _drop_lead_in(split[0]) if split else text
-    sections = _cut_sections(body, (*task.fields, *_RATIONALE_NAMES))
+    body = drop_lead_in(split[0]) if split else text
+    sections = _cut_sections(body, task.fields)
     fields = {name: sections[name.lower()] for name in task.fields if sections.get(name.lower())}
     rationale = next((sections[name] for name in _RATIONALE_NAMES if sections.get(name)), None)
     return Parts(fields if len(fields) == len(task.fields) else None, rationale, split[1] if split else None)
 
 
-def _cut_sections(text: str, names: Sequence[str]) -> dict[str, str]:
-    """The text after each ``Name:`` that begins a line, up to the next such line; the first occurrence of a name wins."""
+def _find_heads(text: str, names: Sequence[str]) -> list[re.Match[str]]:
+    """Each ``Name:`` that begins a line."""
     any_name = "|".join(re.escape(name) for name in names)
-    head = re.compile(rf"^[ \t]*+(?:\d++[.)][ \t]*+)?[*#>_ \t]*({any_name})[*_ \t]*:[*_]*[ \t]*", re.IGNORECASE | re.MULTILINE)
-    places = list(head.finditer(text))
+    head = rf"^[ \t]*+(?:\d++[.)][ \t]*+)?[*#>_ \t]*({any_name})[*_ \t]*[:：][*_]*[ \t]*"
+    return list(re.finditer(head, text, re.IGNORECASE | re.MULTILINE))
+
+
+def _cut_first(text: str, task: Task) -> str:
+    """The first of several examples: the text up to where its first field comes again, right after an answer."""
+    for again in _find_heads(text, task.fields[:1])[1:]:
+        lines = [line for line in text[: again.start()].splitlines() if any(map(str.isalnum, line))]
+        if any(split_at_marker(line, task.marker) for line in lines[-2:]):
+            return text[: again.start()]
+    return text
+
+
+def _cut_sections(text: str, fields: Sequence[str]) -> dict[str, str]:
+    """The text after each ``Name:`` that begins a line, up to the next such line; the first occurrence of a name wins.
+
+    A rationale has lines of its own that look like that ("Steps:", or the question once more), so it ends only where a field
+    comes that was not given before. A field that comes again ends all the others.
+    """
     sections: dict[str, str] = {}
-    ends = [place.start() for place in places[1:]] + [len(text)]
-    for place, end in zip(places, ends, strict=False):
-        sections.setdefault(place[1].lower(), text[place.end() : end].strip().strip("*").strip())
+    current, begin = "", 0
+    for head in _find_heads(text, (*fields, *_RATIONALE_NAMES)):
+        name = head[1].lower()
+        is_known = name in sections or name == current
+        if current in _RATIONALE_NAMES and (is_known or name in _RATIONALE_NAMES):
+            if name == current:
+                return {}  # several examples, whose parts can't be told apart
+            continue
+        sections.setdefault(current, _trim(text[begin : head.start()]))
+        if is_known:
+            return sections
+        current, begin = name, head.end()
+    sections.setdefault(current, _trim(text[begin:]))
     return sections
+
+
+def _trim(text: str) -> str:
+    return text.strip().strip("*").strip()

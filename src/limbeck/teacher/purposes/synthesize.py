@@ -16,11 +16,10 @@ from limbeck.data.example import Example, Provenance, Rejected, make_example_id
 from limbeck.data.task import Task
 from limbeck.hashing import hash_text
 from limbeck.teacher.client.teacher import Outcome
+from limbeck.teacher.purposes.closing import drop_closing, drop_question, find_contradiction
 from limbeck.teacher.purposes.prompts import AnyTemplate, load_template, render_prompt
 from limbeck.teacher.purposes.replies import (
     declines,
-    drop_closing,
-    find_contradiction,
     find_fault,
     mentions_hint,
     read_synthesis,
@@ -140,7 +139,7 @@ def read_new_example(outcome: Outcome, task: Task, *, is_domain_answer: bool) ->
         return reject(request, "mentions_hint", parts.rationale)
     if (other := find_contradiction(parts.rationale, answer, task, answer_type)) is not None:
         return reject(request, "contradicts_itself", f"the rationale ends in {other!r}, the example in {answer!r}")
-    rationale = drop_closing(parts.rationale, answer, task, answer_type)
+    rationale = drop_question(drop_closing(parts.rationale, answer, task, answer_type), task.render_question(parts.fields))
     if not rationale:
         return reject(request, "no_rationale", reply.text)
     return Example(

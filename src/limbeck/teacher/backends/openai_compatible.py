@@ -172,7 +172,8 @@ class OpenAIBackend(Backend):
             ) from error
         self._has_answered = True
         # If the server reports no counts, charge the upper bound, so that the caps hold.
-        counts = read_usage(answer.get("usage"), request.token_bound - request.reply_token_bound, request.reply_token_bound)
+        usage = answer.get("usage") or answer.get("usageMetadata") or answer
+        counts = read_usage(usage, request.token_bound - request.reply_token_bound, request.reply_token_bound)
         return Reply(
             text=self._mask(text or refusal),
             model=self._mask(str(answer.get("model") or request.model))[:200],

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from limbeck.errors import BudgetExhausted
 from limbeck.teacher.client.budget import Budget, Spend
 from limbeck.teacher.client.concurrency import AdaptiveLimiter
+from limbeck.teacher.client.cut_prompts import PromptCounts
 from limbeck.teacher.client.ledger import Ledger
 from limbeck.teacher.finish import find_ending
 from limbeck.teacher.request import Backend, BackendError, Reply, TeacherRequest
@@ -40,6 +41,7 @@ class AttemptSender:
         self._settled = asyncio.Condition()
         self._has_noted_excess = False
         self._unknown_words: set[str] = set()
+        self._prompt_counts: PromptCounts | None = PromptCounts()
 
     def recall_models(self) -> None:
         """Load the model names of earlier processes from the ledger."""
@@ -70,6 +72,7 @@ class AttemptSender:
             await self._ledger.write_reply(request, number, reply, cost)
             real = Spend(1, reply.prompt_tokens + reply.completion_tokens, cost or 0.0)
             self._check_reply(reply, real, most)
+            self._check_prompt(request, reply)
             return reply
         finally:
             self._budget.settle(most, real)
@@ -113,6 +116,16 @@ class AttemptSender:
             self._on_note(
                 f"the teacher counts {real.tokens} tokens for a request that can have at most {most.tokens} by its bytes and "
                 "token limit; the teacher's count is charged, so a token or money cap may be exceeded by the difference"
+            )
+
+    def _check_prompt(self, request: TeacherRequest, reply: Reply) -> None:
+        """Warn once if the server cuts prompts."""
+        cut = self._prompt_counts.find_cut(request, reply) if self._prompt_counts is not None else None
+        if cut is not None:
+            self._prompt_counts = None
+            self._on_note(
+                f"warning: the teacher's server seems to cut long prompts: {cut}. Its replies then answer only a part of what "
+                "was asked; raise the server's context length (Ollama: num_ctx or OLLAMA_CONTEXT_LENGTH)"
             )
 
     def _check_ending(self, word: str) -> None:

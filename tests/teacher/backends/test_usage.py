@@ -63,6 +63,10 @@ def read(usage: object) -> tuple[int, int, int, int]:
             },
             (100, 20, 12, 64),
         ),
+        (
+            {"tokens": {"input_tokens": 100, "output_tokens": 20}, "billed_units": {"input_tokens": 9}},
+            (100, 20, 0, 0),
+        ),  # Cohere
         ({"prompt_eval_count": 100, "eval_count": 20}, (100, 20, 0, 0)),  # Ollama
         ({"prompt_tokens": 100.0, "completion_tokens": "20"}, (100, 20, 0, 0)),
         ({"prompt_tokens": 99.5, "completion_tokens": " 20.0 "}, (100, 20, 0, 0)),

@@ -41,6 +41,7 @@ def synthesize(text: str) -> Example | Rejected:
         "**The answer is: 5 apples**",
         "The answer is: 5 km per hour.",
         "The answer is: 5kg",
+        "The answer is: 5 (apples)",
         "The answer is: 5 cm²",
         "The answer is: 5 °C",
         "The answer is: 5。",

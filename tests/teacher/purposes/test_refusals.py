@@ -143,6 +143,7 @@ def test_an_answer_may_be_an_apology() -> None:
         ("We pour the provided solution into a flask.", False),
         ("Since -7 is a given solution to the equation, it is a root.", False),
         ("The solution provided by Tom is acidic.", False),
+        ("Of the given answer choices, only B fits.", False),
         ("This matches the provided solution.", True),
         ("The given solution is correct.", True),
         ("The provided correct solution follows.", True),

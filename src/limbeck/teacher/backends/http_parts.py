@@ -175,8 +175,15 @@ def read_count(value: object) -> int | None:
 
 # The names of the counts: OpenAI, DeepSeek, Kimi and most servers; Anthropic, the Responses API and Cohere; Bedrock; Gemini;
 # Ollama's own API. The first one that a server gives counts.
-_PROMPT = ("prompt_tokens", "input_tokens", "inputTokens", "promptTokenCount", "prompt_eval_count")
-_COMPLETION = ("completion_tokens", "output_tokens", "outputTokens", "candidatesTokenCount", "eval_count")
+_PROMPT = ("prompt_tokens", "input_tokens", "inputTokens", "promptTokenCount", "prompt_eval_count", "tokens.input_tokens")
+_COMPLETION = (
+    "completion_tokens",
+    "output_tokens",
+    "outputTokens",
+    "candidatesTokenCount",
+    "eval_count",
+    "tokens.output_tokens",
+)
 _TOTAL = ("total_tokens", "totalTokens", "totalTokenCount")
 _CACHED = (
     "prompt_tokens_details.cached_tokens",

@@ -28,7 +28,7 @@ _OTHER_STATEMENTS = re.compile(
     re.IGNORECASE,
 )
 _BOX = re.compile(r"\$*\\boxed\s*\{(.*)\}\$*")
-_QUANTITY = re.compile(r"(\S*?\d[\d.,/]*)\s*([^\W\d_°][^\d+=<>*^]{0,40}|°\s?[^\W\d_]?)")
+_QUANTITY = re.compile(r"(\S*?\d[\d.,/]*)\s*(\(?[^\W\d_°][^\d+=<>*^]{0,40}|°\s?[^\W\d_]?)")
 _NO_UNITS = frozenset(
     "or and plus minus times than because since if but not to divided over hundred thousand million billion half is are".split()
 )

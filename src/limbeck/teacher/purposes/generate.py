@@ -23,7 +23,15 @@ from limbeck.teacher.client.teacher import Outcome
 from limbeck.teacher.purposes.prompts import AnyTemplate, load_template, render_prompt
 from limbeck.teacher.purposes.replies import declines, find_fault, read_synthesis
 from limbeck.teacher.purposes.until_kept import AskResult, AskScope, ask_until_kept, check_new, forget_rejected, reject
-from limbeck.teacher.purposes.wrapping import cut_wrapping, find_placeholder, has_several, read_labels, take_label
+from limbeck.teacher.purposes.wrapping import (
+    cut_name,
+    cut_wrapping,
+    find_named_labels,
+    find_placeholder,
+    has_several,
+    read_labels,
+    take_label,
+)
 from limbeck.teacher.request import About, TeacherRequest
 
 HOPELESS_REJECTS = 32
@@ -216,24 +224,30 @@ def find_echo(fields: Mapping[str, str], prompts: Sequence[str]) -> str | None:
 
 def read_parts(text: str, asked: Asked) -> tuple[dict[str, str] | None, str | None, set[str]]:
     """Parse a reply into ``(fields, answer text, labels it is marked with)``; fields are None if one is missing."""
-    task, stated = asked.task, set[str]()
-    text = cut_wrapping(text, task.noun.split()[-1:])
+    task, labels, stated = asked.task, asked.groups if asked.is_label_asked else (), set[str]()
+    nouns = task.noun.split()
+    whole, text = text, cut_wrapping(text, nouns[-1:])
+    lead = whole[: whole.find(text.strip())]
     parts = read_synthesis(text, task, has_answer=not asked.is_label_asked)
     if asked.is_label_asked and parts.others is not None:
-        stated = read_labels(parts.others, asked.groups)
+        stated = read_labels(parts.others, labels)
     elif asked.is_label_asked:
-        text, stated = take_label(text, asked.groups, task.fields)
+        text, stated = take_label(text, labels, task.fields)
         parts = read_synthesis(text, task, has_answer=False)
     if parts.fields is not None:
         fields = {name: strip_quotes(value) for name, value in parts.fields.items()}
     elif len(asked.parts) != 1:
         return None, None, stated
     else:
-        fields = {task.fields[0]: (not has_several(text) and clean_text(text)) or ""}
+        bare = (not has_several(text) and clean_text(text)) or ""
+        named = cut_name(bare, nouns, labels)
+        lead += bare[: len(bare) - len(named)]
+        fields = {task.fields[0]: strip_quotes(named)}
     if len(asked.parts) == 1 and asked.is_label_asked:  # a label before the text, inside its quotes or after its name
         (name, value), *_ = fields.items()
-        value, more = take_label(value, asked.groups, ())
+        value, more = take_label(value, labels, ())
         fields, stated = {name: strip_quotes(value)}, stated | more
+    stated |= find_named_labels(lead, labels, nouns[-1:])
     return (fields if all(fields.values()) else None), parts.answer_text, stated
 
 

@@ -19,7 +19,7 @@ from limbeck.teacher.request import Reply, TeacherRequest
 _HINT = re.compile(
     r"\bground[- ]truth\b"
     r"|\b(?:the|this|that|your|our|a)\s+(?:given|provided|supplied|stated|known|indicated|expected)\s+"
-    r"(?:final\s+|correct\s+)?(?:answer|label)\b"
+    r"(?:final\s+|correct\s+)?(?:answer|label)\b(?!\s+(?:choice|option|candidate|set)s?\b)"
     r"|\b(?:given|provided|stated|indicated)\s+(?:in|by)\s+the\s+(?:answer|label|solution)\b"
     r"|\b(?:answer|label)\s+(?:that\s+)?(?:is|was|has\s+been|you(?:\s+have|['’]ve)?)?\s*(?:given|provided|supplied)"
     r"(?!\s+by\b)\b"

@@ -50,10 +50,12 @@ def cut_wrapping(text: str, nouns: Iterable[str] = ()) -> str:
     """
     things = "|".join([_THING, _COUNT, *(re.escape(noun.lower()) for noun in nouns if noun)])
     head = text.lstrip()[:_EXAMINED_CHARS]
+    will = rf"(?:i['’]ll|i\s+will|let\s+me)\s+(?:write|create|generate|provide|give|craft)\b[^\n.:!]{{0,80}}?\b(?:{things})\b"
     eager = rf"{_EAGER}[^\w\n:]{{0,3}}\s*"
     named = rf"(?:[^\n:]{{0,100}}?\b(?:{things})\b)?[^\n:.!?]{{0,80}}"
     lead = re.match(
-        rf"[\"'*_]{{0,3}}(?:{eager})?{_HERE}\b{named}(?:[:：][*_]*\s*|[.!]?[ \t]*\n\s*)|{_EAGER}[!.,]?[ \t]*\n\s*",
+        rf"[\"'*_]{{0,3}}(?:{eager})?{_HERE}\b{named}(?:[:：][*_]*\s*|[.!]?[ \t]*\n\s*)|{_EAGER}[!.,]?[ \t]*\n\s*"
+        rf"|(?:{eager})?{will}[^\n.:!]{{0,80}}[.:!]\s+",
         head,
         re.IGNORECASE,
     )
@@ -63,6 +65,21 @@ def cut_wrapping(text: str, nouns: Iterable[str] = ()) -> str:
     body, tail = text[:-_EXAMINED_CHARS], text[-_EXAMINED_CHARS:]
     cut = _TRAILING.sub("", tail)
     return body + cut if (body + cut).strip() else text
+
+
+def cut_name(text: str, nouns: Sequence[str], labels: Iterable[str]) -> str:
+    """The text without a name of what it is, such as ``Review:`` or ``A positive film review:``.
+
+    Args:
+        text: the one text of a reply.
+        nouns: the words of what was asked for; the last one names it.
+        labels: the labels of the task.
+    """
+    words = "|".join([r"an?|the|my|new|short|generated|sample", *(re.escape(word) for word in (*nouns, *labels) if word)])
+    thing = "|".join([_THING, *(re.escape(noun) for noun in nouns[-1:])])
+    name = rf"\A\s*[*_#]{{0,4}}\s?(?:(?:{words})[ \t]+){{0,5}}(?:{thing})[*_]{{0,3}}[ \t]*[:：][*_]{{0,3}}\s*"
+    rest = re.sub(name, "", text, count=1, flags=re.IGNORECASE)
+    return rest if rest.strip() else text
 
 
 def take_label(text: str, labels: Sequence[str], fields: Iterable[str]) -> tuple[str, set[str]]:
@@ -103,6 +120,16 @@ def take_label(text: str, labels: Sequence[str], fields: Iterable[str]) -> tuple
     for mark in marks:
         text = re.sub(mark, take, text, count=1, flags=re.IGNORECASE)
     return text.strip() if found else text, {_read_label(name, labels) for name in found}
+
+
+def find_named_labels(lead: str, labels: Sequence[str], nouns: Iterable[str]) -> set[str]:
+    """The labels that a lead-in names before what it announces: "Here is a negative review"."""
+    names = "|".join(re.escape(label) for label in sorted(labels, key=len, reverse=True) if label.strip())
+    things = "|".join([_THING, *(re.escape(noun) for noun in nouns if noun)])
+    named = rf"(?<!\w)({names})[ \t]+(?:[\w-]+[ \t]+){{0,3}}(?:{things})\b"
+    return (
+        {_read_label(found, labels) for found in re.findall(named, lead[:_EXAMINED_CHARS], re.IGNORECASE)} if names else set()
+    )
 
 
 def read_labels(values: Mapping[str, str], labels: Sequence[str]) -> set[str]:
@@ -148,7 +175,8 @@ _BLANKS = (
 )
 _PLACEHOLDERS = (
     re.compile(
-        rf"(?<!\[)\[(?:(?i:(?:insert|your|enter|the)\s[^\[\]\n]{{1,40}}|{_BLANKS}|x{{2,}})|[A-Z]{{2,}}(?:[ _-][A-Z0-9]+){{0,4}}"
+        rf"(?<!\[)\[(?:(?i:(?:insert|your|enter|the)\s[^\[\]\n]{{1,40}}|(?:[\w'’-]+\s){{0,3}}(?:{_BLANKS})|x{{2,}})"
+        r"|[A-Z]{2,}(?:[ _-][A-Z0-9]+){0,4}"
         r"|[A-Z][\w'’-]+(?:[ /_](?:of|the|a|[A-Z][\w'’-]*)){1,5})\](?![(\]])"
     ),
     re.compile(

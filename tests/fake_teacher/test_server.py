@@ -329,7 +329,7 @@ def test_generation_prompts_get_a_new_example() -> None:
     asked = Asked(task, ["good", "bad"], is_label_asked=True, draws_attributes=False)
     template = load_template("generate")
     messages = write_messages(template, asked, "good", [review], attributes={}, is_unlike=False)
-    fields, _ = read_parts(draft_reply(messages, "a").write(), asked)
+    fields, *_ = read_parts(draft_reply(messages, "a").write(), asked)
     assert fields is not None
     assert fields["text"] != review.fields["text"]
     assert re.fullmatch(r"A \w+ \w+ \w+ \d+ old \w+\.", fields["text"])
@@ -337,7 +337,7 @@ def test_generation_prompts_get_a_new_example() -> None:
     sums = Asked(Task(answer="number"), ["sums"], is_label_asked=False, draws_attributes=False)
     for shown in ([make_example("Calculate 31 + 14.", "45")], []):
         messages = write_messages(template, sums, "sums", shown, attributes={}, is_unlike=False)
-        fields, answer = read_parts(draft_reply(messages, "a").write(), sums)
+        fields, answer, _ = read_parts(draft_reply(messages, "a").write(), sums)
         assert fields is not None
         assert (answer or "").strip().isdigit()
 

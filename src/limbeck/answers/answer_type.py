@@ -82,17 +82,44 @@ def find_fenced(text: str) -> str | None:
     return str(blocks[-1]).strip("\n") if blocks else None
 
 
+COLONS = ":：﹕︓∶"
+# Scripts that put no spaces between words: Thai, Lao, Tibetan, Burmese, Khmer, Chinese, Japanese.
+_SPACELESS = (
+    "\u0e00-\u0e4f\u0e5a-\u0ecf\u0eda-\u0f1f\u0f34-\u0fff\u1000-\u103f\u1780-\u17df\u3005-\u30ff\u31f0-\u31ff"
+    "\u3400-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
+)
+_SHORT_MARKER = 2  # characters of such a script that may be one word
+
+
 def split_at_marker(text: str, marker: str) -> tuple[str, str] | None:
     """Split a text at the last occurrence of the marker (ignoring case, dropping an optional colon); None without one.
 
-    The marker matches whole words only. A single-word marker ("Answer") must start a line or be followed by a colon,
-    because the word may occur in any sentence.
+    A space in the marker matches any white space, a colon any colon, and an apostrophe any apostrophe. The marker matches whole
+    words only, except next to a script without spaces between words. A single-word marker ("Answer") must start a line or be
+    followed by a colon, because the word may occur in any sentence.
     """
-    if not marker:
+    words = marker.split()
+    if not words:
         return None
-    words = ("(?<!\\w)" if marker[0].isalnum() else "") + re.escape(marker) + (r"(?!\w)" if marker[-1].isalnum() else "")
-    pattern = words + r"\s*:?"
-    if " " not in marker and marker[-1].isalnum():
-        pattern = rf"(?:^(?:[^\w\n]{{0,8}}){words}\s*:?|{words}\s*:)"
+    pattern = _write_pattern(words)
+    if len(words) == 1 and words[0][-1].isalnum() and not _is_phrase(words[0]):
+        pattern = rf"(?:^(?:[^\w\n]{{0,8}}){pattern}\s*[{COLONS}]?|{pattern}\s*[*_]{{0,3}}\s*[{COLONS}])"
+    else:
+        pattern += rf"\s*(?:[*_]{{0,3}}\s*[{COLONS}])?"
     matches = list(re.finditer(pattern, text, re.IGNORECASE | re.MULTILINE))
     return (text[: matches[-1].start()], text[matches[-1].end() :]) if matches else None
+
+
+def _write_pattern(words: Sequence[str]) -> str:
+    """The pattern of a marker's words, with boundaries where it begins or ends in a script that has spaces."""
+    pattern = r"\s+".join(re.escape(word) for word in words)
+    pattern = re.sub(f"[{COLONS}]", f"[{COLONS}]", re.sub("['’]", "['’]", pattern))
+    spaced = rf"[^\W{_SPACELESS}]"
+    before = rf"(?<!{spaced})" if re.match(spaced, words[0]) else ""
+    after = rf"(?!{spaced})" if re.match(spaced, words[-1][-1]) else ""
+    return before + pattern + after
+
+
+def _is_phrase(word: str) -> bool:
+    """Whether a word of a script without spaces is long enough to be several words."""
+    return len(word) > _SHORT_MARKER and re.fullmatch(f"[{_SPACELESS}]+", word) is not None

@@ -33,7 +33,7 @@ def find_other_result(
 ) -> str | None:
     """Describe how the last result of a rationale differs from the answer; None if it doesn't differ or can't be judged.
 
-    It catches more than `limbeck.teacher.purposes.replies.find_contradiction`, which reads only a closing statement with the
+    It catches more than `limbeck.teacher.purposes.closing.find_contradiction`, which reads only a closing statement with the
     answer prefix. It first takes what follows the last ``=`` of the last line; if that is a bare value, it compares it with
     the answer (numbers by value).
 

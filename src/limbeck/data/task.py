@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from limbeck.answers.answer_type import split_at_marker
+from limbeck.answers.answer_type import COLONS, split_at_marker
 from limbeck.answers.types import ANSWERS
 from limbeck.data.example import OTHER_ANSWERS, Example
 from limbeck.data.template import check_template, fill_template
@@ -140,8 +140,8 @@ class Task(Settings):
 
     @property
     def marker(self) -> str:
-        """The answer prefix without its colon, as searched for in replies, ignoring case."""
-        return self.answer_prefix.strip().rstrip(":").strip()
+        """The answer prefix without its colon (of any script), as searched for in replies, ignoring case."""
+        return self.answer_prefix.strip().rstrip(COLONS).strip()
 
     def read_answer(self, text: str, answer_type: str) -> str | None:
         """Read the final answer in a teacher's or student's text; None if there is none.

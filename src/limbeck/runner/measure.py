@@ -14,6 +14,7 @@ from limbeck.run_folder.files import RowsFile
 from limbeck.run_folder.stage import StageFolder
 from limbeck.selection.subset import choose_examples
 from limbeck.system.files import lock
+from limbeck.teacher.finish import find_ending
 from limbeck.teacher.purposes.answer import ask_answers
 
 UNTOUCHED = "measuring the untouched student"
@@ -78,7 +79,7 @@ def measure_teacher_once(context: MethodContext, examples: Sequence[Example]) ->
         return
     predictions = []
     for example, ((answer, reply),) in zip(chosen, answers, strict=True):
-        text, is_cut = ("", False) if reply is None else (reply.text, reply.finish_reason == "length")
+        text, is_cut = ("", False) if reply is None else (reply.text, find_ending(reply.finish_reason) == "truncated")
         predictions.append(make_prediction(context.task, example, answer, text, is_truncated=is_cut))
     file.write(predictions)
 

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from limbeck.data.example import Example
+from limbeck.data.thoughts import split_thoughts
 from limbeck.hashing import canonical_json, hash_text
 
 
@@ -98,10 +99,12 @@ def estimate_tokens(text: str) -> int:
 class Reply:
     """A teacher's answer.
 
+    Thoughts in the text, such as a ``<think>`` block, are moved to the reasoning, whichever backend made the reply.
+
     Attributes:
         text: the answer, without the reasoning.
         model: the name of the model that answered, as given by the teacher.
-        finish_reason: ``stop``, or why the answer is incomplete or missing: ``length``, ``content_filter``, ``refusal``.
+        finish_reason: why the reply ended, in the teacher's own word, such as ``MAX_TOKENS``; see `limbeck.teacher.finish`.
         prompt_tokens, completion_tokens: the teacher's own counts, reasoning included.
         reasoning: a reasoning model's thoughts before the answer.
         reasoning_tokens: the completion tokens spent on reasoning.
@@ -121,6 +124,9 @@ class Reply:
         # A lone surrogate can't be stored; it becomes a question mark.
         for name in ("text", "reasoning", "model", "finish_reason"):
             object.__setattr__(self, name, getattr(self, name).encode("utf-8", "replace").decode("utf-8"))
+        thoughts, text = split_thoughts(self.text)
+        object.__setattr__(self, "text", text)
+        object.__setattr__(self, "reasoning", "\n".join(part for part in (self.reasoning, thoughts) if part))
 
 
 class BackendError(Exception):

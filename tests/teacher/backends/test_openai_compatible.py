@@ -22,7 +22,7 @@ from tests.loopback import Loopback, Reaction, chat, refuse
 
 from limbeck.errors import ConfigError, TeacherError
 from limbeck.teacher.backends import openai_compatible
-from limbeck.teacher.backends.http_parts import read_proxy, read_retry_after, split_thoughts
+from limbeck.teacher.backends.http_parts import read_proxy, read_retry_after
 from limbeck.teacher.backends.openai_compatible import OpenAIBackend
 from limbeck.teacher.client import teacher as teacher_module
 from limbeck.teacher.client.budget import Budget, BudgetSettings
@@ -467,6 +467,8 @@ def test_json_schema_where_the_server_refuses_it(tmp_path: Path) -> None:
         (chat("4", reasoning_content="two and two"), ("4", "two and two", "stop")),
         (chat("4", reasoning="two and two"), ("4", "two and two", "stop")),
         (chat("<think>\ntwo and two\n</think>\n\n4"), ("4", "two and two", "stop")),
+        (chat([{"type": "thinking", "thinking": "two and two"}, {"type": "text", "text": "4"}]), ("4", "two and two", "stop")),  # type: ignore[arg-type]
+        (chat([{"type": "refusal", "refusal": "I can't."}]), ("I can't.", "", "refusal")),  # type: ignore[arg-type]
         (chat([{"type": "text", "text": "fo"}, {"type": "text", "text": "ur"}]), ("four", "", "stop")),  # type: ignore[arg-type]
         (chat(None), ("", "", "stop")),
         (chat(None, refusal="I can't do that."), ("I can't do that.", "", "refusal")),
@@ -614,23 +616,6 @@ def test_retry_after_as_a_date() -> None:
     """A future date is converted to seconds from now."""
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
     assert 27 < (read_retry_after({"Retry-After": date}) or 0) <= 30
-
-
-@pytest.mark.parametrize(
-    ("content", "split"),
-    [
-        ("plain", ("", "plain")),
-        ("<think>a</think>b", ("a", "b")),
-        (" <think>\na\n</think>\n\nb", ("a", "b")),
-        ("a\n</think>\nb", ("a", "b")),
-        ("<think>never closed", ("never closed", "")),
-        ("say <think> aloud", ("", "say <think> aloud")),
-        ("", ("", "")),
-    ],
-)
-def test_thoughts_are_split_off(content: str, split: tuple[str, str]) -> None:
-    """Text in a think block is reasoning, and the rest is the answer."""
-    assert split_thoughts(content) == split
 
 
 JSON = st.recursive(

@@ -10,7 +10,8 @@ from tests.support import make_example
 from limbeck.data.procedural.problems import DOMAINS, draw_distinct
 from limbeck.data.task import Task
 from limbeck.teacher.backends.tutor import TutorBackend
-from limbeck.teacher.purposes.replies import read_synthesis, split_rationale
+from limbeck.teacher.purposes.closing import split_rationale
+from limbeck.teacher.purposes.replies import read_synthesis
 from limbeck.teacher.request import About, BackendError, TeacherRequest
 from limbeck.teacher.settings import TeacherSettings, TutorSettings
 

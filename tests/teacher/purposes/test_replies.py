@@ -254,9 +254,9 @@ def judge_recorded(rows: list[dict[str, str]], task: Task, rationale: str, *, is
 
 
 def test_recorded_math_rationales() -> None:
-    """Of the 2,668 recorded Math rationales, 440 mention the answer they were given, and all others are kept."""
+    """Of the 2,668 recorded Math rationales, 438 mention the answer they were given, and all others are kept."""
     reasons = judge_recorded(read_recorded("math_recorded/real"), Task(answer="math"), "rationale", is_hinted=True)
-    assert reasons == {"kept": 2228, "mentions_hint": 440}
+    assert reasons == {"kept": 2230, "mentions_hint": 438}
 
 
 def test_recorded_r52_rationales() -> None:

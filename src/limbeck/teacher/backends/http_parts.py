@@ -5,31 +5,23 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
+from math import ceil
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from limbeck.data.thoughts import read_thoughts, split_content
 from limbeck.errors import ConfigError
+from limbeck.teacher.finish import find_ending
 from limbeck.teacher.settings import TeacherSettings
 
 MAX_COUNT = 10**9
-
-
-def split_thoughts(content: str) -> tuple[str, str]:
-    """Split content into ``(reasoning, text)`` at a leading ``<think>`` block; if it is never closed, all is reasoning.
-
-    The opening tag may be missing, since some chat templates put it into the prompt.
-    """
-    before, tag, after = content.rpartition("</think>")
-    if tag:
-        return before.strip().removeprefix("<think>").strip(), after.strip()
-    if content.lstrip().startswith("<think>"):
-        return content.strip().removeprefix("<think>").strip(), ""
-    return "", content
 
 
 def read_retry_after(headers: Mapping[str, str]) -> float | None:
@@ -137,34 +129,118 @@ def read_codes(body: bytes) -> str:
 
 
 def read_content(content: object) -> str:
-    """The text of a message's content, which is a string or a list of parts."""
-    if isinstance(content, list):  # some servers send parts
-        return "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
-    return content if isinstance(content, str) else ""
+    """The text of a message's content, a text or a list of parts, without thoughts and refusals."""
+    return split_content(content)[1]
 
 
-def read_count(value: object, otherwise: int) -> int:
-    """The value if it is a plausible token count, else `otherwise`."""
-    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_COUNT
-    return int(value) if is_count else otherwise  # type: ignore[call-overload]
+def read_message(message: Mapping[str, Any]) -> tuple[str, str, str]:
+    """``(text, thoughts, refusal)`` of a message, from fields of their own, parts of the content, or tags in it."""
+    content = message.get("content")
+    parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+    refusals = [message.get("refusal"), *(part.get("refusal") for part in parts)]
+    thoughts, text = split_content(content)
+    refusal = "\n".join(said for said in refusals if isinstance(said, str) and said.strip())
+    return text, "\n".join(part for part in (read_thoughts(message), thoughts) if part), refusal
+
+
+def read_finish(choice: Mapping[str, Any]) -> str:
+    """Why a reply ended, in the server's word; ``stop`` if it gives none.
+
+    Proxies translate the word of the server behind them, but may call a reply complete that is not; their
+    ``native_finish_reason`` then says more.
+    """
+    if choice.get("error"):
+        return "error"
+    words = [_read_word(choice.get(name)) for name in ("finish_reason", "native_finish_reason")]
+    broken = [word for word in words if find_ending(word) not in ("whole", None)]
+    return (broken or [word for word in words if word] or ["stop"])[0]
+
+
+def _read_word(value: object) -> str:
+    if isinstance(value, dict):  # SGLang
+        value = value.get("type")
+    return value if isinstance(value, str) else ""
+
+
+def read_count(value: object) -> int | None:
+    """The value as a token count if it is a plausible one: a number that some servers write as a float or a text."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return ceil(number) if 0 <= number <= MAX_COUNT else None
+
+
+# The names of the counts: OpenAI, DeepSeek, Kimi and most servers; Anthropic, the Responses API and Cohere; Bedrock; Gemini;
+# Ollama's own API. The first one that a server gives counts.
+_PROMPT = ("prompt_tokens", "input_tokens", "inputTokens", "promptTokenCount", "prompt_eval_count", "tokens.input_tokens")
+_COMPLETION = (
+    "completion_tokens",
+    "output_tokens",
+    "outputTokens",
+    "candidatesTokenCount",
+    "eval_count",
+    "tokens.output_tokens",
+)
+_TOTAL = ("total_tokens", "totalTokens", "totalTokenCount")
+_CACHED = (
+    "prompt_tokens_details.cached_tokens",
+    "input_tokens_details.cached_tokens",
+    "prompt_cache_hit_tokens",
+    "cached_tokens",
+    "cache_read_input_tokens",
+    "cacheReadInputTokens",
+    "cachedContentTokenCount",
+)
+_REASONING = (
+    "completion_tokens_details.reasoning_tokens",
+    "output_tokens_details.reasoning_tokens",
+    "reasoning_tokens",
+    "thoughtsTokenCount",
+)
+# What Anthropic and Bedrock count beside the prompt's other tokens, and Gemini beside the completion's.
+_BESIDE_PROMPT = {
+    "input_tokens": ("cache_read_input_tokens", "cache_creation_input_tokens"),
+    "inputTokens": ("cacheReadInputTokens", "cacheWriteInputTokens"),
+}
+_BESIDE_COMPLETION = {"candidatesTokenCount": ("thoughtsTokenCount", "toolUsePromptTokenCount")}
 
 
 def read_usage(usage: object, prompt_bound: int, completion_bound: int) -> dict[str, int]:
     """The counts of a reply's ``usage``, under the names of `Reply`; the bounds if the server reports no counts.
 
-    Reasoning tokens that a server includes only in the total count as completion tokens.
+    Names of all common servers are known; counts may be floats or texts. Of prompt, completion and total, one may be missing.
+    Reasoning tokens that a server includes only in the total count as completion tokens, and cached ones as prompt tokens.
     """
     counts = usage if isinstance(usage, dict) else {}
-    prompt = read_count(counts.get("prompt_tokens"), prompt_bound)
-    completion = read_count(counts.get("completion_tokens"), completion_bound)
-    total = read_count(counts.get("total_tokens"), 0)
-    of_completion, of_prompt = counts.get("completion_tokens_details"), counts.get("prompt_tokens_details")
-    reasoning = read_count(of_completion.get("reasoning_tokens") if isinstance(of_completion, dict) else None, 0)
-    cached = read_count(of_prompt.get("cached_tokens") if isinstance(of_prompt, dict) else None, 0)
-    completion = max(completion, total - prompt)
+    prompt = _find_count(counts, _PROMPT, _BESIDE_PROMPT)
+    completion = _find_count(counts, _COMPLETION, _BESIDE_COMPLETION)
+    total = _find_count(counts, _TOTAL)
+    if total is not None and prompt is None and completion is not None:
+        prompt = max(0, total - completion)
+    prompt = prompt_bound if prompt is None else prompt
+    rest = max(0, (total or 0) - prompt)
+    if completion is None:
+        completion = completion_bound if total is None else rest
+    completion = max(completion, rest)
     return {
         "prompt_tokens": prompt,
         "completion_tokens": completion,
-        "reasoning_tokens": min(reasoning, completion),
-        "cached_tokens": min(cached, prompt),
+        "reasoning_tokens": min(_find_count(counts, _REASONING) or 0, completion),
+        "cached_tokens": min(_find_count(counts, _CACHED) or 0, prompt),
     }
+
+
+def _find_count(
+    counts: Mapping[str, Any], names: Sequence[str], beside: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> int | None:
+    """The first of these counts that a server gives, with what it counts beside it; a dotted name is inside an object."""
+    for name in names:
+        outer, _, inner = name.rpartition(".")
+        holder = counts.get(outer) if outer else counts
+        found = read_count(holder.get(inner)) if isinstance(holder, dict) else None
+        if found is not None:
+            return found + sum(read_count(counts.get(more)) or 0 for more in beside.get(name, ()))
+    return None

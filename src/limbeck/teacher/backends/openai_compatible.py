@@ -21,12 +21,12 @@ from limbeck.teacher.backends.http_parts import (
     join_names,
     list_models,
     read_codes,
-    read_content,
+    read_finish,
     read_key,
+    read_message,
     read_proxy,
     read_retry_after,
     read_usage,
-    split_thoughts,
 )
 from limbeck.teacher.request import Backend, BackendError, Reply, TeacherRequest
 from limbeck.teacher.settings import TeacherSettings
@@ -164,25 +164,22 @@ class OpenAIBackend(Backend):
         try:
             choice = answer["choices"][0]
             message = choice["message"]
-            content, refusal = read_content(message.get("content")), message.get("refusal")
-            thoughts = message.get("reasoning_content") or message.get("reasoning")
+            text, thoughts, refusal = read_message(message)
+            finish = read_finish(choice)
         except (LookupError, TypeError, AttributeError) as error:
             raise BackendError(
                 f"{self._url}: the reply has no choices[0].message ({self._quote(json.dumps(answer))})", is_maybe_paid=True
             ) from error
-        reasoning, text = split_thoughts(content)
-        finish = choice.get("finish_reason")
         self._has_answered = True
         # If the server reports no counts, charge the upper bound, so that the caps hold.
-        counts = read_usage(answer.get("usage"), request.token_bound - request.reply_token_bound, request.reply_token_bound)
+        usage = answer.get("usage") or answer.get("usageMetadata") or answer
+        counts = read_usage(usage, request.token_bound - request.reply_token_bound, request.reply_token_bound)
         return Reply(
-            text=self._mask(text or str(refusal or "")),
+            text=self._mask(text or refusal),
             model=self._mask(str(answer.get("model") or request.model))[:200],
-            finish_reason="refusal" if refusal else self._clean(finish)[:64] if isinstance(finish, str) else "stop",
+            finish_reason="refusal" if refusal else self._clean(finish)[:64],
             **counts,
-            reasoning=self._mask(
-                "\n".join(part for part in (thoughts if isinstance(thoughts, str) else "", reasoning) if part)
-            ),
+            reasoning=self._mask(thoughts),
         )
 
     async def _explain(self, status: int, headers: Mapping[str, str], body: bytes) -> BackendError:

@@ -9,11 +9,14 @@ from collections.abc import Callable
 from limbeck.errors import BudgetExhausted
 from limbeck.teacher.client.budget import Budget, Spend
 from limbeck.teacher.client.concurrency import AdaptiveLimiter
+from limbeck.teacher.client.cut_prompts import PromptCounts
 from limbeck.teacher.client.ledger import Ledger
+from limbeck.teacher.finish import find_ending
 from limbeck.teacher.request import Backend, BackendError, Reply, TeacherRequest
 from limbeck.teacher.settings import TeacherSettings
 
 MANY_MODELS = 6  # stop reporting new model names after this many: a server may send a new one with every reply
+MANY_WORDS = 6  # the same for unknown finish reasons
 
 
 class AttemptSender:
@@ -37,6 +40,8 @@ class AttemptSender:
         self._on_settled, self._on_note = on_settled, on_note
         self._settled = asyncio.Condition()
         self._has_noted_excess = False
+        self._unknown_words: set[str] = set()
+        self._prompt_counts: PromptCounts | None = PromptCounts()
 
     def recall_models(self) -> None:
         """Load the model names of earlier processes from the ledger."""
@@ -67,6 +72,7 @@ class AttemptSender:
             await self._ledger.write_reply(request, number, reply, cost)
             real = Spend(1, reply.prompt_tokens + reply.completion_tokens, cost or 0.0)
             self._check_reply(reply, real, most)
+            self._check_prompt(request, reply)
             return reply
         finally:
             self._budget.settle(most, real)
@@ -98,15 +104,36 @@ class AttemptSender:
         return None if prices is None else prices.compute_cost_usd(prompt_tokens, completion_tokens, cached_tokens)
 
     def _check_reply(self, reply: Reply, real: Spend, most: Spend) -> None:
-        """Note surprises for the user: a new model name, or a charge above the reservation."""
+        """Note surprises for the user: a new model name, an unknown finish reason, or a charge above the reservation."""
         if self.models and reply.model not in self.models and len(self.models) < MANY_MODELS:
             before = ", ".join(sorted(map(repr, self.models)))
             self._on_note(f"the teacher now answers as {reply.model!r} (before: {before}); the run continues")
         if len(self.models) < MANY_MODELS:
             self.models.add(reply.model)
+        self._check_ending(reply.finish_reason)
         if real.tokens > most.tokens and not self._has_noted_excess:
             self._has_noted_excess = True
             self._on_note(
                 f"the teacher counts {real.tokens} tokens for a request that can have at most {most.tokens} by its bytes and "
                 "token limit; the teacher's count is charged, so a token or money cap may be exceeded by the difference"
             )
+
+    def _check_prompt(self, request: TeacherRequest, reply: Reply) -> None:
+        """Warn once if the server cuts prompts."""
+        cut = self._prompt_counts.find_cut(request, reply) if self._prompt_counts is not None else None
+        if cut is not None:
+            self._prompt_counts = None
+            self._on_note(
+                f"warning: the teacher's server seems to cut long prompts: {cut}. Its replies then answer only a part of what "
+                "was asked; raise the server's context length (Ollama: num_ctx or OLLAMA_CONTEXT_LENGTH)"
+            )
+
+    def _check_ending(self, word: str) -> None:
+        """Note each unknown finish reason once; the reply counts as whole."""
+        if find_ending(word) is not None or word in self._unknown_words or len(self._unknown_words) >= MANY_WORDS:
+            return
+        self._unknown_words.add(word)
+        self._on_note(
+            f"the teacher ends a reply with the unknown finish reason {word[:64]!r}; such replies count as whole. If the word "
+            "means that they are cut off or filtered, please report it"
+        )

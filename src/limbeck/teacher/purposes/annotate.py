@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from limbeck.data.example import Example, Rejected
 from limbeck.data.task import Task
 from limbeck.teacher.client.teacher import Outcome
+from limbeck.teacher.purposes.closing import drop_closing, drop_question, find_contradiction, split_rationale
 from limbeck.teacher.purposes.prompts import AnyTemplate, load_template, render_prompt
-from limbeck.teacher.purposes.replies import drop_closing, find_contradiction, find_fault, mentions_hint, split_rationale
+from limbeck.teacher.purposes.replies import find_fault, mentions_hint
 from limbeck.teacher.purposes.until_kept import AskResult, AskScope, ask_until_kept, reject
 from limbeck.teacher.request import About, TeacherRequest
 
@@ -92,14 +93,14 @@ def read_annotation(
         on_mismatch: see `annotate`.
         takes_reasoning: whether a reasoning model's thoughts are the rationale (``teacher.reasoning: rationale``).
 
-    Reasons of rejections: ``truncated``, ``filtered``, ``empty``, ``refused``, ``wrong_language``, ``no_answer``,
-    ``no_rationale``, ``mentions_hint``, ``contradicts_itself``, ``answer_mismatch``.
+    Reasons of rejections: those of `find_fault`, ``no_answer``, ``no_rationale``, ``mentions_hint``, ``contradicts_itself``,
+    ``answer_mismatch``.
     """
     request, reply = outcome.request, outcome.reply
     example = request.about.examples[0]
     if reply is None:
         return reject(request, outcome.reason, outcome.detail)
-    fault = find_fault(request, reply)
+    fault = find_fault(request, reply, task)
     if fault:
         return reject(request, fault, reply.text)
     said = split_rationale(reply.text, task, example.answer_type)
@@ -111,7 +112,7 @@ def read_annotation(
         return reject(request, "mentions_hint", rationale)
     if (other := find_contradiction(rationale, answer, task, example.answer_type)) is not None:
         return reject(request, "contradicts_itself", f"the rationale ends in {other!r}, the reply in {answer!r}")
-    rationale = drop_closing(rationale, answer, task, example.answer_type)
+    rationale = drop_question(drop_closing(rationale, answer, task, example.answer_type), example.question)
     if not rationale:
         return reject(request, "no_rationale", reply.text)
     annotated = example.but(rationale=rationale, teacher_answer=answer, stage=request.about.stage)

@@ -54,7 +54,7 @@ def ask_answers(
     read = [
         (
             None
-            if reply is None or find_fault(request, reply)
+            if reply is None or find_fault(request, reply, task)
             else task.read_answer(reply.text, request.about.examples[0].answer_type),
             reply,
         )

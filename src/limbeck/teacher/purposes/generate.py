@@ -21,8 +21,17 @@ from limbeck.data.task import Task
 from limbeck.hashing import hash_text
 from limbeck.teacher.client.teacher import Outcome
 from limbeck.teacher.purposes.prompts import AnyTemplate, load_template, render_prompt
-from limbeck.teacher.purposes.replies import find_fault, read_synthesis
+from limbeck.teacher.purposes.replies import declines, find_fault, read_synthesis
 from limbeck.teacher.purposes.until_kept import AskResult, AskScope, ask_until_kept, check_new, forget_rejected, reject
+from limbeck.teacher.purposes.wrapping import (
+    cut_name,
+    cut_wrapping,
+    find_named_labels,
+    find_placeholder,
+    has_several,
+    read_labels,
+    take_label,
+)
 from limbeck.teacher.request import About, TeacherRequest
 
 HOPELESS_REJECTS = 32
@@ -160,20 +169,30 @@ def write_reply(asked: Asked, example: Example) -> str:
 def read_generated(outcome: Outcome, asked: Asked) -> Example | Rejected:
     """Parse a reply into the new example, or reject it if it can't be used.
 
-    Reasons of rejections: ``truncated``, ``filtered``, ``empty``, ``refused``, ``wrong_language``, ``malformed`` (a field is
-    missing, or there is more than the one text that was asked for), ``no_answer``, ``echoes_prompt`` (it repeats the request),
-    and those of `find_check_fault`.
+    A lead-in, a remark to the user and a label around the text are cut off. Reasons of rejections: those of `find_fault`,
+    ``wrong_label`` (it is marked with a label other than the one asked for), ``malformed`` (a field is missing, or there is
+    more than the one text that was asked for), ``placeholder`` (a blank to be filled in), ``no_answer``, ``echoes_prompt`` (it
+    repeats the request), and those of `find_check_fault`.
     """
     request, reply, task = outcome.request, outcome.reply, asked.task
     about = request.about
     if reply is None:
         return reject(request, outcome.reason, outcome.detail)
-    fault = find_fault(request, reply)
+    fault = find_fault(request, reply, task)
     if fault:
         return reject(request, fault, reply.text)
-    fields, answer_text = read_parts(reply.text, asked)
+    fields, answer_text, stated = read_parts(reply.text, asked)
+    if asked.is_label_asked and stated - {about.domain}:
+        return reject(request, "wrong_label", f"asked for {about.domain!r}, got {sorted(stated)}: {reply.text}")
     if fields is None:
         return reject(request, "malformed", reply.text)
+    if any(declines(request, text, task) for text in fields.values()):
+        return reject(request, "refused", reply.text)
+    shown = [text for example in about.examples for text in example.fields.values()]
+    if len(asked.parts) == 1 and not any("\n" in text for text in shown) and has_several(fields[task.fields[0]]):
+        return reject(request, "malformed", reply.text)
+    if (blank := find_placeholder(fields.values(), shown)) is not None:
+        return reject(request, "placeholder", f"{blank} is to be filled in: {reply.text}")
     answer: str | None = about.domain
     if not asked.is_label_asked:
         answer = task.read_answer(task.answer_prefix + answer_text, task.answer) if answer_text else None
@@ -203,16 +222,33 @@ def find_echo(fields: Mapping[str, str], prompts: Sequence[str]) -> str | None:
     return found[0] if found else None
 
 
-def read_parts(text: str, asked: Asked) -> tuple[dict[str, str] | None, str | None]:
-    """Parse a reply into ``(fields, answer text)``; fields are None if one is missing."""
-    parts = read_synthesis(text, asked.task, has_answer=not asked.is_label_asked)
+def read_parts(text: str, asked: Asked) -> tuple[dict[str, str] | None, str | None, set[str]]:
+    """Parse a reply into ``(fields, answer text, labels it is marked with)``; fields are None if one is missing."""
+    task, labels, stated = asked.task, asked.groups if asked.is_label_asked else (), set[str]()
+    nouns = task.noun.split()
+    whole, text = text, cut_wrapping(text, nouns[-1:])
+    lead = whole[: whole.find(text.strip())]
+    parts = read_synthesis(text, task, has_answer=not asked.is_label_asked)
+    if asked.is_label_asked and parts.others is not None:
+        stated = read_labels(parts.others, labels)
+    elif asked.is_label_asked:
+        text, stated = take_label(text, labels, task.fields)
+        parts = read_synthesis(text, task, has_answer=False)
     if parts.fields is not None:
         fields = {name: strip_quotes(value) for name, value in parts.fields.items()}
-        return (fields if all(fields.values()) else None), parts.answer_text
-    if len(asked.parts) != 1:
-        return None, None
-    bare = clean_text(text)
-    return ({asked.task.fields[0]: bare} if bare else None), None
+    elif len(asked.parts) != 1:
+        return None, None, stated
+    else:
+        bare = (not has_several(text) and clean_text(text)) or ""
+        named = cut_name(bare, nouns, labels)
+        lead += bare[: len(bare) - len(named)]
+        fields = {task.fields[0]: strip_quotes(named)}
+    if len(asked.parts) == 1 and asked.is_label_asked:  # a label before the text, inside its quotes or after its name
+        (name, value), *_ = fields.items()
+        value, more = take_label(value, labels, ())
+        fields, stated = {name: strip_quotes(value)}, stated | more
+    stated |= find_named_labels(lead, labels, nouns[-1:])
+    return (fields if all(fields.values()) else None), parts.answer_text, stated
 
 
 def clean_text(text: str) -> str | None:

@@ -16,9 +16,16 @@ from limbeck.data.example import Example, Provenance, Rejected, make_example_id
 from limbeck.data.task import Task
 from limbeck.hashing import hash_text
 from limbeck.teacher.client.teacher import Outcome
+from limbeck.teacher.purposes.closing import drop_closing, drop_question, find_contradiction
 from limbeck.teacher.purposes.prompts import AnyTemplate, load_template, render_prompt
-from limbeck.teacher.purposes.replies import drop_closing, find_contradiction, find_fault, mentions_hint, read_synthesis
+from limbeck.teacher.purposes.replies import (
+    declines,
+    find_fault,
+    mentions_hint,
+    read_synthesis,
+)
 from limbeck.teacher.purposes.until_kept import AskResult, AskScope, ask_until_kept, check_new, forget_rejected, reject
+from limbeck.teacher.purposes.wrapping import find_placeholder
 from limbeck.teacher.request import About, TeacherRequest
 
 
@@ -101,20 +108,25 @@ def make_schema(task: Task, answer_type: str) -> dict[str, Any]:
 def read_new_example(outcome: Outcome, task: Task, *, is_domain_answer: bool) -> Example | Rejected:
     """Parse a reply into the new example, or reject it if it can't be used.
 
-    The answer type is that of the seed examples. Reasons of rejections: ``truncated``, ``filtered``, ``empty``, ``refused``,
-    ``wrong_language``, ``malformed`` (a field is missing), ``no_rationale``, ``no_answer`` (none, or of the wrong type),
-    ``wrong_label``, ``mentions_hint``, ``contradicts_itself``.
+    The answer type is that of the seed examples. Reasons of rejections: those of `find_fault`, ``malformed`` (a field is
+    missing), ``placeholder``, ``no_rationale``, ``no_answer`` (none, or of the wrong type), ``wrong_label``,
+    ``mentions_hint``, ``contradicts_itself``.
     """
     request, reply = outcome.request, outcome.reply
     about = request.about
     if reply is None:
         return reject(request, outcome.reason, outcome.detail)
-    fault = find_fault(request, reply)
+    fault = find_fault(request, reply, task)
     if fault:
         return reject(request, fault, reply.text)
     parts = read_synthesis(reply.text, task)
     if parts.fields is None:
         return reject(request, "malformed", reply.text)
+    if any(declines(request, text) for text in parts.fields.values()):
+        return reject(request, "refused", reply.text)
+    shown = [text for example in about.examples for text in example.fields.values()]
+    if (blank := find_placeholder(parts.fields.values(), shown)) is not None:
+        return reject(request, "placeholder", f"{blank} is to be filled in: {reply.text}")
     if not parts.rationale:
         return reject(request, "no_rationale", reply.text)
     answer_type = about.examples[0].answer_type
@@ -127,7 +139,7 @@ def read_new_example(outcome: Outcome, task: Task, *, is_domain_answer: bool) ->
         return reject(request, "mentions_hint", parts.rationale)
     if (other := find_contradiction(parts.rationale, answer, task, answer_type)) is not None:
         return reject(request, "contradicts_itself", f"the rationale ends in {other!r}, the example in {answer!r}")
-    rationale = drop_closing(parts.rationale, answer, task, answer_type)
+    rationale = drop_question(drop_closing(parts.rationale, answer, task, answer_type), task.render_question(parts.fields))
     if not rationale:
         return reject(request, "no_rationale", reply.text)
     return Example(

@@ -56,9 +56,9 @@ class StageFolder:
         return int(self.path.name.rpartition("_")[2])
 
     @property
-    def quotas(self) -> JsonFile:
+    def quotas(self) -> JsonFile[dict[str, Any]]:
         """Quota, role and counts of each domain, and whether a cap cut the stage short."""
-        return JsonFile(self.path / QUOTAS)
+        return JsonFile(self.path / QUOTAS, dict)
 
     @property
     def examples(self) -> RowsFile[Example]:
@@ -76,9 +76,9 @@ class StageFolder:
         return RowsFile(self.path / "scores.jsonl", lambda row: Score(**row))
 
     @property
-    def selection(self) -> JsonFile:
+    def selection(self) -> JsonFile[dict[str, Any]]:
         """How many scores are doubtful, and which candidates diversity puts first."""
-        return JsonFile(self.path / "selection.json")
+        return JsonFile(self.path / "selection.json", dict)
 
     @property
     def held_out(self) -> RowsFile[Prediction]:
@@ -111,9 +111,9 @@ class StageFolder:
         return self.path / "candidates"
 
     @property
-    def choice(self) -> JsonFile:
+    def choice(self) -> JsonFile[dict[str, Any]]:
         """How the final student was chosen (GOLD)."""
-        return JsonFile(self.path / "choice.json")
+        return JsonFile(self.path / "choice.json", dict)
 
     @property
     def predictions(self) -> RowsFile[Prediction]:
@@ -121,9 +121,9 @@ class StageFolder:
         return RowsFile(self.path / "predictions.jsonl", lambda row: Prediction(**row))
 
     @property
-    def metrics(self) -> JsonFile:
+    def metrics(self) -> JsonFile[dict[str, Any]]:
         """The student's metrics on the dev rows."""
-        return JsonFile(self.path / "metrics.json")
+        return JsonFile(self.path / "metrics.json", dict)
 
     @property
     def test_predictions(self) -> RowsFile[Prediction]:
@@ -131,9 +131,9 @@ class StageFolder:
         return RowsFile(self.path / "test" / "predictions.jsonl", lambda row: Prediction(**row))
 
     @property
-    def diversity(self) -> JsonFile:
+    def diversity(self) -> JsonFile[dict[str, Any]]:
         """How varied all examples synthesized so far are."""
-        return JsonFile(self.path / "diversity.json")
+        return JsonFile(self.path / "diversity.json", dict)
 
     @property
     def is_done(self) -> bool:

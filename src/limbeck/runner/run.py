@@ -18,7 +18,7 @@ from limbeck.planner.tokens import load_counter
 from limbeck.progress import Progress
 from limbeck.reports.spend import compare_with_plan
 from limbeck.run_folder.folder import RunFolder
-from limbeck.run_folder.plan import Plan, PlanTotals
+from limbeck.run_folder.plan import PlanTotals
 from limbeck.runner.finish import RunResult, finish
 from limbeck.runner.measure import measure_teacher_once, measure_untouched_once
 from limbeck.runner.prepare import make_plan, prepare
@@ -109,7 +109,7 @@ def plan_once(folder: RunFolder, config: Config, data: RunData) -> PlanTotals:
         count = load_counter(config.teacher)
         learned = learn_if_there(folder.path, config.teacher, config.method.model_dump(mode="json"), count)  # from a probe
         folder.plan.write(make_plan(config, data, learned, count).to_json())
-    totals = Plan.from_json(folder.plan.read()).totals
+    totals = folder.plan.read().totals
     folder.update_state(planned=totals.to_json())
     return totals
 

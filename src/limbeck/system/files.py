@@ -162,6 +162,28 @@ def read_records(path: Path, make: Callable[[dict[str, Any]], T]) -> list[T]:
         raise DataError(f"{path}: a row does not have the form that limbeck writes: {error!r}") from error
 
 
+def read_record(path: Path, make: Callable[[dict[str, Any]], T], remedy: str) -> T:
+    """Read the record that `write_json` wrote as an object.
+
+    Args:
+        path: of the file.
+        make: turns the object into a record.
+        remedy: what the user can do about a file of another form.
+
+    Raises:
+        DataError: the file is missing, not JSON, not an object, or has another form.
+    """
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise DataError(f"{path}: expected an object, found {type(value).__name__}; {remedy}")
+    try:
+        return make(value)
+    except KeyError as error:
+        raise DataError(f"{path}: the key {error} is missing; {remedy}") from error
+    except (TypeError, AttributeError, ValueError) as error:
+        raise DataError(f"{path}: the file does not have the form that limbeck writes: {error!r}; {remedy}") from error
+
+
 def write_folder(folder: Path, write: Callable[[Path], None]) -> None:
     """Let `write` fill a new folder next to `folder`, then replace `folder` with it.
 

@@ -168,6 +168,12 @@ class StageFolder:
         self.rejected.write(rejected)
         self.examples.write(examples)
 
+    def write_counts(self, domains: Mapping[str, Mapping[str, Any]], rejected: Sequence[Rejected]) -> None:
+        """Write what a stage that ends before it is collected counted so far, without its examples."""
+        is_cut_short = self.is_cut_short  # examples from before the stage was restarted
+        self.quotas.write({"stage": self.index, "is_cut_short": is_cut_short, "domains": domains})
+        self.rejected.write(rejected)
+
     def drop_student(self) -> None:
         """Delete the student, once another one was trained from its weights."""
         shutil.rmtree(self.student, ignore_errors=True)

@@ -38,9 +38,9 @@ def plan(
         raise ConfigError("--ledger and --probe can't be combined; leave out one of them")
     config = as_config(config)
     out = Path(out or Path("runs") / config.name)
+    count, method = load_counter(config.teacher), config.method.model_dump(mode="json")  # before a probe is paid
     data = read_data(config) if probe is None else prepare(config, out)
     facts = None if probe is None else run_probe(config, data, out, probe)
-    count, method = load_counter(config.teacher), config.method.model_dump(mode="json")
     if ledger is None:
         learned = learn_if_there(out, config.teacher, method, count)
     else:

@@ -10,14 +10,16 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.support import make_example
 
-from limbeck.data.example import Example
+from limbeck.data.example import Example, Provenance
 from limbeck.errors import ConfigError, DataError, StorageError
 from limbeck.run_folder.folder import RunFolder
-from limbeck.run_folder.stage import StageFolder
+from limbeck.run_folder.stage import StageFolder, count_domain
 from limbeck.system.files import read_json, read_json_lines, read_records, write_folder, write_json, write_jsonl, write_text
 from limbeck.teacher.client.budget import Spend
 from limbeck.teacher.client.ledger import Ledger
@@ -126,6 +128,14 @@ def test_records_of_another_form_are_a_data_error(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "examples.jsonl", [{"id": "x"}])
     with pytest.raises(DataError, match=r"examples\.jsonl: a row does not have the form"):
         read_records(tmp_path / "examples.jsonl", Example.from_json)
+
+
+def test_the_kinds_of_a_domain_partition_its_examples() -> None:
+    """Each kept example counts once: as real, as synthesized, or as a repeat of either."""
+    real, invented = (make_example("a", provenance=Provenance(kind)) for kind in ("real", "synthesized"))
+    copies = [each.but(provenance=replace(each.provenance, copy=copy)) for each in (real, invented) for copy in (1, 2)]
+    facts = count_domain([real, invented, *copies], 6)
+    assert (facts["real"], facts["synthesized"], facts["duplicates"]) == (1, 1, 4)
 
 
 def die_at_zero(delete: Callable[..., None], left: Iterator[int]) -> Callable[..., None]:

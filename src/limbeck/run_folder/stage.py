@@ -22,7 +22,7 @@ _KEPT_BACK = ("scores.jsonl", "selection.json", "held_out.jsonl", "feedback.json
 def count_domain(
     kept: Sequence[Example], quota: int, *, role: str = "head", left: int = 0, missing: int = 0, probes: int | None = None
 ) -> dict[str, Any]:
-    """Make the entry of one domain in the quotas file of a stage.
+    """Make the entry of one domain in the quotas file of a stage: each kept example is real, synthesized or a duplicate.
 
     Args:
         kept: the examples that count for the domain.
@@ -37,7 +37,7 @@ def count_domain(
         "role": role,
         "left": left,
         "real": sum(e.provenance.kind == "real" and not e.provenance.copy for e in kept),
-        "synthesized": sum(e.provenance.kind == "synthesized" for e in kept),
+        "synthesized": sum(e.provenance.kind == "synthesized" and not e.provenance.copy for e in kept),
         **({} if probes is None else {"probes": probes}),
         "duplicates": sum(e.provenance.copy > 0 for e in kept),
         "missing": missing,

@@ -23,7 +23,7 @@ from limbeck.comparison import runs as compare_runs
 from limbeck.comparison.arms import Request, choose_sets, make_run, read_all
 from limbeck.comparison.budget import equalise, fit_examples
 from limbeck.comparison.compare import compare
-from limbeck.comparison.results import _list_unequal, name_untouched, read_accuracy
+from limbeck.comparison.results import _list_unequal, name_untouched, read_accuracy, read_figures
 from limbeck.comparison.runs import ArmRun
 from limbeck.config.config import load_config
 from limbeck.engines import local
@@ -186,6 +186,17 @@ def test_each_arm_gains_over_its_own_prompts(project: Project, tmp_path: Path) -
         assert named == {"untouched": steps, "untouched-label": bare}
     assert name_untouched(runs, {"random-label": bare, "random-cot": bare}) == {"untouched": bare}
     assert name_untouched(runs[:1], {"random-label": bare}) == {"untouched": bare}
+
+
+def test_a_run_without_its_own_time_has_that_of_its_record(project: Project, tmp_path: Path) -> None:
+    """A run killed after its end but before it stored its time has its processes' time, or null if there is no record."""
+    folder = ComparisonFolder(tmp_path / "out")
+    one = make_run(Request(make_project(project), ARMS, (1,)), folder, "random-cot", "random-cot", 1, [])
+    one.path.mkdir(parents=True)
+    RunFolder(one.path).update_state(status="done", examples=9)
+    assert read_figures(one, {"domains": {}}, frozenset(), has_prices=False)["seconds"] is None
+    folder.record("random-cot", 1).write({"exit_code": 1, "seconds": 2.5, "jobs": 1, "last_line": ""})
+    assert read_figures(one, {"domains": {}}, frozenset(), has_prices=False)["seconds"] == 2.5
 
 
 def test_a_gold_arm_may_come_first(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,6 +116,33 @@ def test_a_look_at_the_lock_refuses_nobody(tmp_path: Path) -> None:
         assert folder.is_held
 
 
+def test_two_looks_at_a_lock_do_not_see_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that nobody holds is not held, however many processes look at its lock at once; a held one is to all."""
+    folder, seen = RunFolder(tmp_path / "run"), list[bool]()
+    flock = fcntl.flock
+
+    def look_too(file: object, operation: int) -> None:
+        flock(file, operation)  # type: ignore[arg-type]
+        if not seen:  # the first look holds its lock while the second one begins
+            seen.append(True)
+            seen.append(folder.is_held)
+
+    with RunFolder.open(folder.path):
+        assert folder.is_held
+        assert folder.is_held
+    monkeypatch.setattr(fcntl, "flock", look_too)
+    assert not folder.is_held
+    assert seen == [True, False]
+
+
+def test_a_look_at_the_lock_needs_no_right_to_write(tmp_path: Path) -> None:
+    """Whether a folder is held can be told from a lock file that can only be read."""
+    with RunFolder.open(tmp_path / "run"):
+        (tmp_path / "run" / "lock").chmod(0o444)
+        assert RunFolder(tmp_path / "run").is_held
+    assert not RunFolder(tmp_path / "run").is_held
+
+
 def test_lines_end_at_newlines_only(tmp_path: Path) -> None:
     """Text with Unicode line separators is read back unchanged."""
     rows = [{"text": "one\u2028two\u2029three\u0085four\x0bfive"}, {"text": "next"}]

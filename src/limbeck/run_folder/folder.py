@@ -20,12 +20,12 @@ from limbeck.evaluation.metrics import Prediction
 from limbeck.run_folder.files import JsonFile, RowsFile
 from limbeck.run_folder.plan import Plan
 from limbeck.run_folder.stage import StageFolder
-from limbeck.system.files import explain_storage, write_text
+from limbeck.system.files import explain_storage, is_locked, write_text
 
 LOCK, LEDGER, CONFIG, STATE, PLAN, PROBE = "lock", "ledger.sqlite", "config.yaml", "run.json", "plan.json", "probe.json"
 # Files that a folder may contain before a run starts there: a probe's, and those that a run writes before its state.
 _BEFORE_A_RUN = frozenset({LOCK, CONFIG, PROBE, LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm"})
-_LOCK_TIMEOUT_S = 0.2  # `is_held` takes the lock for a moment to test it
+_LOCK_TIMEOUT_S = 0.2  # `is_held` shares the lock for a moment to test it
 _STAGE = re.compile(r"(?:stage|round)_(\d+)")
 
 
@@ -63,14 +63,9 @@ class RunFolder:
     def is_held(self) -> bool:
         """Whether a process is running in the folder now."""
         path = self.path / LOCK
-        if not path.exists():
-            return False
         try:
-            with FileLock(path, timeout=0):
-                return False
-        except Timeout:
-            return True
-        except OSError:  # this process can't write to the folder, so it can only look up the holder
+            return path.exists() and is_locked(path)
+        except OSError:  # this process can't read the lock, or the file system has none, so it can only look up the holder
             return _is_alive(_read_holder(self.path))
 
     @property

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
 from limbeck.errors import DataError, StorageError
@@ -64,6 +64,30 @@ def lock(path: Path) -> Iterator[None]:
         yield
     finally:
         held.release()
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process holds a file's lock.
+
+    It shares the lock for a moment, so that two processes that look at once do not take each other for a holder.
+
+    Raises:
+        OSError: the file can't be read, or its file system has no locks.
+    """
+    if os.name == "nt":  # without shared locks
+        try:
+            with FileLock(path, timeout=0):
+                return False
+        except Timeout:
+            return True
+    import fcntl
+
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
 
 
 def _sync(path: Path) -> None:

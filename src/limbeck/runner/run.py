@@ -45,7 +45,9 @@ def run(config: ConfigLike, out: str | Path | None = None, *, progress: Progress
     out = Path("runs") / config.name if out is None else Path(out)
     data = prepare(config, out)  # before torch is loaded, so that bad input is reported at once
     progress.step(None, "loading torch and the student", 0, 0)
-    ENGINES[config.execution.engine].check(config.student, config.training)
+    engine = ENGINES[config.execution.engine]
+    with engine.quiet():
+        engine.check(config.student, config.training)
     for note in data.notes:
         progress.note(note)
     with RunFolder.open(out) as folder:
@@ -59,7 +61,7 @@ def run(config: ConfigLike, out: str | Path | None = None, *, progress: Progress
                     f"{unknown} request(s) were in flight when the last process ended; they count as spent and are asked "
                     "again once"
                 )
-            with ENGINES[config.execution.engine].quiet():
+            with engine.quiet():
                 return _run_in(folder, config, data, ledger, progress)
         except KeyboardInterrupt:
             folder.update_state(status="interrupted", teacher=None)

@@ -119,6 +119,32 @@ def test_a_long_mapping_is_read_in_linear_time(monkeypatch: pytest.MonkeyPatch) 
     assert Key.compared < 20_000
 
 
+@pytest.mark.parametrize("source", [5, ["a"], b"config.yaml", 1.5, True])
+def test_a_config_of_another_type_is_refused(source: Any) -> None:  # noqa: ANN401
+    """Only a path, a mapping or None is a config; anything else is a config error, never the defaults."""
+    with pytest.raises(ConfigError, match="expected the path of a YAML file, a mapping of settings, or None"):
+        load_config(source)
+
+
+def test_faults_of_plain_values_name_their_place() -> None:
+    """A fault of a plain mapping is reported as the config's, a fault of overrides alone as that of --set."""
+    with pytest.raises(ConfigError, match=r"^config: traning: unknown key"):
+        load_config({"traning": {}})
+    with pytest.raises(ConfigError, match=r"^--set: traning: unknown key"):
+        load_config(None, ["traning.epochs=3"])
+
+
+def test_plain_values_may_contain_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path object in plain values means what its text means, and the caller's values stay as they are."""
+    monkeypatch.chdir(tmp_path)
+    values = {"data": {"train": Path("t.jsonl"), "root": Path("rows")}, "student": {"model": Path("/models/one")}}
+    before = json.dumps(values, default=str)
+    config = load_config(values)
+    assert (config.data.train, config.student.model) == (str(tmp_path / "rows" / "t.jsonl"), "/models/one")
+    assert json.dumps(values, default=str) == before
+    assert isinstance(values["data"]["train"], Path)
+
+
 def test_missing_file_is_named(tmp_path: Path) -> None:
     """A missing config file is a config error with its path."""
     with pytest.raises(ConfigError, match=r"nowhere\.yaml: No such file"):

@@ -188,6 +188,15 @@ def test_a_probe_that_keeps_nothing_gives_counts_and_a_plan(
         assert made.totals.requests.likely > config.budget.max_examples
 
 
+@pytest.mark.parametrize("count", [0, -1, 1.5, True])
+def test_a_probe_of_nothing_is_refused(project: Project, teacher: Counting, count: Any) -> None:  # noqa: ANN401
+    """A probe sends at least one request; any other number is refused before the data are read."""
+    path = project()
+    (path.parent / "train.jsonl").unlink()
+    with pytest.raises(ConfigError, match=f"probe = {count}: expected a whole number of at least 1"):
+        plan(path, probe=count)
+
+
 def test_an_unreadable_tokenizer_costs_nothing(project: Project, teacher: Counting) -> None:
     """A probe asks nothing if the plan can't read its tokenizer."""
     path = project(teacher__tokenizer="/nowhere")

@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 from jupyter_client.manager import KernelManager
 from tests.support import ROOT, write_rows
+from transformers.utils import logging as transformers_logging
 
 import limbeck
+import limbeck.errors
 
 Project = Callable[..., Path]
 FUNCTIONS = {
@@ -93,6 +95,24 @@ def test_everything_works_quietly(project: Project, capfd: pytest.CaptureFixture
     rows = write_rows(path.parent / "new.jsonl", [{"question": "What is 1 plus 2?"}])
     assert list(limbeck.predict(str(run.student), rows)[0]) == ["question", "prediction", "text"]
     assert capfd.readouterr() == ("", "")
+
+
+def test_the_student_is_checked_quietly(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Libraries are silent already while a run checks its student, which may convert a packaged model."""
+    seen: list[bool] = []
+
+    def check(*settings: object) -> None:
+        seen.append(transformers_logging.is_progress_bar_enabled())
+        raise limbeck.errors.ConfigError("seen")
+
+    monkeypatch.setattr("limbeck.engines.local.check_student", check)
+    transformers_logging.enable_progress_bar()
+    try:
+        with pytest.raises(limbeck.LimbeckError, match="seen"):
+            limbeck.run(project())
+    finally:
+        transformers_logging.disable_progress_bar()
+    assert seen == [False]
 
 
 def test_a_running_event_loop_is_no_obstacle(project: Project) -> None:

@@ -23,7 +23,7 @@ from limbeck.comparison import runs as compare_runs
 from limbeck.comparison.arms import Request, choose_sets, make_run, read_all
 from limbeck.comparison.budget import equalise, fit_examples
 from limbeck.comparison.compare import compare
-from limbeck.comparison.results import _list_unequal, name_untouched, read_accuracy
+from limbeck.comparison.results import _list_unequal, name_untouched, read_accuracy, read_figures
 from limbeck.comparison.runs import ArmRun
 from limbeck.config.config import load_config
 from limbeck.engines import local
@@ -188,6 +188,17 @@ def test_each_arm_gains_over_its_own_prompts(project: Project, tmp_path: Path) -
     assert name_untouched(runs[:1], {"random-label": bare}) == {"untouched": bare}
 
 
+def test_a_run_without_its_own_time_has_that_of_its_record(project: Project, tmp_path: Path) -> None:
+    """A run killed after its end but before it stored its time has its processes' time, or null if there is no record."""
+    folder = ComparisonFolder(tmp_path / "out")
+    one = make_run(Request(make_project(project), ARMS, (1,)), folder, "random-cot", "random-cot", 1, [])
+    one.path.mkdir(parents=True)
+    RunFolder(one.path).update_state(status="done", examples=9)
+    assert read_figures(one, {"domains": {}}, frozenset(), has_prices=False)["seconds"] is None
+    folder.record("random-cot", 1).write({"exit_code": 1, "seconds": 2.5, "jobs": 1, "last_line": ""})
+    assert read_figures(one, {"domains": {}}, frozenset(), has_prices=False)["seconds"] == 2.5
+
+
 def test_a_gold_arm_may_come_first(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A comparison resumes in its folder: references use the pool of the arms, not the first arm's human examples."""
     path = make_project(project, data__human="human.jsonl", data__domain="column")
@@ -321,6 +332,8 @@ def test_a_swallowed_interruption_is_repeated(monkeypatch: pytest.MonkeyPatch) -
     [
         (("--presets", "random-cot,random", "--seeds", "1"), "no preset 'random'"),
         (("--presets", "random-cot,random-cot", "--seeds", "1"), "without duplicates"),
+        (("--presets", ",", "--seeds", "1"), "presets = (): expected one name or more"),
+        (("--presets", "random-cot", "--seeds", "1", "--jobs", "0"), "jobs = 0: expected a whole number"),
         (("--presets", "random-cot", "--seeds", "1,x"), "different whole numbers"),
         (("--presets", "random-cot", "--seeds", "1,01"), "different whole numbers"),
         (("--presets", "random-cot", "--seeds", "1", "--set", "data.test=null"), "data.test is not set"),
@@ -340,10 +353,40 @@ def test_bad_comparisons_are_one_line(project: Project, limbeck: Run, arguments:
 
 def test_lists_are_read() -> None:
     """Presets and seeds are separated by commas, and spaces around them are ignored."""
-    assert parse_list(" a, b ,c", "--presets") == ("a", "b", "c")
+    assert parse_list(" a, b ,c") == ("a", "b", "c")
     assert parse_seeds("3, 1,2") == (3, 1, 2)
-    with pytest.raises(ConfigError, match="--presets ','"):
-        parse_list(",", "--presets")
+    assert parse_list(",") == ()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"presets": []}, r"presets = \[\]: expected one name or more"),
+        ({"presets": "zero-shot"}, r"presets = 'zero-shot': expected a list"),
+        ({"presets": ["zero-shot", "zero-shot"]}, "without duplicates"),
+        ({"seeds": []}, r"seeds = \[\]: expected different whole numbers from 0 to 4294967295"),
+        ({"seeds": [1, 1]}, "seeds"),
+        ({"seeds": [-1]}, "seeds"),
+        ({"seeds": [True]}, "seeds"),
+        ({"seeds": [2**32]}, "seeds"),
+        ({"seeds": ["1"]}, "seeds"),
+        ({"seeds": 3}, "seeds = 3: expected a list"),
+        ({"sets": "seed=3"}, "sets = 'seed=3': expected a list"),
+        ({"equal": "tokens"}, "equal = 'tokens': expected a list"),
+        ({"equal": ["token"]}, r"equal = \['token'\]: expected examples, tokens or both"),
+        ({"equal": []}, "equal"),
+        ({"share": "seeds"}, "share = 'seeds': expected all or seed"),
+        ({"jobs": 0}, "jobs = 0: expected a whole number of at least 1"),
+        ({"jobs": 1.5}, "jobs = 1.5"),
+    ],
+)
+def test_arguments_without_a_meaning_are_refused(tmp_path: Path, arguments: dict[str, Any], message: str) -> None:
+    """`compare` refuses an argument that it can't follow, with its value and what is expected, before it reads anything."""
+    given = {"config": tmp_path / "missing.yaml", "presets": ["zero-shot"], "seeds": [1], **arguments}
+    with pytest.raises(ConfigError, match=message):
+        compare(**given)
+    with pytest.raises(ConfigError, match=r"missing\.yaml: No such file"):
+        compare(tmp_path / "missing.yaml", ["zero-shot"], range(3), equal=("examples", "tokens"))
 
 
 def test_equal_tokens_fit_the_plan(project: Project) -> None:

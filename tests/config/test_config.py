@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support import ROOT
 
 from limbeck.config.changes import check_same_run, list_differences
 from limbeck.config.config import PROFILES, Config, load_config, make_config
+from limbeck.config.safe_yaml import parse_yaml
 from limbeck.errors import ConfigError
 
 CONTRACT = """
@@ -72,6 +75,14 @@ def test_the_contracts_example_loads(tmp_path: Path) -> None:
         ("profile: gpu", "profile: 'gpu' is not one of paper, cpu"),
         ("[1, 2]", "expected a mapping of keys, found list"),
         ("a: [", "not YAML"),
+        ("name: x\nseed: !!bool abc", "not YAML: line 2: 'abc' can't be read as bool"),
+        ("name: x\nseed: !!int ''", "not YAML: line 2: '' can't be read as int"),
+        ("name: x\nseed: [1, !!int x]", "not YAML: line 2: 'x' can't be read as int"),
+        ("name: x\nseed: !!float ''", "not YAML: line 2: '' can't be read as float"),
+        ("name: x\nseed: !!timestamp abc", "not YAML: line 2: 'abc' can't be read as timestamp"),
+        ("name: x\n!!int '': 3", "not YAML: line 2: '' can't be read as int"),
+        ("name: x\nseed: !!map [1]", "not YAML: expected a mapping node, but found sequence"),
+        ("a: 1\nb: {c: 1, d: 2, c: 3}", "line 2: key 'c' is given twice; keep one"),
         ("name: ${NOT_SET_ANYWHERE}", "the environment variable NOT_SET_ANYWHERE is not set"),
     ],
 )
@@ -81,6 +92,57 @@ def test_mistakes_are_one_clear_line(tmp_path: Path, text: str, message: str) ->
         load_config(write(tmp_path, text))
     assert message in str(caught.value)
     assert str(tmp_path / "config.yaml") in str(caught.value)
+
+
+class Key(str):
+    """A key that counts how often it is compared with an equal or unequal one."""
+
+    compared = 0
+
+    def __eq__(self, other: object) -> bool:
+        Key.compared += 1
+        return str.__eq__(self, other)
+
+    __hash__ = str.__hash__
+
+
+def test_a_long_mapping_is_read_in_linear_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check for repeated keys compares each key with few others, so that a config of many keys can't stall limbeck."""
+    make = yaml.ScalarNode.__init__
+
+    def watch(node: yaml.ScalarNode, tag: str, value: str, *args: Any, **facts: Any) -> None:  # noqa: ANN401
+        make(node, tag, Key(value), *args, **facts)
+
+    monkeypatch.setattr(yaml.ScalarNode, "__init__", watch)
+    monkeypatch.setattr(Key, "compared", 0)
+    assert len(parse_yaml("\n".join(f"k{number}: 1" for number in range(1000)), "config")) == 1000
+    assert Key.compared < 20_000
+
+
+@pytest.mark.parametrize("source", [5, ["a"], b"config.yaml", 1.5, True])
+def test_a_config_of_another_type_is_refused(source: Any) -> None:  # noqa: ANN401
+    """Only a path, a mapping or None is a config; anything else is a config error, never the defaults."""
+    with pytest.raises(ConfigError, match="expected the path of a YAML file, a mapping of settings, or None"):
+        load_config(source)
+
+
+def test_faults_of_plain_values_name_their_place() -> None:
+    """A fault of a plain mapping is reported as the config's, a fault of overrides alone as that of --set."""
+    with pytest.raises(ConfigError, match=r"^config: traning: unknown key"):
+        load_config({"traning": {}})
+    with pytest.raises(ConfigError, match=r"^--set: traning: unknown key"):
+        load_config(None, ["traning.epochs=3"])
+
+
+def test_plain_values_may_contain_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path object in plain values means what its text means, and the caller's values stay as they are."""
+    monkeypatch.chdir(tmp_path)
+    values = {"data": {"train": Path("t.jsonl"), "root": Path("rows")}, "student": {"model": Path("/models/one")}}
+    before = json.dumps(values, default=str)
+    config = load_config(values)
+    assert (config.data.train, config.student.model) == (str(tmp_path / "rows" / "t.jsonl"), "/models/one")
+    assert json.dumps(values, default=str) == before
+    assert isinstance(values["data"]["train"], Path)
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
@@ -100,7 +162,10 @@ def test_set_overrides_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert config.data.test == str(elsewhere / "mine.jsonl")
 
 
-@pytest.mark.parametrize("override", ["budget", "=3", "name.x=3", "budget.max_examples=[", "budgt.max_examples=3"])
+@pytest.mark.parametrize(
+    "override",
+    ["budget", "=3", "name.x=3", "budget.max_examples=[", "budgt.max_examples=3", "seed=!!bool abc", "seed=!!timestamp abc"],
+)
 def test_bad_overrides_are_refused(tmp_path: Path, override: str) -> None:
     """A `--set` that is not KEY=VALUE with a known key is a config error."""
     with pytest.raises(ConfigError):

@@ -45,7 +45,7 @@ BOMB = "a: &a [x, x]\n" + "".join(
         ("seed: " + "9" * 5_000, "Exceeds the limit"),
         ('name: "\\ud800"', "half of a character"),
         ('data: {train: "a\\0b"}', "a null character"),
-        ("seed: !!int x", "not YAML: invalid literal"),
+        ("seed: !!int x", "not YAML: line 1: 'x' can't be read as int: invalid literal"),
         ("name: !!python/object/apply:os.system [id]", "not YAML"),
         ("data: {train: ~nobody-is-called-so/x}", "can't be a path"),
         ("data: {train: " + "x" * 5_000 + "}", "can't be a path"),

@@ -10,14 +10,16 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.support import make_example
 
-from limbeck.data.example import Example
+from limbeck.data.example import Example, Provenance
 from limbeck.errors import ConfigError, DataError, StorageError
 from limbeck.run_folder.folder import RunFolder
-from limbeck.run_folder.stage import StageFolder
+from limbeck.run_folder.stage import StageFolder, count_domain
 from limbeck.system.files import read_json, read_json_lines, read_records, write_folder, write_json, write_jsonl, write_text
 from limbeck.teacher.client.budget import Spend
 from limbeck.teacher.client.ledger import Ledger
@@ -114,6 +116,33 @@ def test_a_look_at_the_lock_refuses_nobody(tmp_path: Path) -> None:
         assert folder.is_held
 
 
+def test_two_looks_at_a_lock_do_not_see_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that nobody holds is not held, however many processes look at its lock at once; a held one is to all."""
+    folder, seen = RunFolder(tmp_path / "run"), list[bool]()
+    flock = fcntl.flock
+
+    def look_too(file: object, operation: int) -> None:
+        flock(file, operation)  # type: ignore[arg-type]
+        if not seen:  # the first look holds its lock while the second one begins
+            seen.append(True)
+            seen.append(folder.is_held)
+
+    with RunFolder.open(folder.path):
+        assert folder.is_held
+        assert folder.is_held
+    monkeypatch.setattr(fcntl, "flock", look_too)
+    assert not folder.is_held
+    assert seen == [True, False]
+
+
+def test_a_look_at_the_lock_needs_no_right_to_write(tmp_path: Path) -> None:
+    """Whether a folder is held can be told from a lock file that can only be read."""
+    with RunFolder.open(tmp_path / "run"):
+        (tmp_path / "run" / "lock").chmod(0o444)
+        assert RunFolder(tmp_path / "run").is_held
+    assert not RunFolder(tmp_path / "run").is_held
+
+
 def test_lines_end_at_newlines_only(tmp_path: Path) -> None:
     """Text with Unicode line separators is read back unchanged."""
     rows = [{"text": "one\u2028two\u2029three\u0085four\x0bfive"}, {"text": "next"}]
@@ -126,6 +155,14 @@ def test_records_of_another_form_are_a_data_error(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "examples.jsonl", [{"id": "x"}])
     with pytest.raises(DataError, match=r"examples\.jsonl: a row does not have the form"):
         read_records(tmp_path / "examples.jsonl", Example.from_json)
+
+
+def test_the_kinds_of_a_domain_partition_its_examples() -> None:
+    """Each kept example counts once: as real, as synthesized, or as a repeat of either."""
+    real, invented = (make_example("a", provenance=Provenance(kind)) for kind in ("real", "synthesized"))
+    copies = [each.but(provenance=replace(each.provenance, copy=copy)) for each in (real, invented) for copy in (1, 2)]
+    facts = count_domain([real, invented, *copies], 6)
+    assert (facts["real"], facts["synthesized"], facts["duplicates"]) == (1, 1, 4)
 
 
 def die_at_zero(delete: Callable[..., None], left: Iterator[int]) -> Callable[..., None]:

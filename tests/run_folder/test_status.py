@@ -2,23 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
+from limbeck.errors import DataError
 from limbeck.reports.terminal import compare_by_purpose
 from limbeck.run_folder.folder import RunFolder
 from limbeck.run_folder.plan import Plan, PlannedRequests, PlanTotals, Range
+from limbeck.run_folder.read import read_run
 from limbeck.run_folder.rows import Rows
-from limbeck.run_folder.status import sum_planned, sum_spent
+from limbeck.run_folder.status import read_status, sum_planned, sum_spent
+from limbeck.system.files import write_json
 from limbeck.teacher.backends.scripted import ScriptedBackend
 from limbeck.teacher.client.budget import Budget, BudgetSettings
 from limbeck.teacher.client.ledger import Ledger
 from limbeck.teacher.client.teacher import Teacher
 from limbeck.teacher.request import About, BackendError, Reply, TeacherRequest
 from limbeck.teacher.settings import Prices, TeacherSettings
+
+NO_TOTALS = {"examples": 0, "real": 0, "synthesize": 0, "duplicate": 0, "missing": 0}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda facts: {}, r"the key 'method' is missing"),
+        (lambda facts: {name: value for name, value in facts.items() if name != "step"}, r"the key 'step' is missing"),
+        (lambda facts: {**facts, "totals": NO_TOTALS}, r"the key 'requests' is missing"),
+        (lambda facts: {**facts, "requests": None}, "not have the form that limbeck writes"),
+        (lambda facts: [facts], "expected an object, found list"),
+    ],
+)
+def test_a_damaged_plan_is_a_data_error(tmp_path: Path, change: Callable[[Mapping[str, Any]], object], message: str) -> None:
+    """A plan file of another form is a data error that names the file, what is missing and the remedy."""
+    totals = PlanTotals(0, 0, 0, 0, 0, *[Range(0, 0, 0)] * 2, None, Range(0, 0, 0))
+    plan = Plan("baldistill", "stage", {}, [], Rows(), totals)
+    folder = RunFolder(tmp_path)
+    folder.plan.write(change(plan.to_json()))
+    folder.update_state(status="done", domains={})
+    for read in (folder.plan.read, lambda: sum_planned(folder), lambda: read_run(tmp_path).plan):
+        with pytest.raises(DataError, match=rf"plan\.json: .*{message}.*; delete it, so that the run plans again"):
+            read()
+
+
+def test_a_state_that_is_no_object_is_a_data_error(tmp_path: Path) -> None:
+    """A run.json that is JSON but not an object is a data error that names the file and the remedy."""
+    write_json(tmp_path / "run.json", [1])
+    for read in (read_run, read_status):
+        with pytest.raises(DataError, match=r"run\.json: expected an object, found list; .*choose another --out"):
+            read(tmp_path)
 
 
 def test_the_plan_by_purpose_by_hand(tmp_path: Path) -> None:

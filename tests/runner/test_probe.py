@@ -122,8 +122,8 @@ def test_one_pool_for_all_domains(project: Project, teacher: Counting) -> None:
     assert len(teacher.asked) == 9
 
 
-def test_gold_is_probed(tmp_path: Path, tiny_folder: Path, teacher: Counting) -> None:
-    """GOLD's first batch and the votes on it are the run's own requests, including their temperatures."""
+def make_gold(tmp_path: Path, student: Path, **method: Any) -> Config:  # noqa: ANN401
+    """A GOLD config with two labels, one human example of each, and batches of four."""
     write_rows(
         tmp_path / "human.jsonl", [{"text": "a good one here", "answer": "good"}, {"text": "a bad one", "answer": "bad"}]
     )
@@ -133,26 +133,77 @@ def test_gold_is_probed(tmp_path: Path, tiny_folder: Path, teacher: Counting) ->
         "task": {"instruction": "Judge.", "answer": "label", "fields": ["text"], "labels": {"good": "", "bad": ""}},
         "teacher": {"backend": "scripted", "model": "script"},
         "budget": {"max_examples": 8},
-        "student": {"model": str(tiny_folder)},
+        "student": {"model": str(student)},
         "training": {"epochs": 0.2, "batch_size": 8, "lora": {"rank": 2, "alpha": 4}},
-        "method": {
-            "name": "gold",
-            "rounds": 2,
-            "batches_per_round": 1,
-            "batch_size": 4,
-            "feedback": "none",
-            "relabel_votes": 1,
-            "temperatures": [0.3, 0.9],
-            "held_out": 0,
-            "patience": None,
-        },
+        "method": {"name": "gold", "rounds": 2, "batches_per_round": 1, "batch_size": 4, **method},
     }
     (tmp_path / "config.json").write_text(json.dumps(values), "utf-8")
-    config = load_config(tmp_path / "config.json")
+    return load_config(tmp_path / "config.json")
+
+
+def test_gold_is_probed(tmp_path: Path, tiny_folder: Path, teacher: Counting) -> None:
+    """GOLD's first batch and the votes on it are the run's own requests, including their temperatures."""
+    config = make_gold(
+        tmp_path,
+        tiny_folder,
+        feedback="none",
+        relabel_votes=1,
+        temperatures=[0.3, 0.9],
+        held_out=0,
+        patience=None,
+    )
     facts = probe(config, tmp_path / "run", 4)
     assert facts["asked"] == {"synthesize": 2, "verify": 2}
     run(config, tmp_path / "run")
     assert Counter(request.about.purpose for request in teacher.asked) == {"synthesize": 8, "verify": 8}
+
+
+@pytest.mark.parametrize("is_compat", [False, True])
+def test_a_probe_that_reaches_the_student_counts_what_was_kept(
+    tmp_path: Path, tiny_folder: Path, teacher: Counting, is_compat: bool
+) -> None:
+    """A GOLD probe that ends because the student is needed reports all that was kept until then."""
+    config = make_gold(tmp_path, tiny_folder, probe_size=2, compat=is_compat)
+    facts = probe(config, tmp_path / "run", 60)
+    assert facts["asked"] == ({"synthesize": 4, "probe": 2} if is_compat else {"synthesize": 4})
+    assert facts["kept"] == {name: {"kept": count, "rejected": 0} for name, count in facts["asked"].items()}
+
+
+def test_a_probe_that_keeps_nothing_gives_counts_and_a_plan(
+    project: Project, tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If every reply is rejected, the probe reports how many and why, and the plan expects as much."""
+    replace_backend(monkeypatch, ScriptedBackend(lambda request: Reply("no idea", "script", "stop", 100, 10)))
+    for config in (load_config(project(budget__max_examples=10)), make_gold(tmp_path, tiny_folder)):
+        out = tmp_path / config.method.name
+        made = plan(config, out=out, probe=100)
+        facts = made.probe
+        assert facts is not None
+        assert facts["paid"]["requests"] == sum(facts["asked"].values()) > 8
+        assert facts["kept"] == {name: {"kept": 0, "rejected": count} for name, count in facts["asked"].items()}
+        assert "no reply was kept" in facts["ended_by"]
+        assert "limbeck-" not in facts["ended_by"]
+        assert read_json(out / "probe.json") == facts
+        assert made.assumptions["learned"]["kept"] == facts["kept"]
+        assert made.totals.requests.likely > config.budget.max_examples
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.5, True])
+def test_a_probe_of_nothing_is_refused(project: Project, teacher: Counting, count: Any) -> None:  # noqa: ANN401
+    """A probe sends at least one request; any other number is refused before the data are read."""
+    path = project()
+    (path.parent / "train.jsonl").unlink()
+    with pytest.raises(ConfigError, match=f"probe = {count}: expected a whole number of at least 1"):
+        plan(path, probe=count)
+
+
+def test_an_unreadable_tokenizer_costs_nothing(project: Project, teacher: Counting) -> None:
+    """A probe asks nothing if the plan can't read its tokenizer."""
+    path = project(teacher__tokenizer="/nowhere")
+    with pytest.raises(ConfigError, match=r"teacher\.tokenizer: .*nowhere"):
+        plan(path, out=path.parent / "run", probe=2)
+    assert teacher.asked == []
+    assert not (path.parent / "run").exists()
 
 
 def test_caps_hold_and_a_second_probe_is_free(project: Project, teacher: Counting) -> None:

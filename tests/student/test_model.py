@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+from transformers import modeling_gguf_pytorch_utils
+from transformers.utils import logging as transformers_logging
 
 from limbeck.errors import ConfigError
-from limbeck.student.model import choose_device, load_student, resolve_model
+from limbeck.student.model import choose_device, load_student, quiet_libraries, resolve_model
 from limbeck.student.settings import StudentSettings
 from limbeck.system.files import write_folder
 
@@ -50,6 +53,33 @@ def test_folders_appear_whole_or_not_at_all(tmp_path: Path) -> None:
         write_folder(tmp_path / "student", write_badly)
     assert (tmp_path / "student" / "weights").read_text() == "good"
     assert [path.name for path in tmp_path.iterdir()] == ["student"]
+
+
+def test_converting_a_model_is_silent_if_libraries_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The bar that transformers draws while it converts a GGUF file obeys `quiet_libraries`."""
+
+    class Drawing:
+        """Draws the bar instead of converting."""
+
+        def from_pretrained(self, *args: object, **facts: object) -> NoReturn:
+            for _ in modeling_gguf_pytorch_utils.tqdm([1, 2], desc="Converting"):
+                pass
+            raise RuntimeError("converted")
+
+    for name in ("AutoTokenizer", "AutoModelForCausalLM"):
+        monkeypatch.setattr(f"limbeck.student.model.{name}", Drawing())
+    (tmp_path / "m.gguf").touch()
+    monkeypatch.setattr("limbeck.student.model.find_packaged", lambda name: tmp_path / "m.gguf")
+    monkeypatch.setenv("LIMBECK_CACHE", str(tmp_path / "cache"))
+    transformers_logging.enable_progress_bar()
+    try:
+        with pytest.raises(RuntimeError, match="converted"), quiet_libraries():
+            resolve_model("packaged:m")
+        assert capfd.readouterr() == ("", "")
+    finally:
+        transformers_logging.disable_progress_bar()
 
 
 @pytest.mark.slow

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
 
+from limbeck.comparison.request import Request
 from limbeck.comparison.runs import TEACHER, ArmRun
 from limbeck.config.changes import check_same_run, list_differences
 from limbeck.config.config import Config, load_config
@@ -22,32 +20,6 @@ from limbeck.teacher.backends import can_share
 from limbeck.teacher.request import About
 
 ALL_LABELS = "all-labels"
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to compare.
-
-    Attributes:
-        config: the YAML file shared by all arms.
-        presets: the arms.
-        seeds: the seeds of each arm.
-        sets: overrides of all arms.
-        equal: ``examples``, ``tokens`` or both (`comparison.budget.equalise`).
-        share: which runs share replies: ``all``, or only those of the same ``seed``, so that replies differ between seeds.
-        jobs: the number of runs at once.
-        has_all_labels, has_teacher: whether to measure these references; None measures them if they make sense.
-    """
-
-    config: Path
-    presets: tuple[str, ...]
-    seeds: tuple[int, ...]
-    sets: tuple[str, ...] = ()
-    equal: tuple[str, ...] = ("examples",)
-    share: Literal["all", "seed"] = "all"
-    jobs: int = 1
-    has_all_labels: bool | None = None
-    has_teacher: bool | None = None
 
 
 def load_arms(wanted: Request) -> dict[str, Config]:

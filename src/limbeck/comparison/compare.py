@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from limbeck.comparison.arms import (
-    Request,
     check_run_folder,
     compare_configs,
     explain_sharing,
@@ -26,6 +25,7 @@ from limbeck.comparison.arms import (
     read_all,
 )
 from limbeck.comparison.budget import equalise
+from limbeck.comparison.request import Request
 from limbeck.comparison.results import collect_results
 from limbeck.comparison.runs import TEACHER, run_all
 from limbeck.errors import ConfigError
@@ -139,9 +139,10 @@ def compare(
         progress: receives a note when a run starts or ends; None shows nothing.
 
     Raises:
+        ConfigError: an argument is not one of these; the message has its value and what is expected.
         ConfigError, DataError: an arm can't be run, or the folder contains runs with another config or other data.
     """
-    wanted = Request(Path(config), tuple(presets), tuple(seeds), tuple(sets), tuple(equal), share, jobs, all_labels, teacher)
+    wanted = Request(Path(config), presets, seeds, sets, equal, share, jobs, all_labels, teacher)
     arms = load_arms(wanted)
     first = arms[wanted.presets[0]]
     folder = ComparisonFolder(Path(out or Path("runs") / f"{first.name}-compare").absolute())

@@ -131,7 +131,7 @@ def read_figures(run: ArmRun, metrics: Mapping[str, Any], tail: AbstractSet[str]
         "requests": spent.requests,
         "tokens": spent.tokens,
         "cost_usd": spent.cost_usd if has_prices else None,
-        "seconds": state["seconds"],
+        "seconds": state.get("seconds", run.read_record()["seconds"]),  # a run killed at its very end has the record alone
     }
 
 

@@ -73,11 +73,11 @@ class ArmRun:
         """Return ``{exit_code, seconds, jobs, last_line}``; jobs is the most runs at once. Runs started by hand have none."""
         file = self.folder.record(self.arm, self.seed)
         none = {"exit_code": None, "seconds": None, "jobs": 1, "last_line": ""}
-        return none | (dict(file.read()) if file.exists() else {})
+        return none | (file.read() if file.exists() else {})
 
     def read_metrics(self) -> dict[str, Any]:
         """Return the metrics of the finished run."""
-        return dict(RunFolder(self.path).metrics.read())
+        return RunFolder(self.path).metrics.read()
 
 
 def run_all(runs: Sequence[ArmRun], jobs: int, on_note: Callable[[str], None]) -> None:

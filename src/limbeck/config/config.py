@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
@@ -83,11 +83,11 @@ def load_config(
             A ``method.preset`` inside `source`, in contrast, yields to the other settings there.
 
     Raises:
-        ConfigError: unreadable file, unknown key (the message suggests the nearest known one), wrong value, unset
-            ``${VARIABLE}``.
+        ConfigError: `source` is of another type, unreadable file, unknown key (the message suggests the nearest known one),
+            wrong value, unset ``${VARIABLE}``.
     """
     path = Path(source) if isinstance(source, (str, Path)) else None
-    values = expand(read_yaml(path), path) if path else copy.deepcopy(dict(source)) if isinstance(source, Mapping) else {}
+    values = expand(read_yaml(path), path) if path else _read_plain(source)
     folder = path.parent if path else Path()
     make_absolute(values, PATH_KEYS, folder)
     for override in overrides:
@@ -103,7 +103,25 @@ def load_config(
         keeps = values["method"].get("keeps")
         kept = [*(keeps if isinstance(keeps, list) else []), *(key.removeprefix("method.") for key in given)]
         values = _merge(values, {"method": {key: value for key, value in settings.items() if key not in kept}})
-    return make_config(values, str(path or "--set"))
+    return make_config(values, str(path) if path else "--set" if source is None else "config")
+
+
+def _read_plain(source: object) -> dict[str, Any]:
+    """A copy of plain values, in which paths are text; none for None."""
+    if source is not None and not isinstance(source, Mapping):
+        kind = type(source).__name__
+        raise ConfigError(
+            f"config: {source!r:.80} is of type {kind}; expected the path of a YAML file, a mapping of settings, or None"
+        )
+    return {} if source is None else {key: _to_plain(value) for key, value in source.items()}
+
+
+def _to_plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: _to_plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_to_plain(item) for item in value]
+    return str(value) if isinstance(value, PurePath) else copy.deepcopy(value)
 
 
 def make_config(values: Mapping[str, Any], place: str = "config") -> Config:

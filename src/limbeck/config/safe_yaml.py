@@ -57,11 +57,24 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Reject a key that is given twice; YAML would silently keep the last one."""
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        twice = next((key for key in keys if keys.count(key) > 1), None)
-        if twice is not None:
-            raise ValueError(f"line {node.start_mark.line + 1}: key {twice!r:.80} is given twice; keep one")
+        seen: set[str] = set()
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():  # a list may be tagged !!map
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise ValueError(f"line {key.start_mark.line + 1}: key {key.value!r:.80} is given twice; keep one")
+                seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: ANN401 (any YAML value)
+        """Say where a value does not fit its tag, such as ``!!int x``; PyYAML raises whatever its parser ran into."""
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError) as error:
+            if not isinstance(node, yaml.ScalarNode):
+                raise  # of a value inside, which is explained already
+            kind, reason = node.tag.rpartition(":")[2], f": {error}" if isinstance(error, ValueError) else ""
+            place = f"line {node.start_mark.line + 1}"
+            raise ValueError(f"{place}: {node.value!r:.80} can't be read as {kind}{reason}") from error
 
 
 def parse_yaml(text: str, place: str, under: str = "") -> Any:  # noqa: ANN401 (any YAML value)

@@ -141,7 +141,7 @@ class OpenEngine(Protocol):
         is_separate: bool,
         on_progress: OnProgress,
     ) -> Engine:
-        """Open an engine for the students of one run.
+        """Open an engine for the students of one run, before the teacher is asked.
 
         Args:
             student, training, evaluation: the run's settings.
@@ -149,5 +149,8 @@ class OpenEngine(Protocol):
             has_rationale: whether students write a rationale before their answer.
             is_separate: whether rationales are learnt separately from answers.
             on_progress: called with what is being done, how much is done, and the total.
+
+        Raises:
+            ConfigError: the student's tokenizer can't be loaded.
         """
         ...

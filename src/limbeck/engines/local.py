@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -34,7 +34,11 @@ from limbeck.student.tables import KINDS, SCORES
 class LocalEngine(Engine):
     """The engine ``local``. For its attributes see the arguments of `OpenEngine`.
 
-    It keeps the last used student loaded, since a method often scores and evaluates the same one.
+    Opening it loads the tokenizer, so a student that has none costs nothing. It keeps the last used student loaded, since a
+    method often scores and evaluates the same one.
+
+    Attributes:
+        encoder: the encoder of this run's students.
     """
 
     student: StudentSettings
@@ -44,12 +48,11 @@ class LocalEngine(Engine):
     has_rationale: bool
     is_separate: bool
     on_progress: OnProgress
+    encoder: Encoder = field(init=False)
     _loaded: tuple[object, Student] | None = None
 
-    @cached_property
-    def encoder(self) -> Encoder:
-        """The encoder of this run's students."""
-        return make_encoder(
+    def __post_init__(self) -> None:
+        self.encoder = make_encoder(
             self.student,
             load_tokenizer(self.student),
             self.task,
@@ -153,7 +156,7 @@ class LocalEngine(Engine):
 
     @cached_property
     def _embed(self) -> Callable[[Sequence[str]], np.ndarray]:
-        return load_minilm()
+        return load_minilm(batch_size=self.evaluation.batch_size)
 
     def _load(self, folder: Path | None) -> Student:
         """Load the student of a folder, or the untouched one."""

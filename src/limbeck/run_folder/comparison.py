@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from limbeck.evaluation.metrics import Prediction
 from limbeck.run_folder.files import JsonFile, RowsFile
@@ -25,9 +26,9 @@ class ComparisonFolder:
         """What the run wrote to stderr."""
         return self.path / arm / f"seed_{seed}.log"
 
-    def record(self, arm: str, seed: int) -> JsonFile:
+    def record(self, arm: str, seed: int) -> JsonFile[dict[str, Any]]:
         """How the run's last process ended, how long its processes took in total, and how many runs ran at once."""
-        return JsonFile(self.path / arm / f"seed_{seed}.json")
+        return JsonFile(self.path / arm / f"seed_{seed}.json", dict)
 
     def replies(self, seed: int | None) -> Path:
         """The replies that runs share: all runs (None), or the runs of one seed."""
@@ -39,9 +40,9 @@ class ComparisonFolder:
         return self.path / "baselines"
 
     @property
-    def results(self) -> JsonFile:
+    def results(self) -> JsonFile[dict[str, Any]]:
         """The comparison's figures."""
-        return JsonFile(self.path / "compare.json")
+        return JsonFile(self.path / "compare.json", dict)
 
     def write_markdown(self, text: str) -> None:
         """Write the figures as Markdown."""

@@ -7,31 +7,39 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from limbeck.system.files import HasJson, read_json, read_records, write_json, write_jsonl
+from limbeck.system.files import HasJson, read_record, read_records, write_json, write_jsonl
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class JsonFile:
-    """A JSON document."""
+class JsonFile(Generic[T]):
+    """A JSON object as a record.
+
+    Attributes:
+        path: of the file.
+        make: turns the object into a record.
+        remedy: what the user can do if the file is damaged.
+    """
 
     path: Path
+    make: Callable[[dict[str, Any]], T]
+    remedy: str = "the folder is damaged, choose another --out"
 
     def exists(self) -> bool:
         """Whether the file exists."""
         return self.path.exists()
 
-    def read(self) -> Any:  # noqa: ANN401 (whatever was written)
-        """Read the document.
+    def read(self) -> T:
+        """Read the record.
 
         Raises:
-            DataError: the file is missing or not JSON.
+            DataError: the file is missing, not a JSON object, or has another form; the message has the remedy.
         """
-        return read_json(self.path)
+        return read_record(self.path, self.make, self.remedy)
 
     def write(self, value: object) -> None:
-        """Write the document atomically.
+        """Write the record's object atomically.
 
         Raises:
             StorageError: it can't be written.

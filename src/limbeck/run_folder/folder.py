@@ -18,13 +18,14 @@ from limbeck.data.example import Example, Rejected
 from limbeck.errors import ConfigError, DataError
 from limbeck.evaluation.metrics import Prediction
 from limbeck.run_folder.files import JsonFile, RowsFile
+from limbeck.run_folder.plan import Plan
 from limbeck.run_folder.stage import StageFolder
-from limbeck.system.files import explain_storage, read_json, write_json, write_text
+from limbeck.system.files import explain_storage, is_locked, write_text
 
 LOCK, LEDGER, CONFIG, STATE, PLAN, PROBE = "lock", "ledger.sqlite", "config.yaml", "run.json", "plan.json", "probe.json"
 # Files that a folder may contain before a run starts there: a probe's, and those that a run writes before its state.
 _BEFORE_A_RUN = frozenset({LOCK, CONFIG, PROBE, LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm"})
-_LOCK_TIMEOUT_S = 0.2  # `is_held` takes the lock for a moment to test it
+_LOCK_TIMEOUT_S = 0.2  # `is_held` shares the lock for a moment to test it
 _STAGE = re.compile(r"(?:stage|round)_(\d+)")
 
 
@@ -62,14 +63,9 @@ class RunFolder:
     def is_held(self) -> bool:
         """Whether a process is running in the folder now."""
         path = self.path / LOCK
-        if not path.exists():
-            return False
         try:
-            with FileLock(path, timeout=0):
-                return False
-        except Timeout:
-            return True
-        except OSError:  # this process can't write to the folder, so it can only look up the holder
+            return path.exists() and is_locked(path)
+        except OSError:  # this process can't read the lock, or the file system has none, so it can only look up the holder
             return _is_alive(_read_holder(self.path))
 
     @property
@@ -80,13 +76,21 @@ class RunFolder:
 
     @property
     def state(self) -> dict[str, Any]:
-        """``run.json``: status, versions, seed and what the run is doing; empty before the first write."""
-        path = self.path / STATE
-        return dict(read_json(path)) if path.exists() else {}
+        """``run.json``: status, versions, seed and what the run is doing; empty before the first write.
+
+        Raises:
+            DataError: the file is damaged.
+        """
+        file = self._state
+        return file.read() if file.exists() else {}
 
     def update_state(self, **facts: object) -> None:
         """Change some entries of ``run.json``."""
-        write_json(self.path / STATE, {**self.state, **facts})
+        self._state.write({**self.state, **facts})
+
+    @property
+    def _state(self) -> JsonFile[dict[str, Any]]:
+        return JsonFile(self.path / STATE, dict)
 
     @property
     def has_config(self) -> bool:
@@ -119,14 +123,14 @@ class RunFolder:
         return self.path / LEDGER
 
     @property
-    def plan(self) -> JsonFile:
+    def plan(self) -> JsonFile[Plan]:
         """The plan made before the run asked anything."""
-        return JsonFile(self.path / PLAN)
+        return JsonFile(self.path / PLAN, Plan.from_json, "delete it, so that the run plans again, or choose another --out")
 
     @property
-    def probe(self) -> JsonFile:
+    def probe(self) -> JsonFile[dict[str, Any]]:
         """What a probe asked before the run, and what it cost."""
-        return JsonFile(self.path / PROBE)
+        return JsonFile(self.path / PROBE, dict)
 
     @property
     def left_out(self) -> RowsFile[Rejected]:
@@ -144,9 +148,9 @@ class RunFolder:
         return RowsFile(self.path / "premixed_rejected.jsonl", lambda row: Rejected(**row))
 
     @property
-    def diversity(self) -> JsonFile:
+    def diversity(self) -> JsonFile[dict[str, Any]]:
         """How varied all synthesized examples are."""
-        return JsonFile(self.path / "diversity.json")
+        return JsonFile(self.path / "diversity.json", dict)
 
     @property
     def student(self) -> Path:
@@ -159,9 +163,9 @@ class RunFolder:
         return RowsFile(self.path / "train.jsonl", dict)
 
     @property
-    def metrics(self) -> JsonFile:
+    def metrics(self) -> JsonFile[dict[str, Any]]:
         """The metrics of the final student on the test rows."""
-        return JsonFile(self.path / "metrics.json")
+        return JsonFile(self.path / "metrics.json", dict)
 
     @property
     def baseline_predictions(self) -> RowsFile[Prediction]:

@@ -48,7 +48,7 @@ class Run:
     @cached_property
     def plan(self) -> Plan | None:
         """The plan that was made before anything was asked."""
-        return Plan.from_json(self._folder.plan.read()) if self._folder.plan.exists() else None
+        return self._folder.plan.read() if self._folder.plan.exists() else None
 
     @cached_property
     def metrics(self) -> Metrics | None:

@@ -22,7 +22,7 @@ _KEPT_BACK = ("scores.jsonl", "selection.json", "held_out.jsonl", "feedback.json
 def count_domain(
     kept: Sequence[Example], quota: int, *, role: str = "head", left: int = 0, missing: int = 0, probes: int | None = None
 ) -> dict[str, Any]:
-    """Make the entry of one domain in the quotas file of a stage.
+    """Make the entry of one domain in the quotas file of a stage: each kept example is real, synthesized or a duplicate.
 
     Args:
         kept: the examples that count for the domain.
@@ -37,7 +37,7 @@ def count_domain(
         "role": role,
         "left": left,
         "real": sum(e.provenance.kind == "real" and not e.provenance.copy for e in kept),
-        "synthesized": sum(e.provenance.kind == "synthesized" for e in kept),
+        "synthesized": sum(e.provenance.kind == "synthesized" and not e.provenance.copy for e in kept),
         **({} if probes is None else {"probes": probes}),
         "duplicates": sum(e.provenance.copy > 0 for e in kept),
         "missing": missing,
@@ -56,9 +56,9 @@ class StageFolder:
         return int(self.path.name.rpartition("_")[2])
 
     @property
-    def quotas(self) -> JsonFile:
+    def quotas(self) -> JsonFile[dict[str, Any]]:
         """Quota, role and counts of each domain, and whether a cap cut the stage short."""
-        return JsonFile(self.path / QUOTAS)
+        return JsonFile(self.path / QUOTAS, dict)
 
     @property
     def examples(self) -> RowsFile[Example]:
@@ -76,9 +76,9 @@ class StageFolder:
         return RowsFile(self.path / "scores.jsonl", lambda row: Score(**row))
 
     @property
-    def selection(self) -> JsonFile:
+    def selection(self) -> JsonFile[dict[str, Any]]:
         """How many scores are doubtful, and which candidates diversity puts first."""
-        return JsonFile(self.path / "selection.json")
+        return JsonFile(self.path / "selection.json", dict)
 
     @property
     def held_out(self) -> RowsFile[Prediction]:
@@ -111,9 +111,9 @@ class StageFolder:
         return self.path / "candidates"
 
     @property
-    def choice(self) -> JsonFile:
+    def choice(self) -> JsonFile[dict[str, Any]]:
         """How the final student was chosen (GOLD)."""
-        return JsonFile(self.path / "choice.json")
+        return JsonFile(self.path / "choice.json", dict)
 
     @property
     def predictions(self) -> RowsFile[Prediction]:
@@ -121,9 +121,9 @@ class StageFolder:
         return RowsFile(self.path / "predictions.jsonl", lambda row: Prediction(**row))
 
     @property
-    def metrics(self) -> JsonFile:
+    def metrics(self) -> JsonFile[dict[str, Any]]:
         """The student's metrics on the dev rows."""
-        return JsonFile(self.path / "metrics.json")
+        return JsonFile(self.path / "metrics.json", dict)
 
     @property
     def test_predictions(self) -> RowsFile[Prediction]:
@@ -131,9 +131,9 @@ class StageFolder:
         return RowsFile(self.path / "test" / "predictions.jsonl", lambda row: Prediction(**row))
 
     @property
-    def diversity(self) -> JsonFile:
+    def diversity(self) -> JsonFile[dict[str, Any]]:
         """How varied all examples synthesized so far are."""
-        return JsonFile(self.path / "diversity.json")
+        return JsonFile(self.path / "diversity.json", dict)
 
     @property
     def is_done(self) -> bool:
@@ -167,6 +167,12 @@ class StageFolder:
         self.quotas.write({"stage": self.index, "is_cut_short": is_cut_short, "domains": domains})
         self.rejected.write(rejected)
         self.examples.write(examples)
+
+    def write_counts(self, domains: Mapping[str, Mapping[str, Any]], rejected: Sequence[Rejected]) -> None:
+        """Write what a stage that ends before it is collected counted so far, without its examples."""
+        is_cut_short = self.is_cut_short  # examples from before the stage was restarted
+        self.quotas.write({"stage": self.index, "is_cut_short": is_cut_short, "domains": domains})
+        self.rejected.write(rejected)
 
     def drop_student(self) -> None:
         """Delete the student, once another one was trained from its weights."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from limbeck.errors import DataError
 from limbeck.run_folder.folder import RunFolder
-from limbeck.run_folder.plan import BOUNDS, Plan
+from limbeck.run_folder.plan import BOUNDS
 from limbeck.run_folder.stage import StageFolder
 from limbeck.teacher.client.budget import Spend
 from limbeck.teacher.client.ledger import Ledger
@@ -129,7 +129,7 @@ def sum_scored(stage: StageFolder) -> dict[str, int] | None:
 
 def read_diversity(folder: RunFolder) -> dict[str, Any] | None:
     """How varied a run's inventions are, as measured in its last stage; None if there are none."""
-    return dict(folder.diversity.read()) if folder.diversity.exists() else None
+    return folder.diversity.read() if folder.diversity.exists() else None
 
 
 def sum_planned(folder: RunFolder) -> dict[str, dict[str, dict[str, float | None]]] | None:
@@ -137,7 +137,7 @@ def sum_planned(folder: RunFolder) -> dict[str, dict[str, dict[str, float | None
     if not folder.plan.exists():
         return None
     found: dict[str, dict[str, dict[str, float | None]]] = {}
-    for row in Plan.from_json(folder.plan.read()).requests:
+    for row in folder.plan.read().requests:
         entry = found.setdefault(row.purpose, {})
         for name, parts in _PLANNED.items():
             for bound in BOUNDS:

@@ -17,7 +17,6 @@ from limbeck.methods.context import Distillation, MethodContext
 from limbeck.progress import Progress
 from limbeck.reports.card import write_card
 from limbeck.run_folder.metrics import Metrics
-from limbeck.run_folder.plan import Plan
 from limbeck.run_folder.status import read_diversity
 from limbeck.runner.measure import join_metrics, measure_student_once
 from limbeck.selection.quotas import GLOBAL
@@ -91,7 +90,7 @@ def describe_bought(context: MethodContext, distillation: Distillation) -> str:
     kept, spent = distillation.training_set, context.teacher.budget.spent
     money = f" and {spent.cost_usd:.4f} USD" if spent.cost_usd else ""
     wanted: Counter[str] = Counter()
-    for shares in Plan.from_json(context.folder.plan.read()).stages:
+    for shares in context.folder.plan.read().stages:
         wanted.update({domain: share.quota for domain, share in shares.items()})
     by_domain = Counter(example.domain for example in kept) if GLOBAL not in wanted else Counter({GLOBAL: len(kept)})
     missing = sorted((wanted - by_domain).items(), key=lambda entry: (-entry[1], entry[0]))

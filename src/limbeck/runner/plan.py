@@ -36,11 +36,13 @@ def plan(
     """
     if ledger is not None and probe is not None:
         raise ConfigError("--ledger and --probe can't be combined; leave out one of them")
+    if probe is not None and (type(probe) is not int or probe < 1):
+        raise ConfigError(f"probe = {probe!r:.80}: expected a whole number of at least 1; leave it out to ask nothing")
     config = as_config(config)
     out = Path(out or Path("runs") / config.name)
+    count, method = load_counter(config.teacher), config.method.model_dump(mode="json")  # before a probe is paid
     data = read_data(config) if probe is None else prepare(config, out)
     facts = None if probe is None else run_probe(config, data, out, probe)
-    count, method = load_counter(config.teacher), config.method.model_dump(mode="json")
     if ledger is None:
         learned = learn_if_there(out, config.teacher, method, count)
     else:

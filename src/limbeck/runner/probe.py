@@ -6,7 +6,6 @@ of the future run, so `limbeck run` finds the replies there and does not pay aga
 
 from __future__ import annotations
 
-import contextlib
 import tempfile
 import time
 from collections import Counter
@@ -17,13 +16,14 @@ from typing import Any, NoReturn
 import numpy as np
 
 from limbeck.config.config import Config
-from limbeck.data.example import Example
+from limbeck.data.example import Example, explain_rejects
 from limbeck.data.score import Score
 from limbeck.engines.engine import Engine
-from limbeck.errors import ConfigError
+from limbeck.errors import ConfigError, NothingKept
 from limbeck.evaluation.metrics import Prediction
 from limbeck.inputs.data import RunData
 from limbeck.methods.context import MethodContext
+from limbeck.methods.method import MethodSettings
 from limbeck.methods.table import METHODS
 from limbeck.planner.history import count_kept
 from limbeck.run_folder.folder import RunFolder
@@ -87,7 +87,8 @@ def run_probe(config: Config, data: RunData, out: Path, count: int) -> dict[str,
 
     Returns:
         What the probe found: ``wanted`` requests, ``asked`` requests by purpose (including those of an earlier probe),
-        ``paid`` requests, tokens and money, ``kept`` and rejected replies by purpose, and the cap that ended it, if any.
+        ``paid`` requests, tokens and money, ``kept`` and rejected replies by purpose, and what ended it early,
+        if anything: a cap, or a teacher none of whose replies could be kept.
 
     Raises:
         ConfigError: the folder contains a run or other files, or the config asks nothing.
@@ -137,8 +138,7 @@ def _ask(config: Config, data: RunData, ledger: Ledger, count: int) -> dict[str,
                 evaluation=config.evaluation,
                 folder=RunFolder(Path(scratch)),
             )
-            with contextlib.suppress(_Stop):
-                METHODS[method.name].run(context, method)
+            hopeless = _run_until_stopped(context, method)
         purposes = {row["key"]: row["purpose"] for row in ledger.list_requests()}
         kept = count_kept(context.folder, purposes, is_annotated=True)
     asked = Counter(purposes.values())
@@ -152,5 +152,17 @@ def _ask(config: Config, data: RunData, ledger: Ledger, count: int) -> dict[str,
         "asked": dict(asked),
         "kept": {purpose: {"kept": counts[0], "rejected": counts[1]} for purpose, counts in kept.items()},
         "paid": {"requests": spent.requests, "tokens": spent.tokens, "cost_usd": spent.cost_usd},
-        "ended_by": None if ended_by is None else str(ended_by),
+        "ended_by": hopeless if ended_by is None else str(ended_by),
     }
+
+
+def _run_until_stopped(context: MethodContext, method: MethodSettings) -> str | None:
+    """Run the method until it needs its student; if it gives up because nothing is kept, return why."""
+    try:
+        METHODS[method.name].run(context, method)
+    except _Stop:
+        pass
+    except NothingKept:  # its message refers to a folder that is deleted after the probe
+        rejected = [one for stage in context.folder.stages for one in stage.rejected.read()]
+        return f"no reply was kept: {len(rejected)} rejected ({explain_rejects(rejected, most=3)})"
+    return None

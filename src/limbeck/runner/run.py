@@ -18,7 +18,7 @@ from limbeck.planner.tokens import load_counter
 from limbeck.progress import Progress
 from limbeck.reports.spend import compare_with_plan
 from limbeck.run_folder.folder import RunFolder
-from limbeck.run_folder.plan import Plan, PlanTotals
+from limbeck.run_folder.plan import PlanTotals
 from limbeck.runner.finish import RunResult, finish
 from limbeck.runner.measure import measure_teacher_once, measure_untouched_once
 from limbeck.runner.prepare import make_plan, prepare
@@ -45,7 +45,9 @@ def run(config: ConfigLike, out: str | Path | None = None, *, progress: Progress
     out = Path("runs") / config.name if out is None else Path(out)
     data = prepare(config, out)  # before torch is loaded, so that bad input is reported at once
     progress.step(None, "loading torch and the student", 0, 0)
-    ENGINES[config.execution.engine].check(config.student, config.training)
+    engine = ENGINES[config.execution.engine]
+    with engine.quiet():
+        engine.check(config.student, config.training)
     for note in data.notes:
         progress.note(note)
     with RunFolder.open(out) as folder:
@@ -59,7 +61,7 @@ def run(config: ConfigLike, out: str | Path | None = None, *, progress: Progress
                     f"{unknown} request(s) were in flight when the last process ended; they count as spent and are asked "
                     "again once"
                 )
-            with ENGINES[config.execution.engine].quiet():
+            with engine.quiet():
                 return _run_in(folder, config, data, ledger, progress)
         except KeyboardInterrupt:
             folder.update_state(status="interrupted", teacher=None)
@@ -109,7 +111,7 @@ def plan_once(folder: RunFolder, config: Config, data: RunData) -> PlanTotals:
         count = load_counter(config.teacher)
         learned = learn_if_there(folder.path, config.teacher, config.method.model_dump(mode="json"), count)  # from a probe
         folder.plan.write(make_plan(config, data, learned, count).to_json())
-    totals = Plan.from_json(folder.plan.read()).totals
+    totals = folder.plan.read().totals
     folder.update_state(planned=totals.to_json())
     return totals
 

@@ -19,6 +19,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
     dynamic_module_utils,
+    modeling_gguf_pytorch_utils,
 )
 from transformers.utils import logging as transformers_logging
 
@@ -104,6 +105,8 @@ def resolve_model(name: str) -> str:
 
 
 def _dequantize(gguf: Path, folder: Path) -> None:
+    # transformers draws this one bar with plain tqdm, which nothing can silence; its own kind obeys `quiet_libraries`.
+    modeling_gguf_pytorch_utils.tqdm = transformers_logging.tqdm
     tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
     model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
     # The weights are plain float32 now, but the model is still marked as quantized and would refuse to be saved.

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
 from limbeck.errors import DataError, StorageError
@@ -64,6 +64,30 @@ def lock(path: Path) -> Iterator[None]:
         yield
     finally:
         held.release()
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process holds a file's lock.
+
+    It shares the lock for a moment, so that two processes that look at once do not take each other for a holder.
+
+    Raises:
+        OSError: the file can't be read, or its file system has no locks.
+    """
+    if os.name == "nt":  # without shared locks
+        try:
+            with FileLock(path, timeout=0):
+                return False
+        except Timeout:
+            return True
+    import fcntl
+
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
 
 
 def _sync(path: Path) -> None:
@@ -160,6 +184,28 @@ def read_records(path: Path, make: Callable[[dict[str, Any]], T]) -> list[T]:
         return [make(row) for row in rows]
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: a row does not have the form that limbeck writes: {error!r}") from error
+
+
+def read_record(path: Path, make: Callable[[dict[str, Any]], T], remedy: str) -> T:
+    """Read the record that `write_json` wrote as an object.
+
+    Args:
+        path: of the file.
+        make: turns the object into a record.
+        remedy: what the user can do about a file of another form.
+
+    Raises:
+        DataError: the file is missing, not JSON, not an object, or has another form.
+    """
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise DataError(f"{path}: expected an object, found {type(value).__name__}; {remedy}")
+    try:
+        return make(value)
+    except KeyError as error:
+        raise DataError(f"{path}: the key {error} is missing; {remedy}") from error
+    except (TypeError, AttributeError, ValueError) as error:
+        raise DataError(f"{path}: the file does not have the form that limbeck writes: {error!r}; {remedy}") from error
 
 
 def write_folder(folder: Path, write: Callable[[Path], None]) -> None:

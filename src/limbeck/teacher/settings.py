@@ -103,7 +103,7 @@ class TeacherSettings(Settings):
         reasoning: what to do with a reasoning model's thoughts (``reasoning_content``, ``<think>``): ``drop`` them, or use
             them as the ``rationale`` of an annotation.
         tokenizer: a folder or ``tokenizer.json`` that `limbeck plan` counts prompts with, with the chat template next to it;
-            an embedded GGUF file's own tokenizer is used automatically.
+            without it, four bytes count as a token.
         prices: for `max_cost_usd` and the ledger's cost column.
         templates: files that replace the prompt templates (Jinja, sandboxed), such as ``{annotate: file}``: ``annotate``,
             ``synthesize`` (BalDistill), ``generate`` (GOLD), ``answer`` (the teacher's own accuracy, and votes on labels).

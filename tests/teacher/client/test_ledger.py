@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from limbeck.errors import StorageError
+from limbeck.errors import DataError, StorageError
 from limbeck.teacher.client.budget import Budget, BudgetSettings, Spend
 from limbeck.teacher.client.ledger import Ledger
 from limbeck.teacher.client.teacher import Teacher
@@ -38,6 +38,24 @@ class Slow(Backend):
     async def send(self, request: TeacherRequest) -> Reply:
         await asyncio.sleep(0.01)
         return Reply("x", "m")
+
+
+@pytest.mark.parametrize("is_read_only", [False, True])
+def test_a_ledger_with_other_columns_is_refused(tmp_path: Path, is_read_only: bool) -> None:
+    """A ledger that lacks columns is refused when it is opened, before anything is asked, and the file stays as it is."""
+    path = tmp_path / "ledger.sqlite"
+    Ledger(path).close()
+    db = sqlite3.connect(path)
+    for column in ("reasoning_tokens", "cached_tokens"):
+        db.execute(f"ALTER TABLE requests DROP COLUMN {column}")
+    db.execute("ALTER TABLE requests ADD COLUMN colour TEXT")
+    db.commit()
+    db.close()
+    before = path.read_bytes()
+    message = r"ledger\.sqlite: .* missing: cached_tokens, reasoning_tokens; unknown: colour\. .*choose another --out"
+    with pytest.raises(DataError, match=message):
+        Ledger(path, is_read_only=is_read_only)
+    assert path.read_bytes() == before
 
 
 def test_writes_that_come_together_are_one_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
+from typing import Any
 
 from limbeck.data.example import Example, Rejected, explain_rejects
 from limbeck.errors import NothingKept
@@ -40,20 +41,20 @@ def collect(state: BalDistillState, queues: Mapping[str, Sequence[Example]], quo
         shown = {domain: [*seeds[domain], *(e for e in invented if e.domain == domain)] for domain in batch.missing}
         batch.add(synthesize_for(state, seeds, batch.missing, choose_feedback(state, shown)))
     if sum(quotas.values()) and not batch.kept and not state.is_spent:
-        report_nothing(state, batch, sum(quotas.values()))
+        report_nothing(state, batch, quotas)
     return batch
 
 
-def report_nothing(state: BalDistillState, batch: AskResult, wanted: int) -> None:
+def report_nothing(state: BalDistillState, batch: AskResult, quotas: Mapping[str, int]) -> None:
     """Report that a stage kept none of the wanted examples.
 
     Raises:
         NothingKept: no earlier stage kept any either.
     """
     file = state.folder.rejected
-    file.write(batch.rejected)
+    state.folder.write_counts(count_groups(state, quotas, batch), batch.rejected)
     why = (
-        f"stage {state.stage} kept none of {wanted} wanted examples, so it trains no student: "
+        f"stage {state.stage} kept none of {sum(quotas.values())} wanted examples, so it trains no student: "
         f"{len(batch.rejected)} rejected ({explain_rejects(batch.rejected) or 'no candidate was left to choose'}). "
         f"The rejected replies are in {file.path}."
     )
@@ -157,18 +158,24 @@ def write_batch(state: BalDistillState, quotas: Mapping[str, int], batch: AskRes
     A stage that a cap cut short is collected again when the run continues. If the cap still ends it and the examples are the
     same, the folder and the student trained on them stay as they are; otherwise everything that followed is deleted.
     """
-    folder, pool = state.folder, state.pool
+    folder = state.folder
     if folder.is_cut_short:
         if state.is_spent and folder.examples.read() == batch.kept:
             return
         folder.restart()
-    domains = {}
+    domains = count_groups(state, quotas, batch)
+    folder.write_collected(domains, batch.kept, batch.rejected, is_cut_short=state.is_spent)
+
+
+def count_groups(state: BalDistillState, quotas: Mapping[str, int], batch: AskResult) -> dict[str, dict[str, Any]]:
+    """The counts of each domain, or of the whole pool if the quota is not split."""
+    pool, domains = state.pool, {}
     for group in quotas:
         kept = [e for e in batch.kept if group in (GLOBAL, e.domain)]
         left = sum(map(pool.count_left, pool.domains)) if group == GLOBAL else pool.count_left(group)
         role = "tail" if quotas[group] > left else "head"
         domains[group] = count_domain(kept, quotas[group], role=role, left=left, missing=batch.missing.get(group, 0))
-    folder.write_collected(domains, batch.kept, batch.rejected, is_cut_short=state.is_spent)
+    return domains
 
 
 def read_batch(state: BalDistillState) -> AskResult:

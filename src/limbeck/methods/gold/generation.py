@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from limbeck.data.example import Example, Rejected, explain_rejects
 from limbeck.data.overlap import DuplicateGuard, measure_similarity
@@ -140,7 +141,6 @@ class GoldState:
         facts.missing = dict(Counter(facts.missing) + (asked - kept))
         if not self.kept and len(result.rejected) >= min(HOPELESS_REJECTS, wanted.total()) and not self.is_over:
             file = self.context.folder.round(facts.index).rejected
-            file.write(facts.rejected)
             raise NothingKept(
                 f"the teacher {self.context.teacher.settings.model!r} does not follow the expected form: none of its "
                 f"first {len(result.rejected)} replies could be kept ({explain_rejects(result.rejected, most=3)}). "
@@ -232,12 +232,11 @@ class GoldState:
         self._store_feedback()
 
 
-def write_round(folder: StageFolder, state: GoldState) -> None:
-    """Write the results of a round; the caller writes the done marker."""
+def count_groups(state: GoldState) -> dict[str, dict[str, Any]]:
+    """The counts of each group in the round."""
     facts = state.facts
-    scores = {score.id: score.parts for score in facts.scores}
     probed = Counter(example.domain for example in facts.probes)
-    domains = {
+    return {
         group: count_domain(
             [example for example in (*facts.examples, *facts.probes) if example.domain == group],
             facts.wanted[group],
@@ -247,10 +246,16 @@ def write_round(folder: StageFolder, state: GoldState) -> None:
         )
         for group in state.asked.groups
     }
+
+
+def write_round(folder: StageFolder, state: GoldState) -> None:
+    """Write the results of a round; the caller writes the done marker."""
+    facts = state.facts
+    scores = {score.id: score.parts for score in facts.scores}
     folder.feedback.write(facts.feedback)
     folder.probes.write([{**probe.to_json(), "scores": scores.get(probe.id)} for probe in facts.probes])
     is_cut_short = state.context.teacher.budget.exhausted is not None
-    folder.write_collected(domains, facts.examples, facts.rejected, is_cut_short=is_cut_short)
+    folder.write_collected(count_groups(state), facts.examples, facts.rejected, is_cut_short=is_cut_short)
 
 
 def read_round(folder: StageFolder, state: GoldState) -> None:

@@ -27,7 +27,7 @@ from collections.abc import Sequence
 from limbeck.data.example import Example
 from limbeck.methods.context import Distillation, MethodContext, add_counts
 from limbeck.methods.gold.final import train_final
-from limbeck.methods.gold.generation import GoldState, read_round, write_round
+from limbeck.methods.gold.generation import GoldState, count_groups, read_round, write_round
 from limbeck.methods.gold.settings import GoldSettings
 from limbeck.methods.watch import make_guard, watch_diversity
 from limbeck.run_folder.stage import StageFolder
@@ -59,7 +59,7 @@ def run_gold(context: MethodContext, settings: GoldSettings) -> Distillation:
         if folder.is_done:
             read_round(folder, state)
         else:
-            run_round(state, plan, folder, last)
+            run_counted_round(state, plan, folder, last)
         watch_diversity(context, state.known, folder, state.kept)
         result.training_set, result.missing = state.kept, add_counts(result.missing, state.missing)
         result.is_cut_short = context.teacher.budget.exhausted is not None
@@ -75,6 +75,15 @@ def run_gold(context: MethodContext, settings: GoldSettings) -> Distillation:
         context.begin_stage(None)
         result.last_stage = train_final(context, settings, result.training_set)
     return result
+
+
+def run_counted_round(state: GoldState, plan: Round, folder: StageFolder, last: StageFolder | None) -> None:
+    """`run_round`; one that fails leaves its counts and rejects, which the error refers to and a probe reads."""
+    try:
+        run_round(state, plan, folder, last)
+    except BaseException:
+        folder.write_counts(count_groups(state), state.facts.rejected)
+        raise
 
 
 def run_round(state: GoldState, plan: Round, folder: StageFolder, last: StageFolder | None) -> None:

@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,10 @@ reasoning_tokens = ?, cached_tokens = ?, cost_usd = ?, done_at = ? WHERE key = ?
 _FAILURE = "UPDATE requests SET state = ?, error = ?, done_at = ?, is_sent = ? WHERE key = ? AND attempt = ?"
 
 
+def _list_columns(db: sqlite3.Connection) -> set[str]:
+    return {row[1] for row in db.execute("PRAGMA table_info(requests)")}
+
+
 @dataclass(frozen=True)
 class LedgerRow:
     """One attempt of one request.
@@ -127,7 +131,7 @@ class Ledger:
     """The ledger of one run folder, open in one process at a time (the run folder's lock ensures it).
 
     Raises:
-        DataError: it is opened read-only and does not exist.
+        DataError: it is opened read-only and does not exist, or its columns are not those that this version writes.
         StorageError: it can't be opened, or its pages are damaged; the file is left as it is.
     """
 
@@ -149,6 +153,26 @@ class Ledger:
             else:
                 self._db = self._connect()
                 self._prepare()
+            self._check_columns()
+
+    def _check_columns(self) -> None:
+        """Refuse a ledger of another form at once: a reply that can't be stored would be paid in vain.
+
+        Raises:
+            DataError: the message lists the columns that differ.
+        """
+        with closing(sqlite3.connect(":memory:")) as empty:
+            empty.execute(_SCHEMA)
+            ours = _list_columns(empty)
+        found = _list_columns(self._db)
+        if found != ours:
+            self._db.close()
+            parts = {"missing": ours - found, "unknown": found - ours}
+            different = "; ".join(f"{what}: {', '.join(sorted(names))}" for what, names in parts.items() if names)
+            raise DataError(
+                f"{self.path}: the ledger does not have the columns that this version of limbeck writes; {different}. "
+                "It may be from another version; choose another --out"
+            )
 
     def _connect(self) -> sqlite3.Connection:
         db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)

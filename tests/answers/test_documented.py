@@ -10,7 +10,7 @@ import pytest
 
 from limbeck.answers.types import ANSWERS
 
-TEXT = (Path(__file__).parents[2] / "docs" / "data.md").read_text("utf-8")
+TEXT = (Path(__file__).parents[2] / "docs" / "data.md").read_text("utf-8").partition("## Answers")[2]
 LABELS = ("positive", "negative", "neutral", "not_entailment", "entailment")
 
 

@@ -397,7 +397,7 @@ def test_label_without_known_labels() -> None:
 def test_labels_with_special_characters() -> None:
     """Labels are matched as literal text, never as patterns."""
     labels = ("C++", "c.t", "a|b")
-    assert ANSWERS["label"].extract("I use C++", labels, MARKER) == "C++"
+    assert ANSWERS["label"].extract("It is C++", labels, MARKER) == "C++"
     assert ANSWERS["label"].extract("I have a cat", labels, MARKER) is None
 
 

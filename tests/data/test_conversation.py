@@ -73,9 +73,9 @@ def test_the_system_message_is_part_of_the_question(tmp_path: Path, row: dict[st
 
 
 def test_thoughts_and_steps_are_the_rationale(tmp_path: Path) -> None:
-    """Thoughts come before the steps of the message itself; a rationale column beside them wins."""
+    """The steps that a message says are the rationale, else its thoughts; a rationale column wins over both."""
     row = {"messages": [user("1 + 1?"), assistant("<think>Hm.</think>One more.\nThe answer is: 2")]}
-    assert read(tmp_path, row).rationale == "Hm.\nOne more."
+    assert read(tmp_path, row).rationale == "One more."
     assert read(tmp_path, {**row, "rationale": "Mine."}).rationale == "Mine."
     assert read(tmp_path, {"question": "q", "answer": "<think>Hm.</think> 2"}).rationale == "Hm."
 

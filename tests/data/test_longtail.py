@@ -219,7 +219,7 @@ def test_no_training_row_leaks_by_the_guard() -> None:
 
 
 def test_what_is_merged_and_passed_over_is_said() -> None:
-    """Spellings of a domain are one domain, and repeated questions are counted with the line of the first."""
+    """Spellings of a domain are one domain, which a note says, and repeated questions are counted."""
     notes = Notes()
     names = ["a", "A", "a\u200b", "b", "b", "b", "b"]
     rows = [(f"x:{n}", {"domain": name, "question": f"number {min(n, 5)}"}) for n, name in enumerate(names)]
@@ -227,7 +227,7 @@ def test_what_is_merged_and_passed_over_is_said() -> None:
         rows, domain_column="domain", question_columns=["question"], dev_per_domain=1, test_per_domain=1, notes=notes
     )
     assert dict(made.counts) == {"a": 1, "b": 1}
+    assert made.repeat_count == 1
     assert notes.list_all() == [
         "the domains 'A', 'a\\u200b' are read as 'a', from which they differ only in form",
-        "1 rows that repeat a question passed over (first: line 6)",
     ]

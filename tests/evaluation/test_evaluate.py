@@ -71,7 +71,7 @@ def test_a_file_measured_without_a_pool_has_no_tail(project: Callable[..., Path]
     write_rows(path.parent / "test.jsonl", rows)
     (path.parent / "train.jsonl").unlink()
     for sets in ([], ["data.train=null"]):
-        _, tail, found = _read_data(load_config(path, sets))
+        _, tail, found, _ = _read_data(load_config(path, sets))
         assert (tail, [example.question for example in found]) == (frozenset(), [row["question"] for row in rows])
 
 

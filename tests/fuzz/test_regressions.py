@@ -132,7 +132,7 @@ SPACES = " " * 50_000
     ("read", "text"),
     [
         (lambda text: ANSWERS["number"].read(text, ()), f"1{SPACES}2"),
-        (lambda text: ANSWERS["choice"].is_ambiguous(text), f"A{SPACES}x"),
+        (lambda text: ANSWERS["choice"].read_clause(text, ()), f"A{SPACES}x"),
         (lambda text: ANSWERS["text"].read_clause(text, ()), f"a{SPACES}b"),
         (lambda text: ANSWERS["number"].extract(text, (), "The answer is"), f"The answer is: 1{SPACES}x"),
         (lambda text: read_synthesis(text, Task()), f"a{SPACES}b"),

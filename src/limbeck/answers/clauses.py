@@ -6,8 +6,8 @@ import re
 
 _EXPLAINS = re.compile(
     r"(?<=[.!?])\s+(?=\S)|(?<=[。！？])(?=.)"
-    r"|,\s+(?=(?:because|since|so|as|which|where|hence|thus|therefore|given|not|and not|i\.e)\b)"
-    r"|\s+(?=\(|because\b|since\b)"
+    r"|,\s++(?=(?:because|since|so|as|which|where|hence|thus|therefore|given|not|and not|i\.e)\b)"
+    r"|(?<!\s)\s++(?=\(|because\b|since\b)"
 )
 _GOES_ON = re.compile(
     r"\W*(?:and(?! not)|or|but|plus|also|maybe|perhaps|alternatively|no|wait|actually|however|sorry|correction)\b",

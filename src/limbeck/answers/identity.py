@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 _INVISIBLE = re.compile("[\u00ad\u200b\u200c\u200d\u2060\ufeff]")  # soft hyphen, zero-width characters, byte-order mark
 _QUOTES = str.maketrans("‘’‚‛“”„‟«»‹›´", "''''\"\"\"\"\"\"'''")
-_DECORATION = "\"'`*.:;,!?()[]{}<>"
+_DECORATION = "\"'`*.:;,!?()[]{}<>。．｡！？：；，、「」『』"
 _SEPARATORS = re.compile(r"[\s_\-‐‑]+")
 
 

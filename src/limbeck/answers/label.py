@@ -13,9 +13,26 @@ _MAX_CHARS = 4_000  # of a text, searched from its end
 # Scripts that put no space between words; a label in them may stand anywhere in a sentence.
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
 _DENIES = re.compile(
-    r"\b(?:not|no|none|never|neither|nor|non|cannot|without|instead|except|unlike|hardly|barely|rather|than|versus|vs|false|wrong|"
+    r"\b(?:not|no|none|never|neither|nor|non|cannot|without|instead|except|unlike|hardly|barely|rather|than|versus|vs|false|wrong|opposite|far|anything|nothing|unlikely|fail\w*|lack\w*|absen\w*|avoid\w*|doubt\w*|"
     r"ne|pas|nicht|kein\w*|weder|niet|geen|não|nem|nunca|ni|sin|nie|не|нет|ни|değil|нем)\b"
     r"|n['’]t\b|[不没沒非無无未莫]|ない|ません|ぬ|않|아니|안 |ไม่|नहीं|न |ليس|ليست|غير|לא",
+    re.IGNORECASE,
+)
+
+
+# Words that may stand around a label without changing it; others may ("anything but positive").
+_PLAIN = frozenset(
+    (
+        "the a an is it its this that these i i'd i'm think believe say would be to as of was are in on for my our your "
+        "final correct right best most answer label labels class category sentiment topic tone text sentence statement "
+        "review story question intent domain relation news article example overall clearly definitely certainly probably "
+        "likely mostly very quite really strongly highly so therefore thus hence here option number about with has "
+        "expresses describes belongs under seems appears and"
+    ).split()
+)
+_INTRODUCED = re.compile(
+    r"(?:\b(?:is|as|it['’]s|answer|label|class|category|sentiment|topic)|[:=→])[\s\"'“‘(\[<*]*"
+    r"(?:(?:the|a|an|most|very|clearly|definitely|mostly|quite|likely|probably)\s+)*[\"'“‘(\[<*]*$",
     re.IGNORECASE,
 )
 
@@ -40,9 +57,18 @@ class _LabelSet:
         """Return the labels that a text mentions as whole words; of nested ones the longest."""
         return {label for match in self._mention.finditer(text) if (label := self.names.find(match[0])) is not None}
 
-    def is_denied(self, text: str) -> bool:
-        """Whether a text negates or compares, apart from the labels themselves."""
-        return _DENIES.search(self._mention.sub(" ", text)) is not None
+    def is_stated(self, text: str) -> bool:
+        """Whether a text that mentions one label states it: no word negates or compares, and none may change it.
+
+        Words that may change it are allowed in front of "is", "as" or a colon and the label, if the label ends the text.
+        """
+        rest = self._mention.sub(" ", text)
+        if _DENIES.search(rest):
+            return False
+        if all(word.lower() in _PLAIN for word in re.findall(r"[A-Za-z]+(?:['’][A-Za-z]+)?", rest)):
+            return True
+        *_, last = self._mention.finditer(text)
+        return not re.search(r"\w", text[last.end() :]) and _INTRODUCED.search(text[: last.start()]) is not None
 
 
 _make_label_set = lru_cache(maxsize=64)(_LabelSet)
@@ -75,7 +101,7 @@ def _find_last_label(text: str, labels: Labels) -> str | None:
 def _find_only(text: str, labels: Labels) -> str | None:
     known = _make_label_set(tuple(labels))
     mentioned = known.find_mentioned(text)
-    return mentioned.pop() if len(mentioned) == 1 and not known.is_denied(text) else None
+    return mentioned.pop() if len(mentioned) == 1 and known.is_stated(text) else None
 
 
 LABEL = AnswerType(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 
 from limbeck.answers.answer_type import AnswerType, Labels
-from limbeck.answers.boxes import find_last_boxed
+from limbeck.answers.boxes import find_last_boxed, list_boxed
 from limbeck.answers.clauses import cut_first_clause
 from limbeck.answers.equivalence import is_equivalent_math
 from limbeck.answers.number import find_last_number
 from limbeck.answers.results import find_other_result
 
-_ENDS = (".", ",", ";")
+_ENDS = (".", ",", ";", "。", "．", "｡")
 _DELIMITERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"))
 _FORMULA = r"(?:\$\$([^$]+)\$\$|\$([^$\n]+)\$(?!\d)|\\\(([^\n]+?)\\\)|\\\[([^\n]+?)\\\])"
 _FIRST = re.compile(rf"\s*{_FORMULA}")
@@ -36,9 +36,11 @@ def _read_math(cell: str, labels: Labels) -> str | None:
 
 def _read_line(line: str, labels: Labels) -> str | None:
     """Return the expression of a line: in a box, in front between dollar signs, or its first clause."""
-    boxed = find_last_boxed(line)
-    if boxed is not None:
-        return _read_math(boxed, labels)
+    if len(line) > _MAX_LAST_CHARS:
+        return None
+    boxes = list_boxed(line)
+    if boxes:
+        return _read_math(boxes[0], labels) if len(boxes) == 1 else None
     line = line.strip().strip("*` ").strip()
     first = _FIRST.match(line)
     if first is not None and not _is_prices(first):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from limbeck.answers.answer_type import AnswerType, Labels
-from limbeck.answers.boxes import find_last_boxed
+from limbeck.answers.boxes import find_last_boxed, list_boxed
 from limbeck.answers.clauses import cut_first_clause, split_sentences
 from limbeck.answers.numerals import parse_number, write_number
 from limbeck.answers.quantity import read_quantity, read_result, read_stated_quantity
@@ -23,9 +23,9 @@ def read_number(cell: str, labels: Labels) -> str | None:
 
 def read_stated_number(line: str, labels: Labels) -> str | None:
     """Return the canonical form of the one number that a line states; None if there is none or more than one."""
-    boxed = find_last_boxed(line)
-    if boxed is not None:
-        return _write(read_stated_quantity(boxed))
+    boxes = list_boxed(line)
+    if boxes:
+        return _write(read_stated_quantity(boxes[0])) if len(boxes) == 1 else None
     found, clause = read_stated_quantity(line), cut_first_clause(line)
     return _write(read_stated_quantity(clause) if found is None and clause is not None else found)
 

@@ -15,6 +15,7 @@ from limbeck.answers.notation import write_plainly
 from limbeck.answers.numerals import CURRENCY_SIGNS, NUMBER_WORDS, find_first_number, write_number
 from limbeck.answers.rounding import is_same_number
 
+_MAX_CHARS = 2_000  # of a line; more is no answer
 # Words that change a number, make a second one, or leave it open.
 _COUNTS = (
     set(NUMBER_WORDS)
@@ -36,8 +37,10 @@ _FOREIGN_SCALES = re.compile(
 )
 _BEFORE_ONLY = set(
     "almost nearly least most over under above up more less fewer greater smaller per every each from than between without "
-    "times".split()
+    "times question problem step part option exercise".split()
 )
+_COMPARES = frozenset("more less fewer greater smaller than".split())
+_EITHER_LOCALE = re.compile(rf"^[-+]?[1-9]\d{{0,2}}\.\d{{3}} ?(?:[{CURRENCY_SIGNS}]|(?:EUR|CHF)\b)")  # 1.234 €
 _UNIT_CHARS = re.compile(rf"(?:[^\W\d_]|[\s%°'’\".,;:*`()&/×²³^-]|[{CURRENCY_SIGNS}])*")
 _POWER = re.compile(r"([A-Za-z]) ?\^ ?[({]?-?[1-9][)}]?")  # m^2
 _CJK_CHANGES = re.compile("[千百十兆半几幾数數多余余不没未]|かそれ|以上|以下|未満|左右")
@@ -52,13 +55,21 @@ _OPERATOR = re.compile(r"[-+*/×÷^]")
 def read_quantity(text: str) -> Fraction | None:
     """Return the exact value of the one number in a text, in any notation and with or without a unit.
 
-    None if there is no number, if there are two, or if the words around it may change it.
+    None if there is no number, if there are two, if the words around it may change it, or if it is compared with something.
     """
-    return _read_statement(write_plainly(strip_markdown(text)))
+    if len(text) > _MAX_CHARS:
+        return None
+    text = write_plainly(strip_markdown(text))
+    found = find_first_number(text)
+    if found is None or _COMPARES & set(found.after.lower().split()):
+        return None
+    return _read_statement(text)
 
 
 def read_stated_quantity(line: str) -> Fraction | None:
     """Return the quantity that a line states, as `read_quantity` does or as the result of an equation."""
+    if len(line) > _MAX_CHARS:
+        return None
     text = write_plainly(strip_markdown(line))
     sides = [side.strip() for side in _EQUALS.split(text)]
     return _read_statement(text) if len(sides) == 1 else _read_equation(sides)
@@ -81,7 +92,7 @@ def read_result(sentence: str) -> Fraction | None:
 
 def is_unit(text: str) -> bool:
     """Whether what follows a number leaves its value alone: a unit, the things counted, or nothing."""
-    rest = re.sub(r"(?<=[^\W\d_])[.!]+$|[.]+$", "", _POWER.sub(r"\1", text).rstrip())
+    rest = re.sub(r"(?<=[^\W\d_])[.!！]+$|[.。．｡]+$", "", _POWER.sub(r"\1", text).rstrip())
     if re.search(r"\d", rest) or not _UNIT_CHARS.fullmatch(rest) or _CJK_CHANGES.search(rest):
         return False
     if rest[:1].isalpha() and rest[0].isascii() and not _ATTACHED.match(rest):
@@ -93,6 +104,7 @@ def _changes_numbers(word: str) -> bool:
     low = word.lower()
     return (
         word in _ABBREVIATIONS | _VARIABLES
+        or (len(word) > 1 and low in _ABBREVIATIONS)
         or low in _COUNTS | _OPEN
         or low.endswith(("n't", "n’t"))
         or _FOREIGN_SCALES.fullmatch(low) is not None
@@ -100,9 +112,11 @@ def _changes_numbers(word: str) -> bool:
 
 
 def _read_statement(text: str) -> Fraction | None:
-    inner = re.fullmatch(r"\(([^(),;]*)\)", text)
+    inner = re.fullmatch(r"\(([\w.\s/-]*)\)", text)
     found = find_first_number(inner[1] if inner else text)
     if found is None or not is_unit(found.after) or not _may_precede(found.before):
+        return None
+    if _EITHER_LOCALE.search(text[len(found.before) :]):
         return None
     return found.value
 

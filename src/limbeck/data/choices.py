@@ -49,7 +49,7 @@ class Choices:
         if isinstance(answer, str) or is_value_possible:
             found |= self._find_text(key)
         if isinstance(answer, str) and not self.keys:
-            letter = CHOICE.read(key, ())
+            letter = None if key.isdecimal() else CHOICE.read(key, ())  # a digit without keys may count from 0 or from 1
             found |= {LETTERS.index(letter)} if letter and LETTERS.index(letter) < len(self.texts) else set()
         elif key.isdecimal() and not isinstance(answer, str) and not (set(self.keys) & {key}):
             found |= {int(key)} if int(key) < len(self.texts) else set()

@@ -157,8 +157,7 @@ def read_gold(row: Row, content: Content, task: Task, columns: Columns, answer_t
     golds = [_read_one(value, content, task, answer_type, name, place, is_solution=is_solution) for value in values]
     first = golds[0]
     others = dict.fromkeys(gold.answer for gold in golds[1:] if gold.answer != first.answer)
-    steps = "\n".join(part for part in (content.thoughts, first.steps) if part)
-    return Gold(first.answer, tuple(others), steps or None)
+    return Gold(first.answer, tuple(others), first.steps or content.thoughts)
 
 
 def _list_answers(row: Row, content: Content, columns: Columns, place: str) -> tuple[list[Any], str, bool]:
@@ -208,7 +207,7 @@ def _read_one(
         raise DataError(f"{place}: {error}") from error
     if is_label and not task.labels:
         answer = make_key(answer)
-    return Gold(answer, steps="\n".join(part for part in (thoughts, steps) if part) or None)
+    return Gold(answer, steps=steps or thoughts or None)
 
 
 def _name_option(value: object, choices: Choices, place: str) -> object:
@@ -231,4 +230,5 @@ def read_rationale(row: Row, columns: Columns, place: str) -> str | None:
         DataError: it is neither text nor a list of texts.
     """
     column = find_column(row, columns, "rationale")
-    return join_steps(peek(row, column), "the rationale", place)
+    thoughts, text = split_thoughts(join_steps(peek(row, column), "the rationale", place) or "")
+    return text or thoughts or None

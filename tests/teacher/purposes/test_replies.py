@@ -447,7 +447,7 @@ def test_synthesis_rejects_repeats_and_leaks_and_asks_again(tmp_path: Path) -> N
             make_teacher(tmp_path, script, max_concurrency=1),
             TASK,
             duplicates=DuplicateGuard([SUM]),
-            leaks=LeakGuard([("t1", "7 + 7!")], []),
+            leaks=LeakGuard([("t1", "7 + 7.")], []),
         ),
         {"d": [SUM]},
         {"d": 2},

@@ -28,10 +28,6 @@ _OTHER_STATEMENTS = re.compile(
     re.IGNORECASE,
 )
 _BOX = re.compile(r"\$*\\boxed\s*\{(.*)\}\$*")
-_QUANTITY = re.compile(r"(\S*?\d[\d.,/]*)\s*(\(?[^\W\d_°][^\d+=<>*^]{0,40}|°\s?[^\W\d_]?)")
-_NO_UNITS = frozenset(
-    "or and plus minus times than because since if but not to divided over hundred thousand million billion half is are".split()
-)
 _RESTATE = (
     r"(?:(?:ok(?:ay)?[,.]?\s+)?(?:let\s+me|let['’]s|i\s+will|i['’]ll)\s+(?:first\s+)?(?:restate|repeat|rephrase)\b"
     r"[^.:\n]{0,60}[.:]?\s*)?"
@@ -124,14 +120,7 @@ def _read_stated(said: str, task: Task, answer_type: str) -> str | None:
     said = said.strip().strip("*`_ ").rstrip(_STOPS).strip("*`_ ")
     box = _BOX.fullmatch(said)
     said = box[1] if box else said
-    found = kind.read(said, labels)
-    if found is not None or kind.is_label or kind.is_free_text:
-        return found
-    quantity = _QUANTITY.fullmatch(said)
-    words = quantity[2].lower().split() if quantity else []
-    if quantity is None or len(words) > 4 or _NO_UNITS & set(words):
-        return None
-    return kind.read(quantity[1], labels)
+    return kind.read(said, labels)
 
 
 def drop_lead_in(text: str) -> str:

@@ -38,7 +38,8 @@ def test_groups_of_every_locale_are_read(value: int, separator: str, unit: str) 
     grouped = f"{value:,}".replace(",", separator)
     found = extract("number", f"{grouped} {unit}")
     if separator == "." and grouped.count(".") == 1:
-        assert found == write_number(Fraction(grouped))  # 1.234 is a decimal in English
+        # 1.234 is a decimal in English; with the currency behind it, it may be a whole number of another locale.
+        assert found == (None if unit == "€" else write_number(Fraction(grouped)))
     else:
         assert found == str(value)
 

@@ -39,7 +39,7 @@ def find_last_number(text: str, labels: Labels) -> str | None:
     if not sentences:
         return None
     result = read_result(sentences[-1])
-    return read_stated_number(sentences[-1], labels) if result is None else write_number(result)
+    return _write(read_stated_quantity(sentences[-1]) if result is None else result)
 
 
 def equal_numbers(first: str, second: str) -> bool:

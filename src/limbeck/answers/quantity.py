@@ -81,7 +81,7 @@ def read_result(sentence: str) -> Fraction | None:
     What is left of the ``=`` doesn't count, and the words after the result may name another number after a preposition.
     """
     *left, last = _EQUALS.split(write_plainly(strip_markdown(sentence)))
-    if not left or re.search(r"\bor\b", left[-1]):
+    if not left or (len(left) > 1 and re.search(r"\bor\b", left[-1])):
         return None
     found = find_first_number(last)
     if found is None or found.before.strip():

@@ -113,7 +113,8 @@ def _join_symbols(symbols: str) -> str:
 def _find_ranges(category: str) -> str:
     """The characters of a Unicode category (``M`` marks, ``S`` symbols), as ranges for a character class."""
     codes = [code for code in range(0x80, 0x20000) if unicodedata.category(chr(code)).startswith(category)]
-    starts = [code for code in codes if code - 1 not in (known := set(codes))]
+    known = set(codes)
+    starts = [code for code in codes if code - 1 not in known]
     ends = [code for code in codes if code + 1 not in known]
     return "".join(f"{chr(start)}-{chr(end)}" for start, end in zip(starts, ends, strict=True))
 

@@ -13,13 +13,12 @@ _MAX_CHARS = 4_000  # of a text, searched from its end
 # Scripts that put no space between words; a label in them may stand anywhere in a sentence.
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
 _DENIES = re.compile(
-    r"\b(?:not|no|none|never|neither|nor|non|cannot|without|instead|except|unlike|hardly|barely|rather|than|versus|vs|false|wrong|opposite|far|anything|nothing|unlikely|fail\w*|lack\w*|absen\w*|avoid\w*|doubt\w*|"
+    r"\b(?:not|no|none|never|neither|nor|non|cannot|without|instead|except|unlike|hardly|barely|rather|than|versus|vs|false|wrong|"
+    r"opposite|far|anything|nothing|unlikely|fail\w*|lack\w*|absen\w*|avoid\w*|doubt\w*|"
     r"ne|pas|nicht|kein\w*|weder|niet|geen|não|nem|nunca|ni|sin|nie|не|нет|ни|değil|нем)\b"
     r"|n['’]t\b|[不没沒非無无未莫]|ない|ません|ぬ|않|아니|안 |ไม่|नहीं|न |ليس|ليست|غير|לא",
     re.IGNORECASE,
 )
-
-
 # Words that may stand around a label without changing it; others may ("anything but positive").
 _PLAIN = frozenset(
     (

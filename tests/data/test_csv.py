@@ -100,6 +100,7 @@ def test_stray_quotes_in_a_file_without_quoting(tmp_path: Path) -> None:
         ("rows.csv", 'd;q;a\nmovie;"a gem;pos\nmovie;dull;neg\nmovie;it is great";pos\n', 2),
         ("rows.tsv", 'd\tq\ta\nfilm\t"say ""so"""\tneg\nmovie\t"a gem\tpos\nmovie\tit is great"\tpos\n', 3),
         ("rows.csv", 'q,a\nfine,pos\n"a gem,pos\nso great",pos\n', 3),
+        ("rows.csv", 'q,a,d\n"a,1,x\nb",2,x\nc,3,x\n"d, e",4,x\n', 2),
     ],
 )
 def test_a_stray_quote_never_joins_rows(tmp_path: Path, name: str, text: str, line: int) -> None:

@@ -107,6 +107,34 @@ def test_a_guess_never_changes_a_letter(tmp_path: Path, drawn: tuple[str, list[s
         assert [row["question"] for row in rows] == sentences
 
 
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("Tři řeky", "cp1250"),
+        ("Kde je člověk?", "cp1250"),
+        ("język", "cp1250"),
+        ("Kur tėvas?", "cp1257"),
+        ("Cik maksā viena maize\n" * 5, "cp1257"),
+        ("Año", "mac_roman"),
+        ("Cuantos libros hay en la casa del Año", "mac_roman"),
+    ],
+)
+def test_too_few_letters_for_a_guess(tmp_path: Path, text: str, encoding: str) -> None:
+    """A text that makes sense in several encodings is refused with their names, and never read with wrong letters."""
+    path = write(tmp_path, f"question\n{text}\n".encode(encoding))
+    with pytest.raises(DataError, match=rf"it could be .*{encoding}.*; save the file as UTF-8"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    "text", ["Größe für Jürgen", "¿Cuántos niños hay?", "It costs £5 – or 7 €.", "I don’t know – it’s Bob’s", "Où est l’été ?"]
+)
+def test_unmistakable_western_texts(tmp_path: Path, text: str) -> None:
+    """A text that is the same in the rivals of cp1252, or makes no sense in them, is read even if it is short."""
+    rows, _ = read(write(tmp_path, f"question\n{text}\n".encode("cp1252")))
+    assert [row["question"] for row in rows] == [text]
+
+
 def test_damaged_utf8_is_no_other_encoding(tmp_path: Path) -> None:
     """A UTF-8 file with a wrong byte is refused with line and byte; it is never read as another encoding."""
     path = write(tmp_path, (ENGLISH + "geo,Où est l’été ?,yes\n").encode() + b"geo,caf\xe9,no\n")

@@ -52,9 +52,15 @@ def read(tmp_path: Path, row: dict[str, Any], task: Task = TEXT, **settings: Any
             "answerKey": "B",
         },
         {"question": CAPITAL, "choices": TEXTS, "answer": 1},
+        {"question": "Capital of France?", "options": {**dict(zip("ABC", TEXTS, strict=True)), "D": None}, "answer": "B"},
+        {"question": "Capital of France?", "options": dict(zip("abc", TEXTS, strict=True)), "answer": "b"},
+        {"question": "Capital of France?", "options": [*TEXTS, None, ""], "answer": "B"},
+        {"question": "Capital of France?", "options": json.dumps(TEXTS), "answer": "B"},
         {"input": "Capital of France?", "target_scores": {"Rome": 0, "Paris": 1, "Oslo": 0}},
     ],
-    ids="MMLU float letter marked text lettered object ARC digits numbers CommonsenseQA shown BIG-bench".split(),
+    ids=(
+        "MMLU float letter marked text lettered object ARC digits numbers CommonsenseQA shown Parquet small ends JSON BIG-bench"
+    ).split(),
 )
 def test_multiple_choice(tmp_path: Path, row: dict[str, Any]) -> None:
     """The options are lines of the question, once, and the answer is the letter of the right one, in every published shape."""
@@ -85,6 +91,39 @@ def test_answers_that_name_no_option(tmp_path: Path, row: dict[str, Any], messag
     """An answer that names no option, or could name two, is an error with the line; it is never guessed."""
     with pytest.raises(DataError, match=r"rows\.jsonl:1: .*" + message):
         read(tmp_path, {"question": "q", **row}, CHOICE)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["x", None],
+        ["x", None, "y"],
+        {"option1": "x", "option2": "y"},
+        "['a', 'b']",
+        "A) x B) y",
+    ],
+)
+def test_options_in_another_form(tmp_path: Path, options: object) -> None:
+    """A question of choice never loses options that cannot be read; a question with another answer needs none."""
+    with pytest.raises(DataError, match=r"rows\.jsonl:1: column 'options': the options must be 2 to 26 texts.*; write a list"):
+        read(tmp_path, {"question": "q", "options": options, "answer": "A"}, CHOICE)
+    assert read(tmp_path, {"question": "q", "options": options, "answer": "A"}).question == "q"
+    stem = {"stem": "q", "choices": options}
+    with pytest.raises(DataError, match=r"column 'question\.choices': the options must be"):
+        read(tmp_path, {"question": stem, "answer": "A"}, CHOICE)
+
+
+@pytest.mark.parametrize("options", [None, "", [], {}, "[]", "nan", {"A": None, "B": None}, {"text": [], "label": []}])
+def test_cells_without_options(tmp_path: Path, options: object) -> None:
+    """A row without options is read as it is, since the question may show them."""
+    assert read(tmp_path, {"question": CAPITAL, "options": options, "answer": "B"}, CHOICE).question == CAPITAL
+
+
+def test_options_that_the_task_places(tmp_path: Path) -> None:
+    """A text of options that is a field of the task is shown as it is."""
+    task = Task(answer="choice", fields=("question", "options"), template="{question} {options}")
+    row = {"question": "q", "options": "A) x B) y", "answer": "B"}
+    assert read(tmp_path, row, task).question == "q A) x B) y"
 
 
 def test_numbers_that_are_places_or_values(tmp_path: Path) -> None:
@@ -177,6 +216,16 @@ def test_instructions(tmp_path: Path, row: dict[str, Any], question: str) -> Non
     """Rows of Alpaca, Dolly and BIG-bench are read without naming their columns; an empty input is no part of the question."""
     example = read(tmp_path, row)
     assert (example.question, example.answer) == (question, "3")
+
+
+def test_system_and_history_beside_an_instruction(tmp_path: Path) -> None:
+    """A system message comes first unless it is the task's instruction, and earlier turns are an error."""
+    row = {"instruction": "Add.", "input": "1 and 2", "output": "3", "history": []}
+    assert read(tmp_path, {**row, "system": "Be brief."}).question == "Be brief.\n\nAdd.\n\n1 and 2"
+    assert read(tmp_path, {**row, "system": "Be brief."}, Task(instruction="Be brief.")).question == "Add.\n\n1 and 2"
+    assert read(tmp_path, {**row, "system": None}).question == "Add.\n\n1 and 2"
+    with pytest.raises(DataError, match=r"rows\.jsonl:1: column 'history' has earlier turns of a conversation: \[\['Hi'"):
+        read(tmp_path, {**row, "history": [["Hi", "Hello"]]})
 
 
 def test_alpaca_with_fields(tmp_path: Path) -> None:

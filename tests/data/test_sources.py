@@ -97,6 +97,15 @@ def test_repeats_with_equal_answers(read: Read, answer_type: str, first: str, se
     assert reading.repeat_count == 1
 
 
+def test_golds_of_repeats_are_joined(read: Read) -> None:
+    """A repeat adds its other gold answers to the example; those equal to a known one are not added."""
+    content = [row(answers=["x", "y"]), row(answers=["y", "z", "X"])]
+    for one in content:
+        del one["answer"]
+    (example,) = read(content, Task(answer="text")).examples
+    assert (example.answer, example.meta["other_answers"]) == ("x", ["y", "z"])
+
+
 def test_columns_by_other_names(read: Read) -> None:
     """Each of our names can be mapped to a column with another name."""
     content = [{"topic": "a", "text": "q1", "label": "7", "why": "Because."}]
@@ -338,6 +347,16 @@ def test_labels_are_collected(file: Path) -> None:
     settings = DataSettings(train=str(file), columns={"answer": "topic"}, domain="answer")
     task, _ = read_labelled(Task(answer="label"), settings)
     assert list(task.labels) == ["acq", "earn", "money-fx"]
+
+
+def test_labels_that_look_alike_are_noted(file: Path) -> None:
+    """Collected labels that differ only in what joins their words, or in the zeros of a number, are named in a note."""
+    write_rows(file, [{"question": f"q{label}", "answer": label} for label in ("not_so", "not so", "1", "1.0", "2")])
+    _, reading = read_labelled(Task(answer="label"), DataSettings(train=str(file), domain="none"))
+    assert [note.split(" differ only")[0] for note in reading.notes] == [
+        "rows.jsonl: the labels '1' and '1.0'",
+        "rows.jsonl: the labels 'not so' and 'not_so'",
+    ]
 
 
 def test_labels_of_a_file_without_a_pool(file: Path) -> None:

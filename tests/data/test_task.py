@@ -87,6 +87,14 @@ def test_labels_may_be_a_list() -> None:
     assert Task(labels=["yes", "no"]).labels == {"yes": "", "no": ""}
 
 
+@pytest.mark.parametrize("labels", [["a", "a "], ["x", "x\u200b"], ["caf\u00e9", "cafe\u0301"]])
+def test_labels_that_are_the_same(labels: list[str]) -> None:
+    """Two labels that no answer could tell apart are an error that names both."""
+    with pytest.raises(ValidationError) as error:
+        Task(answer="label", labels=labels)
+    assert f"task.labels: {labels[0]!a} and {labels[1]!a} are the same label" in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("labels", "text"),
     [

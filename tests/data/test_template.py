@@ -107,7 +107,7 @@ def test_other_braces_are_text(text: str) -> None:
 @pytest.mark.parametrize(
     ("template", "filled"),
     [
-        (r"\frac{a}{b}", r"\frac12"),
+        (r"\frac{{a}}{{b}}", r"\frac{1}{2}"),
         (r"\boxed{{a}} and x^{{b}}", r"\boxed{1} and x^{2}"),
         ('{"first": "{a}", "second": {b}}', '{"first": "1", "second": 2}'),
         ("{{a}, {b}}", "{1, 2}"),
@@ -118,6 +118,13 @@ def test_other_braces_are_text(text: str) -> None:
 def test_placeholders_inside_other_braces(template: str, filled: str) -> None:
     """A field is filled in wherever its name stands in braces, also inside LaTeX, JSON and sets."""
     assert Task(fields=("a", "b"), template=template).render_question({"a": "1", "b": "2"}) == filled
+
+
+@pytest.mark.parametrize("template", [r"\frac{a}{b} {a} {b}", "x^{a} + {b}", "x_{a} {b}", r"\frac{1}{b} {a}"])
+def test_a_field_as_a_latex_argument(template: str) -> None:
+    """A field in the braces of a LaTeX argument, which it would lose, is an error that says to double them."""
+    with pytest.raises(ValueError, match=r"as an argument of LaTeX, .* write \{\{[ab]\}\} for the field"):
+        check_template(template, ("a", "b"))
 
 
 names = st.text(st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="{}"), min_size=1, max_size=8).filter(

@@ -44,7 +44,7 @@ FORMS = [
     '<details type="reasoning" done="true">{}</details>\n{}',
     "<think>{}</think><answer>{}</answer>",
     "<think>{}</think>\n<response>\n{}\n</response>",
-    "<Thought>{}</Thought><Output>{}</Output>",
+    "<Thought>{}</Thought><Final_Answer>{}</Final_Answer>",
 ]
 WORDS = st.lists(st.sampled_from(["two", "and", "three.", "5", "\n", "=", "final", "é", "思", "a < b", "[1]"]), min_size=1)
 TEXTS = WORDS.map(" ".join).map(str.strip).filter(lambda text: text[:1].isalnum())
@@ -109,6 +109,20 @@ def test_an_unclosed_block_leaves_nothing(text: str) -> None:
 def test_several_blocks(text: str, split: tuple[str, str]) -> None:
     """All blocks are thoughts, wherever they are, and what is between them is said."""
     assert split_thoughts(text) == split
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "<output>5</output> and <output>6</output>",
+        "<answer>5</answer> and <answer>6</answer>",
+        "<output><row>5</row></output>",
+        "<solution>x = 5</solution>",
+    ],
+)
+def test_tags_of_the_answer_stay(rest: str) -> None:
+    """Only a tag around the whole answer that no answer has itself is taken off."""
+    assert split_thoughts(f"<think>a</think>{rest}") == ("a", rest)
 
 
 @given(st.lists(st.sampled_from(["<think>", "</think>", "[THINK]", "[/THINK]", "<|channel|>final<|message|>", "a", "\n", " "])))
@@ -188,6 +202,9 @@ def read(tmp_path: Path, row: dict[str, Any], task: Task) -> Example:
         {"prompt": "q", "completion": "[THINK]One more.[/THINK]2"},
         {"question": "q", "answer": "<think>One more.</think>2"},
         {"question": "q", "answer": "2", "rationale": "<think>One more.</think>"},
+        {"question": "q", "answer": "One more.</think>2"},
+        {"question": "q", "answer": "<thinking>One more.</thinking>2"},
+        {"question": "q", "answer": "[THINK]One more.[/THINK]2"},
     ],
 )
 def test_thoughts_in_rows_are_the_rationale(tmp_path: Path, row: dict[str, Any]) -> None:
@@ -195,6 +212,20 @@ def test_thoughts_in_rows_are_the_rationale(tmp_path: Path, row: dict[str, Any])
     for task in (Task(answer="number"), Task(answer="text")):
         example = read(tmp_path, row, task)
         assert (example.question, example.answer, example.rationale) == ("q", "2", "One more.")
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        ("[THINK]One more.[/THINK]print(2)", "print(2)"),
+        ("One more.</think>print(2)", "print(2)"),
+        ('print("<think>a</think>")', 'print("<think>a</think>")'),
+        ('print(text.split("</think>"))', 'print(text.split("</think>"))'),
+    ],
+)
+def test_thoughts_before_code(tmp_path: Path, answer: str, code: str) -> None:
+    """Code loses the thoughts before it and keeps the tags that are in it."""
+    assert read(tmp_path, {"question": "q", "answer": answer}, Task(answer="code")).answer == code
 
 
 def test_steps_that_are_said_come_first(tmp_path: Path) -> None:

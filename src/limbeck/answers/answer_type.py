@@ -6,11 +6,13 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from limbeck.answers.boxes import list_boxed
 from limbeck.answers.clauses import cut_first_clause
 
 Labels = Sequence[str]
 
 
+_STYLE = re.compile(r"\\(?:text|mathrm|mathbf|textbf|mbox)\{([^{}]*)\}")
 _FENCED = re.compile(r"```[\w+-]*[ \t]*\n(.*?)\n?[ \t]*```", re.DOTALL)
 
 
@@ -51,9 +53,13 @@ class AnswerType:
     def extract(self, text: str, labels: Labels, marker: str) -> str | None:
         """Return the answer after the last `marker`; without a marker, the last answer in the text; None if there is none."""
         split = split_at_marker(text, marker)
-        if split is None:
-            return self.find_last(text, labels)
-        return self.read_clause(self.cut_answer(split[1]), labels)
+        if self.is_multiline or self.is_numeric:  # they read boxes themselves, or have none
+            return self.find_last(text, labels) if split is None else self.read_clause(self.cut_answer(split[1]), labels)
+        line = text if split is None else self.cut_answer(split[1])
+        boxes = list_boxed(line)
+        if boxes:
+            return self.read_clause(_STYLE.sub(r"\1", boxes[0]).strip(" $"), labels) if len(boxes) == 1 else None
+        return self.find_last(line, labels) if split is None else self.read_clause(line, labels)
 
     def cut_answer(self, after: str) -> str:
         """Return the part after a marker that states the answer.
@@ -66,7 +72,7 @@ class AnswerType:
         if fenced is not None:
             after = fenced
         is_whole = self.is_multiline or (fenced is not None and self.is_free_text)
-        return after if is_whole else after.strip().split("\n", 1)[0].strip()
+        return after if is_whole else _close_marks(after.strip().split("\n", 1)[0].strip())
 
     def read_clause(self, line: str, labels: Labels) -> str | None:
         """Return the one answer that a line states; None if it states none, several, or a negated one."""
@@ -74,6 +80,14 @@ class AnswerType:
             return self.read_line(line, labels)
         found, clause = self.read(line, labels), cut_first_clause(line)
         return self.read(clause, labels) if found is None and clause is not None else found
+
+
+def _close_marks(line: str) -> str:
+    """Drop bold marks at the end of a line that were opened before it (``**The answer is: Paris**``)."""
+    for mark in ("**", "__"):
+        if line.count(mark) % 2:
+            line = re.sub(re.escape(mark) + r"([.!?]?)$", r"\1", line)
+    return line
 
 
 def find_fenced(text: str) -> str | None:

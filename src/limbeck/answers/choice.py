@@ -18,11 +18,12 @@ _KEYS = re.compile(r"\(?([1-9])[).]?")  # of data sets that number their options
 _MARKED = re.compile(r"\(([A-Z])\)")
 # "A dog" and "I think" are words; "A is right", "A." and "A" are options.
 _BARE = re.compile(
-    r"(?<![A-Za-z'.])(?:[B-HJ-Z]|[AI](?! (?!is\b|was\b|and\b|or\b|because\b|since\b|as\b)[a-z]))(?![A-Za-z'’]|\.[A-Za-z])"
+    r"(?<![A-Za-z'.])(?:[B-HJ-Z]|[AI](?! (?!is\b|was\b|and\b|or\b|because\b|since\b|as\b)[a-z]))(?![A-Za-z'’+#*\d]|\.[A-Za-z])"
 )
 # The possessive "\s*+" keeps matching linear in a long run of spaces.
 _MANY = re.compile(
-    r"\W*\(?[A-Z]\)?\s*+(?:[/&+]|,(?:\s*+\b(?:or|and)\b)?|\b(?:or|and)\b)\s*+(?:\([A-Z]\)|[B-HJ-Z](?![A-Za-z'’]))"
+    r"\W*\(?[A-Z]\)?\s*+(?:[/&+]|,(?:\s*+\b(?:or|and)\b)?|\b(?:or|and|to|as well as|oder|und|et|ou|e|y|или|и)\b|[或和])\s*+"
+    r"(?:\([A-Z]\)|[B-HJ-Z](?![A-Za-z'’]))"
 )
 # The word in front of a bare letter that makes it an option: "Vitamin C" is none.
 _BEFORE = frozenset(
@@ -34,7 +35,12 @@ _BEFORE = frozenset(
 _MAX_CHARS = 4_000  # of a text, searched from its end
 _NEAR = 40  # characters in front of a letter, searched for the word that introduces it
 _VERB = re.compile(r"\s*(?:is|are|was|isn['’]t|can|can['’]t|cannot|could|would|seems|might|may)\b")
-_EXPLANATION = re.compile(r"\b(?:because|since|as|while|whereas)\b.*", re.DOTALL)
+# What may follow an option and take it back, or name another.
+_TAKES_BACK = re.compile(
+    r"\W*(?:(?i:no|wait|actually|sorry|but|or|and(?! not)|to|as well as|oder|und|et|ou|e|y|или|и|或|和)(?![^\W\d_])"
+    r"[\w\s,]{0,20}?(?<!\w)\(?[A-HJ-Z]\)?(?![\w'’-])|\(?[B-HJ-Z](?:[).:]|\s+is\b|\s*$))"
+)
+_EXPLANATION = re.compile(r"\b(?:because|since|whereas)\b.*", re.DOTALL)
 _DENIES = re.compile(
     r"\b(?:not|no|none|never|neither|nor|cannot|except|wrong|incorrect|false|eliminated?|excluded?|than)\b|n['’]t\b",
     re.IGNORECASE,
@@ -52,7 +58,10 @@ def _read_option(line: str) -> str | None:
     match = _OPTION.match(line)
     if match is None or _MANY.match(line[match.start("quoted") - 1 if match["quoted"] else match.start("bare") :]):
         return None
-    if _VERB.match(line[match.end() :]):
+    rest = line[match.end() :]
+    if _TAKES_BACK.match(rest):
+        return None
+    if _VERB.match(rest):
         return _find_only(line)
     return (match["quoted"] or match["bare"]).upper()
 
@@ -60,7 +69,10 @@ def _read_option(line: str) -> str | None:
 def _read_stated_choice(line: str, labels: Labels) -> str | None:
     """Return the option that a line begins with, or the only one that it names without denying it."""
     found = _read_option(line)
-    return found if found is not None or _MANY.match(_write_plainly(line)) else _find_only(line)
+    line = _write_plainly(line)
+    match = _OPTION.match(line)
+    is_taken_back = match is not None and _TAKES_BACK.match(line[match.end() :]) is not None
+    return found if found is not None or is_taken_back or _MANY.match(line) else _find_only(line)
 
 
 def _find_only(sentence: str) -> str | None:

@@ -14,11 +14,12 @@ _GOES_ON = re.compile(
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=\S)|(?<=[。！？])|\n+")
-_BOLD = re.compile(r"\*\*|__(?=\S)|(?<=\S)__|`")
+_REMARK = re.compile(r"\W*(?:note|confidence|let me know|checked|done|hope|please|thanks?|i hope|p\.?s)\b", re.IGNORECASE)
+_BOLD = re.compile(r"^\s*#+\s|\*\*|__(?=\S)|(?<=\S)__|`")
 
 
 def strip_markdown(line: str) -> str:
-    """Return a line without bold and code marks."""
+    """Return a line without bold, code and heading marks."""
     return _BOLD.sub("", line).strip()
 
 
@@ -31,5 +32,8 @@ def cut_first_clause(line: str) -> str | None:
 
 
 def split_sentences(text: str) -> list[str]:
-    """Return the sentences of a text, in their order; a line break ends one."""
-    return [part for part in _SENTENCE_END.split(text.strip()) if part.strip()]
+    """Return the sentences of a text, in their order, without remarks at the end; a line break ends one."""
+    parts = [part for part in _SENTENCE_END.split(text.strip()) if part.strip()]
+    while len(parts) > 1 and _REMARK.match(parts[-1]):
+        parts.pop()
+    return parts

@@ -76,12 +76,19 @@ def is_equivalent_math(first: str, second: str) -> bool:
     a, b = (normalise_math(_FUNCTION.sub(r"\\\g<0>", part)) for part in (a, b))
     if a == b:
         return bool(a)
-    if not a or not b or _has_words(first) or _has_words(second):
+    if not a or not b or _has_words(first) or _has_words(second) or _list_marks(first) != _list_marks(second):
         return False
     try:
         return bool(run_limited("limbeck.answers.symbolic:is_same_value", [a, b], VERIFY_TIMEOUT_S))
     except WorkerLost:
         return False
+
+
+def _list_marks(text: str) -> tuple[int, list[str], set[str]]:
+    """What math-verify doesn't tell apart: primes, the bases of numerals, and letters that differ in case only."""
+    letters = set(re.findall(r"(?<![\\A-Za-z])[A-Za-z](?![A-Za-z])", text))
+    capitals = {letter for letter in letters if letter.isupper()}
+    return text.count("'"), re.findall(r"\d_\{?\d+", text), capitals
 
 
 def _has_words(text: str) -> bool:

@@ -8,8 +8,12 @@ from collections.abc import Callable, Iterable
 
 _INVISIBLE = re.compile("[\u00ad\u200b\u200c\u200d\u2060\ufeff]")  # soft hyphen, zero-width characters, byte-order mark
 _QUOTES = str.maketrans("‘’‚‛“”„‟«»‹›´", "''''\"\"\"\"\"\"'''")
-_DECORATION = "\"'`*.:;,!?()[]{}<>。．｡！？：；，、「」『』"
-_SEPARATORS = re.compile(r"[\s_\-‐‑]+")
+_DASHES = str.maketrans(dict.fromkeys("−–‒‐‑﹣", "-"))
+# What may enclose a name. A point, a sign or a comparison in front of a digit is part of it, and so is a star behind it.
+_BEFORE = re.compile(r"^(?:[\s\"'`(\[{「『]|[<.](?!\s*[\d.=]))+")
+_AFTER = re.compile(r"(?:[\s\"'`.:;,!?)\]}。．｡！？：；，、」』]|(?<=[^\W\d])>)+$")
+_STARS = re.compile(r"^(\*{1,3})(?=[^*\s])(.*[^*\s])\1$")
+_SEPARATORS = re.compile(r"(?<=\w)[\s_-]+(?=\w)")
 
 
 def make_key(text: str) -> str:
@@ -17,29 +21,33 @@ def make_key(text: str) -> str:
     return " ".join(_INVISIBLE.sub("", unicodedata.normalize("NFC", text)).split())
 
 
-def _fold_case(text: str) -> str:
-    return unicodedata.normalize("NFC", make_key(text).casefold())
+def fold_case(text: str) -> str:
+    """Return the key of a name without case and with any dash as ``-``."""
+    return unicodedata.normalize("NFC", make_key(text).translate(_DASHES).casefold())
 
 
 def _drop_decoration(text: str) -> str:
-    return _fold_case(text).translate(_QUOTES).strip(_DECORATION + " ")
+    bare = fold_case(text).translate(_QUOTES)
+    for _ in range(2):  # bold text in quotes, or quotes in bold text
+        bare = _STARS.sub(r"\2", _AFTER.sub("", _BEFORE.sub("", bare)))
+    return bare
 
 
-def _join_words(text: str) -> str:
+def join_words(text: str) -> str:
     """Also drop what joins words (``not_entailment`` is ``not entailment``) and the zeros of ``1.0``."""
     joined = _SEPARATORS.sub(" ", _drop_decoration(text)).strip()
     return re.sub(r"(?<![\d.])(\d+)\.0+", r"\1", joined)
 
 
-_FORMS: tuple[Callable[[str], str], ...] = (make_key, _fold_case, _drop_decoration, _join_words)
+_FORMS: tuple[Callable[[str], str], ...] = (make_key, fold_case, _drop_decoration, join_words)
 
 
 class Names:
     """Finds the name that a text is, in ever looser forms.
 
-    A text is compared as written (see `make_key`), then without case, then without quotes and punctuation around it, then
-    with ``-``, ``_`` and space the same. A looser form is used only while it keeps all names apart, so ``A*`` and ``A``,
-    or ``US`` and ``us``, are never confused.
+    A text is compared as written (see `make_key`), then without case and with any dash as ``-``, then without quotes and
+    punctuation around it, then with ``-``, ``_`` and space between words the same. A looser form is used only while it keeps
+    all names apart, so ``A*`` and ``A``, or ``US`` and ``us``, are never confused.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
@@ -54,12 +62,12 @@ class Names:
     @property
     def ignores_case(self) -> bool:
         """Whether all names stay apart without case."""
-        return len(self._tables) > _FORMS.index(_fold_case)
+        return len(self._tables) > _FORMS.index(fold_case)
 
     @property
     def ignores_separators(self) -> bool:
         """Whether all names stay apart with ``-``, ``_`` and space the same."""
-        return len(self._tables) > _FORMS.index(_join_words)
+        return len(self._tables) > _FORMS.index(join_words)
 
     def find(self, text: str) -> str | None:
         """Return the name that the whole text is, or None."""
@@ -69,4 +77,4 @@ class Names:
 def merge_spellings(names: Iterable[str]) -> dict[str, str]:
     """Map each spelling to the first one seen that differs from it at most in case, normal form or invisible characters."""
     first: dict[str, str] = {}
-    return {name: first.setdefault(_fold_case(name), make_key(name)) for name in names}
+    return {name: first.setdefault(fold_case(name), make_key(name)) for name in names}

@@ -13,12 +13,15 @@ _MAX_CHARS = 4_000  # of a text, searched from its end
 # Scripts that put no space between words; a label in them may stand anywhere in a sentence.
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
 _DENIES = re.compile(
-    r"\b(?:not|no|none|never|neither|nor|non|cannot|without|instead|except|unlike|hardly|barely|rather|than|versus|vs|false|wrong|"
-    r"opposite|far|anything|nothing|unlikely|fail\w*|lack\w*|absen\w*|avoid\w*|doubt\w*|"
+    r"\b(?:not|no|none|never|neither|nor|non|cannot|without|instead|except|unlike|hardly|barely|rather|than|versus|vs|false|wrong\w*|"
+    r"opposite|far|anything|nothing|unlikely|fail\w*|lack\w*|absen\w*|avoid\w*|doubt\w*|least|kidding|"
     r"ne|pas|nicht|kein\w*|weder|niet|geen|não|nem|nunca|ni|sin|nie|не|нет|ни|değil|нем)\b"
     r"|n['’]t\b|[不没沒非無无未莫]|ない|ません|ぬ|않|아니|안 |ไม่|नहीं|न |ليس|ليست|غير|לא",
     re.IGNORECASE,
 )
+_SIGN_BEFORE, _SIGN_AFTER = frozenset("-−–+<>≤≥≠~^±#%!❌✗✘/"), frozenset("+#%*^/")  # make another label, or deny it
+_ITEM = re.compile(r"^\s*\(?(?:\d{1,2}|[A-Z])[.)]\s")  # the number or letter of a list
+_BECAUSE = re.compile(r"\W*(?:because|since|as|not|and not|so|given)\b", re.IGNORECASE)
 # Words that may stand around a label without changing it; others may ("anything but positive").
 _PLAIN = frozenset(
     (
@@ -26,7 +29,7 @@ _PLAIN = frozenset(
         "final correct right best most answer label labels class category sentiment topic tone text sentence statement "
         "review story question intent domain relation news article example overall clearly definitely certainly probably "
         "likely mostly very quite really strongly highly so therefore thus hence here option number about with has "
-        "expresses describes belongs under seems appears and"
+        "expresses describes belongs under seems appears and star stars rating score"
     ).split()
 )
 _INTRODUCED = re.compile(
@@ -61,12 +64,18 @@ class _LabelSet:
 
         Words that may change it are allowed in front of "is", "as" or a colon and the label, if the label ends the text.
         """
+        text = _ITEM.sub("", text)
+        mentions = list(self._mention.finditer(text))
         rest = self._mention.sub(" ", text)
-        if _DENIES.search(rest):
+        if _DENIES.search(rest) or re.search(r"\d", rest) or any(_DENIES.fullmatch(each[0]) for each in mentions):
             return False
+        for each in mentions:
+            before, after = text[: each.start()].rstrip()[-1:], text[each.end() :].lstrip()[:1]
+            if (before and before in _SIGN_BEFORE) or (after and after in _SIGN_AFTER):
+                return False
         if all(word.lower() in _PLAIN for word in re.findall(r"[A-Za-z]+(?:['’][A-Za-z]+)?", rest)):
             return True
-        *_, last = self._mention.finditer(text)
+        last = mentions[-1]
         return not re.search(r"\w", text[last.end() :]) and _INTRODUCED.search(text[: last.start()]) is not None
 
 
@@ -83,9 +92,15 @@ def _read_stated_label(line: str, labels: Labels) -> str | None:
     found = _read_label(line, labels) or _read_label(strip_markdown(line), labels)
     if found is not None or not labels:
         return found
-    clause = cut_first_clause(strip_markdown(line))
+    line = strip_markdown(line)
+    clause = cut_first_clause(line)
     found = None if clause is None else _read_label(clause, labels)
-    return found if found is not None else _find_only(strip_markdown(line), labels)
+    if clause is None or found is None:
+        return _find_only(line, labels)
+    rest = line[len(clause) :]
+    others = _make_label_set(tuple(labels)).find_mentioned(rest) - {found}
+    is_remark = rest.lstrip().startswith("(") and _read_label(rest, labels) is None
+    return found if not others or is_remark or _BECAUSE.match(rest) else None
 
 
 def _find_last_label(text: str, labels: Labels) -> str | None:

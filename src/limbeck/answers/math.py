@@ -65,9 +65,9 @@ def _is_prices(match: re.Match[str]) -> bool:
 
 def _find_last_math(text: str, labels: Labels) -> str | None:
     """Return the content of the last box, or the formula that ends the text, or the number its last sentence states."""
-    boxed = find_last_boxed(text)
-    if boxed is not None:
-        return _read_math(boxed, labels)
+    boxes = list_boxed(text)
+    if boxes:
+        return _read_math(boxes[0], labels) if len(boxes) == 1 else None
     last = _LAST.search(text[-_MAX_LAST_CHARS:])
     if last is not None and not _is_prices(last):
         return _read_math(last[0], labels)

@@ -17,6 +17,7 @@ _SIGNS = str.maketrans(
         "＝": "=",
     }
 )
+_JOIN = "\ue001"  # in front of a fraction; after a digit it makes a mixed number
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 _LATEX = (
     (re.compile(r"\\[dtc]frac"), r"\\frac"),
@@ -42,6 +43,7 @@ def write_plainly(text: str) -> str:
     text = _INVISIBLE.sub("", text)
     if not text.isascii():
         text = "".join(map(_write_char, text))
+        text = re.sub(rf"(?<=\d){_JOIN}", " ", text).replace(_JOIN, "")
         text = re.sub(r"(?<=\d|[)}])[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+|(?<=[A-Za-z])[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+", _write_power, text)
         text = text.translate(_SIGNS)
     text = _MATH.sub(_open_math, text.replace("\\$", "\ue000"))
@@ -66,7 +68,7 @@ def _write_char(char: str) -> str:
         return str(digit)
     if unicodedata.decomposition(char).startswith("<fraction>"):
         top, _, bottom = unicodedata.normalize("NFKC", char).partition("⁄")
-        return f" {top}/{bottom}" if bottom else char
+        return f"{_JOIN}{top}/{bottom}" if bottom else char
     return char
 
 

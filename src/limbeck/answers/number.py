@@ -5,9 +5,9 @@ from __future__ import annotations
 from fractions import Fraction
 
 from limbeck.answers.answer_type import AnswerType, Labels
-from limbeck.answers.boxes import find_last_boxed, list_boxed
+from limbeck.answers.boxes import list_boxed
 from limbeck.answers.clauses import cut_first_clause, split_sentences
-from limbeck.answers.numerals import parse_number, write_number
+from limbeck.answers.numerals import NUMBER_WORDS, parse_number, write_number
 from limbeck.answers.quantity import read_quantity, read_result, read_stated_quantity
 from limbeck.answers.results import find_other_result
 from limbeck.answers.rounding import is_same_number
@@ -17,8 +17,8 @@ _MAX_LAST_CHARS = 2_000
 
 def read_number(cell: str, labels: Labels) -> str | None:
     """Return the canonical form of the number that a cell is, with or without a unit; None if it is anything else."""
-    boxed = find_last_boxed(cell)
-    return _write(read_quantity(cell if boxed is None else boxed))
+    boxes = list_boxed(cell)
+    return _write(read_quantity(boxes[0] if boxes else cell)) if len(boxes) < 2 else None
 
 
 def read_stated_number(line: str, labels: Labels) -> str | None:
@@ -27,14 +27,16 @@ def read_stated_number(line: str, labels: Labels) -> str | None:
     if boxes:
         return _write(read_stated_quantity(boxes[0])) if len(boxes) == 1 else None
     found, clause = read_stated_quantity(line), cut_first_clause(line)
-    return _write(read_stated_quantity(clause) if found is None and clause is not None else found)
+    rest = "" if clause is None else line[len(clause) :].strip(" .()").lower()
+    if found is not None or clause is None or parse_number(rest) is not None or rest in NUMBER_WORDS:
+        return _write(found)
+    return _write(read_stated_quantity(clause))
 
 
 def find_last_number(text: str, labels: Labels) -> str | None:
     """Return the canonical form of the number in the last box of a text, or else in its last sentence; None without one."""
-    boxed = find_last_boxed(text)
-    if boxed is not None:
-        return read_stated_number(boxed, labels)
+    if "\\boxed" in text:
+        return read_stated_number(text, labels)
     sentences = split_sentences(text[-_MAX_LAST_CHARS:])
     if not sentences:
         return None

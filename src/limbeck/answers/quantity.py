@@ -22,12 +22,13 @@ _COUNTS = (
     | set("thirty forty fifty sixty seventy eighty ninety hundred thousand million billion trillion lakh crore".split())
     | set("hundreds thousands millions billions dozen dozens score half halves third thirds quarter quarters".split())
     | set("fourth fourths fifth fifths sixth sixths seventh sevenths eighth eighths ninth ninths tenth tenths".split())
-    | set("hundredth hundredths thousandth thousandths twice thrice double triple both".split())
+    | set("hundredth hundredths thousandth thousandths twice thrice double triple both doubled tripled halved".split())
+    | set("tens gross grand change".split())
 )
 _OPEN = set(
     "or nor not never neither no cannot unknown maybe perhaps possibly plus minus negative "
     "divided multiplied squared cubed factorial root sqrt log ln sin cos tan exp pi modulo mod below "
-    "some several few another".split()
+    "some several few another wrong incorrect invalid impossible false hardly but anything".split()
 )
 _ABBREVIATIONS = set("k K M B b T G bn mn mio mrd mln mld tsd tys e".split())  # a scale, or a unit
 _VARIABLES = set("x y z n i π √ ∞".split())
@@ -37,11 +38,13 @@ _FOREIGN_SCALES = re.compile(
 )
 _BEFORE_ONLY = set(
     "almost nearly least most over under above up more less fewer greater smaller per every each from than between without "
-    "times question problem step part option exercise".split()
+    "times square cube reciprocal inverse question problem step part option exercise".split()
 )
 _COMPARES = frozenset("more less fewer greater smaller than".split())
-_EITHER_LOCALE = re.compile(rf"^[-+]?[1-9]\d{{0,2}}\.\d{{3}} ?(?:[{CURRENCY_SIGNS}]|(?:EUR|CHF)\b)")  # 1.234 €
-_UNIT_CHARS = re.compile(rf"(?:[^\W\d_]|[\s%°'’\".,;:*`()&/×²³^-]|[{CURRENCY_SIGNS}])*")
+_EITHER_LOCALE = re.compile(
+    rf"^[-+]?[1-9]\d{{0,2}}\.\d{{3}} ?(?:[{CURRENCY_SIGNS}]|(?:EUR|CHF)\b)|^[-+]?[€£] ?[1-9]\d{{0,2}}\.\d{{3}}\b"
+)  # 1.234 €
+_UNIT_CHARS = re.compile(rf"(?:[^\W\d_]|[\s%°¢'’\".,;:*`()&/×²³^-]|[{CURRENCY_SIGNS}])*")
 _POWER = re.compile(r"([A-Za-z]) ?\^ ?[({]?-?[1-9][)}]?")  # m^2
 _CJK_CHANGES = re.compile("[千百十兆半几幾数數多余余不没未]|かそれ|以上|以下|未満|左右")
 _ATTACHED = re.compile(

@@ -22,7 +22,7 @@ from limbeck.data.choices import LETTERS, Choices, read_choices, read_target_sco
 from limbeck.data.conversation import CONVERSATIONS, read_conversation
 from limbeck.data.rows import Row
 from limbeck.data.task import Task
-from limbeck.data.thoughts import split_thoughts
+from limbeck.data.thoughts import begins_with_thoughts, split_thoughts
 from limbeck.errors import DataError
 
 _INPUTS = ("input", "context")
@@ -73,29 +73,31 @@ def read_content(row: Row, task: Task, columns: Columns, answer_type: str, place
     Raises:
         DataError: a field is missing or empty, or the row is malformed; the message names the place.
     """
-    content = _read_shape(row, task, columns, place)
+    is_choice = answer_type == "choice"
+    content = _read_shape(row, task, columns, place, is_choice=is_choice)
+    options = _find_options(row, columns)
+    is_shown = options in [find_column(row, columns, name) for name in task.fields]
     scores = peek(row, "target_scores")
     if isinstance(scores, dict) and "input" in row:
         choices, best = read_target_scores({key: value for key, value in scores.items() if value is not None}, place)
         content = replace(content, choices=choices, best=tuple(best))
     elif content.choices is None:
-        content = replace(content, choices=read_choices(peek(row, _find_options(row, columns)), place))
-    if content.choices is None or not _is_lettered(task, answer_type):
-        return content
-    if _find_options(row, columns) in [find_column(row, columns, name) for name in task.fields]:
+        column = "" if is_shown or not is_choice else options
+        content = replace(content, choices=read_choices(peek(row, options), place, column))
+    if content.choices is None or is_shown or not _is_lettered(task, answer_type):
         return content
     name = "question" if "question" in content.fields else task.fields[-1]
     return replace(content, fields={**content.fields, name: content.choices.add_to(content.fields[name])})
 
 
-def _read_shape(row: Row, task: Task, columns: Columns, place: str) -> Content:
+def _read_shape(row: Row, task: Task, columns: Columns, place: str, *, is_choice: bool) -> Content:
     names = {name: find_column(row, columns, name) for name in task.fields}
     only = next(iter(names.values()))
     if len(names) == 1 and is_missing(peek(row, only)):
         if any(row.get(column) is not None for column in CONVERSATIONS):
             return _read_turns(row, task, place)
         if not is_missing(row.get("instruction")):
-            return Content({task.fields[0]: _join_instruction(row, place)})
+            return Content({task.fields[0]: _join_instruction(row, task, place)})
         if not is_missing(row.get("input")) and ("target" in row or "target_scores" in row):
             return Content({task.fields[0]: read_cell(row, "input", place)})
     choices = None
@@ -103,7 +105,7 @@ def _read_shape(row: Row, task: Task, columns: Columns, place: str) -> Content:
     for name, column in names.items():
         value = find_value(row, column, place)
         if isinstance(value, dict) and "stem" in value:
-            choices = read_choices(value.get("choices"), place)
+            choices = read_choices(value.get("choices"), place, f"{column}.choices" if is_choice else "")
             value = value["stem"]
         fields[name] = _read_field(row, column, value, columns, place)
     return Content(fields, choices)
@@ -119,16 +121,27 @@ def _read_field(row: Row, column: str, value: object, columns: Columns, place: s
 
 def _read_turns(row: Row, task: Task, place: str) -> Content:
     found = read_conversation(row, place)
-    question = check_cell(found.question, "the user's message", place)
-    if found.system and make_key(found.system) != make_key(task.instruction):
-        question = f"{check_cell(found.system, 'the system message', place)}\n\n{question}"
+    question = _add_system(found.system, check_cell(found.question, "the user's message", place), task, place)
     return Content({task.fields[0]: question}, said=found.answer, thoughts=found.thoughts)
 
 
-def _join_instruction(row: Row, place: str) -> str:
+def _add_system(system: object, question: str, task: Task, place: str) -> str:
+    """The question after the row's system message, unless that is the instruction of the task."""
+    if not isinstance(system, str) or is_missing(system) or make_key(system) == make_key(task.instruction):
+        return question
+    return f"{check_cell(system, 'the system message', place)}\n\n{question}"
+
+
+def _join_instruction(row: Row, task: Task, place: str) -> str:
+    history = row.get("history")
+    if history not in ([], "[]") and not is_missing(history):
+        raise DataError(
+            f"{place}: column 'history' has earlier turns of a conversation: {history!r:.80}; expected one instruction and one "
+            "answer, so remove the row, or the column if the instruction is clear without it"
+        )
     parts = [read_cell(row, "instruction", place)]
     parts += [read_cell(row, name, place) for name in _INPUTS if not is_missing(row.get(name))][:1]
-    return "\n\n".join(parts)
+    return _add_system(row.get("system"), "\n\n".join(parts), task, place)
 
 
 def _find_options(row: Row, columns: Columns) -> str:
@@ -195,7 +208,7 @@ def _read_one(
         value = _name_option(value, content.choices, f"{place}: {name}")
     text = check_cell(value, name, place)
     thoughts = ""
-    if text.startswith("<think>"):
+    if answer_type != "code" or begins_with_thoughts(text):  # code may have the tags in it
         thoughts, rest = split_thoughts(text)
         text = check_cell(rest, f"{name} after its thoughts", place)
     is_label = ANSWERS[answer_type].is_label

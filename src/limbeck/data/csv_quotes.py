@@ -67,7 +67,7 @@ class QuoteGuard:
             DataError: a stray quote may have joined rows.
         """
         for place, swallowed in self._suspects:
-            is_likely = all(values & self._values for values in swallowed)
+            is_likely = all(values & self._values for values in swallowed if values) and any(swallowed)
             if self._separator == "\t" or not self._has_quoting or is_likely:
                 raise DataError(
                     f"{place}: a quote opens here and closes {len(swallowed) - 1} lines later, and each of these lines is a "

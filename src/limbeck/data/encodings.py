@@ -43,6 +43,19 @@ _NOT_WESTERN = re.compile(
     r"|[^\W\d_][¿¡“”«½¼¾·×](?=[^\W\d_])"
 )
 
+_RIVALS_OF_WESTERN = ("cp1250", "cp1254", "cp1257")
+_MIN_WORDS = 8
+"""Western letters that a rival reads otherwise need as many different words, if none of them is unmistakable."""
+# What makes no sense in a rival: "ŕ" and "č" as words, "nińo", "Săo", "Ł5", "cm˛", "żCuántos", "pĺ", "estį".
+_SURE = re.compile(
+    r"\b(?:à|è|où|là|più|très|après|même|être|på|å|så|også|från|får|está|más|día|días|cuánt[oa]s?|dónde)\b"
+    r"|ñ(?=[aeiouáéíóú])|ã(?=[oe])|£(?=\s?\d)|(?<=m)[²³]|(?-i:¿(?=[A-ZÁÉÍÓÚÑ]))|¡(?=\w)",
+    re.IGNORECASE,
+)
+_INNER_MARK = re.compile(r"(?<=[^\W\d_])[‘’“”–—…•](?=[^\W\d_])")
+_CONTRACTION = re.compile(r"n’t\b|(?<!\bpa)’(?:s|re|ve|ll|m)\b", re.IGNORECASE)
+_CAPITAL_INSIDE = re.compile(r"[a-zß-ÿ][À-ÖØ-ÞŒŸ]|[^\x00-\x7f\w¿¡«»]")
+
 
 @contextmanager
 def open_text(path: Path, notes: Notes, newline: str = "") -> Iterator[TextIO]:
@@ -141,12 +154,50 @@ def _guess(sample: bytes) -> tuple[str, list[str]]:
         one for one in found if one.chaos <= best.chaos + _MORE_CHAOS and one.coherence >= best.coherence - _LESS_COHERENCE
     ]
     western = _read_western(sample)
-    if western is not None and any(str(one) == western for one in likely):
-        return "cp1252", []
+    names = [one.encoding for one in likely]
+    if western is not None:
+        same = [one.coherence for one in likely if str(one) == western]
+        rivals = _list_rivals(sample, western)
+        if same and not rivals:
+            return "cp1252", []
+        is_best = bool(same) and all(one.coherence <= max(same) for one in likely)
+        if is_best and "mac_roman" not in rivals and _count_words(sample, western, rivals) >= _MIN_WORDS:
+            return "cp1252", []
+        return "", list(dict.fromkeys(["cp1252", *rivals] if same else names))
     texts = {str(one) for one in likely}
     if len(texts) == 1 and sum(byte > 127 for byte in sample) >= _MIN_HIGH_BYTES:
         return best.encoding, []
-    return "", [one.encoding for one in likely]
+    return "", names
+
+
+def _list_rivals(sample: bytes, western: str) -> list[str]:
+    """The encodings in which the sample is another text that could be meant as well; `western` is the text as cp1252."""
+    rivals = []
+    if not _SURE.search(western):
+        rivals = [name for name in _RIVALS_OF_WESTERN if _decode(sample, name) not in (None, western)]
+    # In Mac Roman, the bytes of quotes and dashes are letters: "A–o" is "Año", unlike "don’t".
+    if _INNER_MARK.search(_CONTRACTION.sub("", western)) and not _CONTRACTION.search(western):
+        mac = _decode(sample, "mac_roman")
+        if mac is not None and not _CAPITAL_INSIDE.search(mac):
+            rivals.append("mac_roman")
+    return rivals
+
+
+def _count_words(sample: bytes, western: str, rivals: list[str]) -> int:
+    """How many different words of `western` a rival reads otherwise; each of these encodings has one byte for a character."""
+    texts = [text for name in rivals if (text := _decode(sample, name)) is not None]
+    words = set()
+    for match in re.finditer(r"\w+", western):
+        if any(text[match.start() : match.end()] != match[0] for text in texts):
+            words.add(match[0].casefold())
+    return len(words)
+
+
+def _decode(sample: bytes, name: str) -> str | None:
+    try:
+        return sample.decode(name)
+    except UnicodeDecodeError:
+        return None
 
 
 def _read_western(sample: bytes) -> str | None:

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from limbeck.answers.identity import fold_case, join_words
 from limbeck.answers.types import ANSWERS
 from limbeck.data.cells import check_text
 from limbeck.data.content import read_content, read_gold
 from limbeck.data.data_settings import DataSettings
 from limbeck.data.domains import Spellings
-from limbeck.data.example import Example, make_example_id
+from limbeck.data.example import OTHER_ANSWERS, Example, make_example_id
 from limbeck.data.readers import read_rows
 from limbeck.data.row_examples import ALL_DOMAINS, make_example, read_answer_type, read_domain
 from limbeck.data.rows import Notes, PlacedRow, PlacedRows, name_line, update_digest
@@ -96,11 +97,13 @@ def _make_reading(
         first_place.setdefault(example.id, place)
         if kept is not example:
             repeats.append(place)
-            if kept.answer_type != example.answer_type or not task.is_correct(example.answer, kept):
+            is_same = task.is_correct(example.answer, kept) or task.is_correct(kept.answer, example)
+            if kept.answer_type != example.answer_type or not is_same:
                 raise DataError(
                     f"{place}: answer {example.answer!r} contradicts {name_line(first_place[example.id])}, which gives "
                     f"{kept.answer!r} for the same question; correct or remove one of the two"
                 )
+            examples[example.id] = _merge_golds(kept, example)
     if not examples:
         raise DataError(f"{source}: no rows")
     domains: dict[str, int] = {}
@@ -115,6 +118,17 @@ def _make_reading(
     return Reading(
         str(source), tuple(examples.values()), len(repeats), domains, digest.hexdigest(), first, tuple(notes.list_all())
     )
+
+
+def _merge_golds(kept: Example, repeat: Example) -> Example:
+    """The kept example, for which every gold answer of its repeat is right, too."""
+    equal = ANSWERS[kept.answer_type].equal
+    others = list(kept.meta.get(OTHER_ANSWERS, ()))
+    new: list[str] = []
+    for gold in (repeat.answer, *repeat.meta.get(OTHER_ANSWERS, ())):
+        if not any(equal(gold, known) for known in (kept.answer, *others, *new)):
+            new.append(gold)
+    return kept.but(meta={**kept.meta, OTHER_ANSWERS: others + new}) if new else kept
 
 
 def _move(example: Example, domain: str, place: str) -> Example:
@@ -201,7 +215,7 @@ def read_labelled(task: Task, settings: DataSettings, wanted: str = "train") -> 
     rows = list(_read_kept_rows(source, task, settings, split, notes))
     names = {_read_label(row, task, settings, place) for place, row in rows}
     for same in _list_lookalikes(names):
-        notes.say(f"{Path(source).name}: the labels {same} differ only in case; if they are one label, write it in one way")
+        notes.say(f"{Path(source).name}: the labels {same}; if they are one label, write it in one way")
     task = task.model_copy(update={"labels": dict.fromkeys(sorted(names), "")})
     return task, _make_reading(source, rows, task, settings, notes, KnownNames())
 
@@ -212,11 +226,17 @@ def _read_label(row: dict[str, Any], task: Task, settings: DataSettings, place: 
 
 
 def _list_lookalikes(names: Iterable[str]) -> list[str]:
-    """The names that differ only in case, each group as one text."""
+    """The names that differ only in case, or also in signs around and between words, each group as one text."""
     groups: dict[str, list[str]] = {}
     for name in sorted(names):
-        groups.setdefault(name.casefold(), []).append(name)
-    return [" and ".join(map(repr, group)) for group in groups.values() if len(group) > 1]
+        groups.setdefault(join_words(name) or name, []).append(name)
+    said = []
+    for group in groups.values():
+        if len(group) > 1:
+            has_one_case = len(set(map(fold_case, group))) == 1
+            how = "case" if has_one_case else "case, in signs around or between words, or in the zeros of a number"
+            said.append(f"{' and '.join(map(repr, group))} differ only in {how}")
+    return said
 
 
 def _read_kept_rows(source: str | Path, task: Task, settings: DataSettings, wanted: str, notes: Notes) -> PlacedRows:

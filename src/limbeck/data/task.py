@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, model_validator
 
 from limbeck.answers.answer_type import COLONS, split_at_marker
+from limbeck.answers.identity import make_key
 from limbeck.answers.types import ANSWERS
 from limbeck.data.example import OTHER_ANSWERS, Example
 from limbeck.data.template import check_template, fill_template
@@ -68,6 +69,18 @@ class Task(Settings):
     noun: str = "example"
     checks: Checks = Checks()
     attributes: dict[str, Values | dict[str, Values]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _check_labels(self) -> Task:
+        first: dict[str, str] = {}
+        for label in self.labels:
+            other = first.setdefault(make_key(label), label)
+            if other != label:
+                raise ValueError(
+                    f"task.labels: {other!a} and {label!a} are the same label: they differ only in spaces, invisible "
+                    "characters or Unicode normal form; keep one of them"
+                )
+        return self
 
     @model_validator(mode="after")
     def _check_template(self) -> Task:

@@ -11,6 +11,8 @@ from limbeck.tables import suggest
 _BRACES = re.compile(r"\{([^{}]*)\}")
 # The arguments of LaTeX commands, \frac{a}{b}, and of ^ and _: braces in them are LaTeX, nested once at most.
 _LATEX = re.compile(r"(?:\\[A-Za-z]+\*?|[\^_])(?:\{(?:[^{}]|\{[^{}]*\})*\})+")
+# What stands before the brace of an argument.
+_ARGUMENT = re.compile(r"(?:\\[A-Za-z]+\*?|[\^_])(?:\{(?:[^{}]|\{[^{}]*\})*\})*\Z")
 _STATEMENT = re.compile(r"([%#]).*\1", re.DOTALL)
 _SIGILS = "#/^&>~-+ "
 _SHOWN_CHARS = 40
@@ -28,6 +30,7 @@ def check_template(template: str, fields: Sequence[str]) -> None:
     A placeholder is ``{name}`` with the name of a field in any script. These are refused: ``{name}`` with another name,
     ``{{ name }}``, ``{ name }``, ``${name}``, ``{name.x}``, ``{name:x}``, ``{name!x}``, ``{name[x]}``, ``{name|x}`` and
     ``{% … %}``. Other braces are text: ``{1, 2}``, ``{}``, JSON, and the arguments of LaTeX commands, such as ``\\frac{a}{b}``.
+    An argument that is the name of a field is refused, since it would lose its braces: ``x^{{n}}`` fills in ``n``.
 
     Raises:
         ValueError: the message names the fields, and says what to write instead.
@@ -57,6 +60,12 @@ def _check_form(template: str, match: re.Match[str], names: Mapping[str, str], *
     key, shown = _to_key(inside.strip().lstrip(_SIGILS).strip()), match[0]
     base = re.split(r"[.\[!:|]", key)[0].strip()
     is_exact = _to_key(inside) in names
+    if is_latex and is_exact and not is_doubled and _ARGUMENT.search(template[:start]):
+        name = names[_to_key(inside)]
+        raise ValueError(
+            f"the template has {_cut(shown)!r} at character {start + 1}, as an argument of LaTeX, but {name!r} is a field: "
+            f"filled in, it would lose its braces; write {{{{{name}}}}} for the field, or rename the field"
+        )
     if is_latex and (is_exact or base not in names):
         return
     if not is_exact and _STATEMENT.fullmatch(inside.strip()):
@@ -71,9 +80,9 @@ def _check_form(template: str, match: re.Match[str], names: Mapping[str, str], *
         shown = f"${shown}"
     elif base not in names:
         return
-    name = names.get(base)
+    known = names.get(base)
     nearest = suggest(base, list(names.values()))
-    remedy = f"write {{{name}}}" if name else f"placeholders are written {{name}}; known: {list(names.values())}{nearest}"
+    remedy = f"write {{{known}}}" if known else f"placeholders are written {{name}}; known: {list(names.values())}{nearest}"
     raise ValueError(f"the template has {_cut(shown)!r}, which is not filled in: {remedy}")
 
 

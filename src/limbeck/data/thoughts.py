@@ -35,7 +35,8 @@ _DETAILS = re.compile(r"\s*<details type=\"reasoning\"[^<>]{0,200}>(.*?)</detail
 _ANSWER_MARKS = re.compile(
     r"<\|(?:begin_of_solution|end_of_solution|START_RESPONSE|END_RESPONSE|begin_of_box|end_of_box)\|>", re.IGNORECASE
 )
-_WRAPPER = re.compile(r"<(answer|response|final_answer|output|solution|conclusion)>(.*)</\1>", re.DOTALL | re.IGNORECASE)
+_WRAPPER = re.compile(r"<(answer|response|final_answer)>(.*)</\1>", re.DOTALL | re.IGNORECASE)
+_WRAPPER_TAG = re.compile(r"</?(?:answer|response|final_answer)>", re.IGNORECASE)
 
 
 def split_thoughts(text: str) -> tuple[str, str]:
@@ -55,6 +56,14 @@ def split_thoughts(text: str) -> tuple[str, str]:
         thoughts.append(found[0].strip())
         rest = _unwrap(found[1])
     return text, ""
+
+
+def begins_with_thoughts(text: str) -> bool:
+    """Whether a text begins with a block of thoughts, or with one whose opening tag is missing."""
+    if text.startswith(("<|channel|>", "<|start|>")) or _split_headed(text):
+        return True
+    tag = next((tag for tag in _TAGS.finditer(text) if not _is_quoted(text, tag)), None)
+    return tag is not None and (str(tag.lastgroup)[0] == "c" or not text[: tag.start()].strip())
 
 
 def split_content(content: object) -> tuple[str, str]:
@@ -163,4 +172,4 @@ def _unwrap(rest: str) -> str:
     """The answer after thoughts, without the tags around all of it."""
     rest = _ANSWER_MARKS.sub("", rest).strip()
     found = _WRAPPER.fullmatch(rest)
-    return found[2].strip() if found else rest
+    return found[2].strip() if found and not _WRAPPER_TAG.search(found[2]) else rest

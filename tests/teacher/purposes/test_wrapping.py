@@ -258,6 +258,11 @@ def test_marks_name_their_label(label: str, text: str) -> None:
         assert take_label(form.format(label.title(), text), LABELS, ["text"]) == (text, {label})
 
 
+def test_marks_with_letters_of_several_cases() -> None:
+    """A label is found where its capital letter folds to two characters."""
+    assert take_label("İyi: güzel film", ["iyi", "kötü"], ["text"]) == ("güzel film", {"iyi"})
+
+
 @pytest.mark.timeout(60)  # takes minutes if any of it is quadratic
 @pytest.mark.parametrize("text", ["Sure! ", "Here is a review ", "1. a 2", "[", "{{", "• ", '"a" ', " ", "Label: ", "x"])
 def test_long_replies_are_unwrapped_quickly(text: str) -> None:

@@ -145,9 +145,11 @@ def read_labels(values: Mapping[str, str], labels: Sequence[str]) -> set[str]:
 
 
 def _read_label(name: str, labels: Sequence[str]) -> str:
+    """The label that a pattern found; ``re`` takes more letters for the same than `str.casefold`, such as ``İ`` and ``i``."""
     if name in labels:
         return name
-    return next(label for label in labels if label.casefold() == name.casefold())
+    same = [label for label in labels if re.fullmatch(re.escape(label), name, re.IGNORECASE)]
+    return next((label for label in labels if label.casefold() == name.casefold()), same[0])
 
 
 _SEVERAL = (

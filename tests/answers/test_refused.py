@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from limbeck.answers.boxes import list_boxed
 from limbeck.answers.types import ANSWERS
 
 MARKER = "The answer is"
@@ -162,3 +163,20 @@ def test_a_prefix_inside_bold_text() -> None:
 def test_marks_that_math_verify_drops(first: str, second: str) -> None:
     """Primes, bases of numerals and the case of letters tell expressions apart."""
     assert not ANSWERS["math"].equal(first, second)
+
+
+@pytest.mark.parametrize(
+    ("text", "boxes"),
+    [
+        ("\\boxed 2", ["2"]),
+        ("\\boxed{2} and {2} and \\boxed 2", ["2"]),
+        ("\\boxed{a\\boxed{b}c} \\boxed{d}", ["b", "d"]),
+        ("\\boxed{\\frac{1}{2}} or \\boxed{3}", ["\\frac{1}{2}", "3"]),
+        ("\\boxed{2", []),
+        ("\\boxed{}", [""]),
+        ("none", []),
+    ],
+)
+def test_boxes_are_listed(text: str, boxes: list[str]) -> None:
+    """All different boxes of a text are listed, of boxes in boxes the innermost."""
+    assert list_boxed(text) == boxes

@@ -34,11 +34,17 @@ def read_valid_answer(draw: random.Random, folder: Path) -> str:
     if found is None:
         return "refused"
     if other and answer_type == "number":
-        assert found in (reference, _combine(written)), f"{reply!r} is read as {found!r}, neither {reference!r} nor a fraction"
+        assert found in (reference, _combine(written), _divide(reference, second)), (
+            f"{reply!r} is read as {found!r}, neither {reference!r} nor a fraction"
+        )
     else:
         allowed = {reference, second} if other and answer_type != "label" else {reference}
         assert found in allowed or (other and reference == second), f"{reply!r} is read as {found!r} instead of {reference!r}"
     return "read"
+
+
+def _divide(first: str, second: str) -> str | None:
+    return write_number(Fraction(first) / Fraction(second)) if Fraction(second) else None
 
 
 def _combine(written: str) -> str | None:

@@ -55,7 +55,8 @@ _NUMBER = re.compile(
     rf"|(?P<base>{_DIGITS}) ?(?:\^|\*\*) ?[({{]?(?P<power>-?\d{{1,2}})[)}}]?(?!\d)"
     rf"|(?P<over>{_DIGITS}) ?/ ?(?P<under>-?(?:{_DIGITS}))(?! ?/)"
     rf"|(?P<plain>{_DIGITS}))"
-    rf"(?: ?(?P<scale>(?i:{'|'.join(filter(str.isascii, SCALES))})s?(?!\w)|[{''.join(w for w in SCALES if len(w) == 1)}]))?"
+    rf"(?: ?(?P<scale>(?i:{'|'.join(filter(str.isascii, SCALES))})s?(?![A-Za-z])"
+    rf"|[{''.join(word for word in SCALES if len(word) == 1)}]))?"
 )
 # Where a number may begin: a hyphen after a letter, a digit or a bracket joins or subtracts; it is no sign.
 _START = re.compile(rf"(?<![\w.,)\]}}%])(?:[-+](?=[A-Z]{{0,3}}[{CURRENCY_SIGNS}]|[-+]?\.?\d))?(?:{_CURRENCY})?[-+]?(?=\.?\d)")

@@ -51,6 +51,8 @@ _ATTACHED = re.compile(
     r"(?:kg|mg|cm|mm|km|ml|ha|ft|in|oz|lb|lbs|mph|kmh|kWh|GB|MB|kB|TB|Hz|kHz|MHz|GHz|min|sec|hrs?|[ghLlVWJN])\b|[^\W\d_]{4,}"
 )
 _IN_NUMBER = re.compile(r"(?<=[a-z] )(?:in|for|after|within|during|over|on) (?:the )?(?:\w+ )?\d+(?= [a-z])")
+# Words of Latin letters, or of others: "thousand个" is two.
+_WORD = re.compile(r"[A-Za-zÀ-ɏ]+(?:['’][A-Za-zÀ-ɏ]+)?|[^\W\d_A-Za-zÀ-ɏ]+")
 _EQUALS = re.compile(r"[=≈≃≅→⇒]")
 _OPERATOR = re.compile(r"[-+*/×÷^]")
 
@@ -100,7 +102,7 @@ def is_unit(text: str) -> bool:
         return False
     if rest[:1].isalpha() and rest[0].isascii() and not _ATTACHED.match(rest):
         return False
-    return not any(_changes_numbers(word) for word in re.findall(r"[^\W\d_]+(?:['’][^\W\d_]+)?", rest))
+    return not any(_changes_numbers(word) for word in _WORD.findall(rest))
 
 
 def _changes_numbers(word: str) -> bool:
@@ -128,7 +130,7 @@ def _may_precede(text: str) -> bool:
     """Whether the words before a number leave its value alone."""
     if re.search(r"[^\w\s'’\".,:;*`~≈]|\d|_$", text):
         return False
-    words = re.findall(r"[^\W\d_]+(?:['’][^\W\d_]+)?", text)
+    words = _WORD.findall(text)
     return not any(_changes_numbers(word) or word.lower() in _BEFORE_ONLY for word in words) and not _CJK_CHANGES.search(text)
 
 

@@ -144,6 +144,7 @@ def test_a_changed_number_is_no_answer(reply: str) -> None:
         ("Natalia sold 48+24 = 72 clips altogether in April and May.", "72"),
         ("Thus, 90 x 3 = 270 people can take classes in 3 weeks.", "270"),
         ("The solutions are \\boxed{5} and \\boxed{6}.", None),
+        ("First \\boxed{5}. Then we add 1.\nSo \\boxed{6}.", "6"),
         ("x = 5 or y = 6", None),
     ],
 )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from limbeck.answers.boxes import list_boxed
+from limbeck.answers.boxes import list_boxed, list_last_boxed
 from limbeck.answers.clauses import cut_first_clause
 
 Labels = Sequence[str]
@@ -56,7 +56,7 @@ class AnswerType:
         if self.is_multiline or self.is_numeric:  # they read boxes themselves, or have none
             return self.find_last(text, labels) if split is None else self.read_clause(self.cut_answer(split[1]), labels)
         line = text if split is None else self.cut_answer(split[1])
-        boxes = list_boxed(line)
+        boxes = list_last_boxed(line) if split is None else list_boxed(line)
         if boxes:
             return self.read_clause(_STYLE.sub(r"\1", boxes[0]).strip(" $"), labels) if len(boxes) == 1 else None
         return self.find_last(line, labels) if split is None else self.read_clause(line, labels)

@@ -6,6 +6,8 @@ import re
 
 _BARE = re.compile(r"\\boxed\s+([^\s{}$\\])")  # \boxed 2
 
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])|\n+")
+
 
 def list_boxed(text: str) -> list[str]:
     r"""Return the different contents of the ``\boxed{…}`` in a text, in their order; of boxes in boxes the innermost."""
@@ -13,6 +15,15 @@ def list_boxed(text: str) -> list[str]:
     spans = _find_spans(text)
     inner = [span for place, span in enumerate(spans) if place == 0 or spans[place - 1][0] < span[0]]
     return list(dict.fromkeys(text[begin:end] for begin, end in sorted(inner)))
+
+
+def list_last_boxed(text: str) -> list[str]:
+    """Return the boxes of the last sentence that has any: a solution may also box results on its way."""
+    for part in reversed(_SENTENCE_END.split(text)):
+        boxes = list_boxed(part)
+        if boxes:
+            return boxes
+    return list_boxed(text)
 
 
 def find_last_boxed(text: str) -> str | None:

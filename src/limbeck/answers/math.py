@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from limbeck.answers.answer_type import AnswerType, Labels
-from limbeck.answers.boxes import find_last_boxed, list_boxed
+from limbeck.answers.boxes import find_last_boxed, list_boxed, list_last_boxed
 from limbeck.answers.clauses import cut_first_clause
 from limbeck.answers.equivalence import is_equivalent_math
 from limbeck.answers.number import find_last_number
@@ -65,7 +65,7 @@ def _is_prices(match: re.Match[str]) -> bool:
 
 def _find_last_math(text: str, labels: Labels) -> str | None:
     """Return the content of the last box, or the formula that ends the text, or the number its last sentence states."""
-    boxes = list_boxed(text)
+    boxes = list_last_boxed(text)
     if boxes:
         return _read_math(boxes[0], labels) if len(boxes) == 1 else None
     last = _LAST.search(text[-_MAX_LAST_CHARS:])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from limbeck.answers.answer_type import AnswerType, Labels
-from limbeck.answers.boxes import list_boxed
+from limbeck.answers.boxes import list_boxed, list_last_boxed
 from limbeck.answers.clauses import cut_first_clause, split_sentences
 from limbeck.answers.numerals import NUMBER_WORDS, parse_number, write_number
 from limbeck.answers.quantity import read_quantity, read_result, read_stated_quantity
@@ -35,8 +35,9 @@ def read_stated_number(line: str, labels: Labels) -> str | None:
 
 def find_last_number(text: str, labels: Labels) -> str | None:
     """Return the canonical form of the number in the last box of a text, or else in its last sentence; None without one."""
-    if "\\boxed" in text:
-        return read_stated_number(text, labels)
+    boxes = list_last_boxed(text)
+    if boxes:
+        return _write(read_stated_quantity(boxes[0])) if len(boxes) == 1 else None
     sentences = split_sentences(text[-_MAX_LAST_CHARS:])
     if not sentences:
         return None

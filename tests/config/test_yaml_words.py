@@ -79,5 +79,5 @@ def test_a_label_is_what_is_written_or_refused(word: str) -> None:
 @pytest.mark.parametrize("prefix", ["", " ", ":", " : "])
 def test_empty_answer_prefixes(prefix: str) -> None:
     """An answer prefix without any sign to search for is refused before a teacher is asked."""
-    with pytest.raises(ConfigError, match=r"task\.answer_prefix: .* by which an answer can be found"):
+    with pytest.raises(ConfigError, match=r"task\.answer_prefix: .* so no answer can be found"):
         make_config({"task": {"answer_prefix": prefix}})

@@ -6,9 +6,8 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable
 
-_INVISIBLE = re.compile("[\u00ad\u200b\u200c\u200d\u2060\ufeff]")  # soft hyphen, zero-width characters, byte-order mark
-_QUOTES = str.maketrans("‘’‚‛“”„‟«»‹›´", "''''\"\"\"\"\"\"'''")
-_DASHES = str.maketrans(dict.fromkeys("−–‒‐‑﹣", "-"))
+from limbeck.answers.typography import DASHES, QUOTES, drop_invisible
+
 # What may enclose a name. A point, a sign or a comparison in front of a digit is part of it, and so is a star behind it.
 _BEFORE = re.compile(r"^(?:[\s\"'`(\[{「『]|[<.](?!\s*[\d.=]))+")
 _AFTER = re.compile(r"(?:[\s\"'`.:;,!?)\]}。．｡！？：；，、」』]|(?<=[^\W\d])>)+$")
@@ -17,17 +16,17 @@ _SEPARATORS = re.compile(r"(?<=\w)[\s_-]+(?=\w)")
 
 
 def make_key(text: str) -> str:
-    """Return the form by which every name is compared: Unicode NFC, no invisible characters, single spaces, trimmed."""
-    return " ".join(_INVISIBLE.sub("", unicodedata.normalize("NFC", text)).split())
+    """Return the form in which names are compared: Unicode NFC, no invisible characters, single spaces, trimmed."""
+    return " ".join(drop_invisible(unicodedata.normalize("NFC", text)).split())
 
 
 def fold_case(text: str) -> str:
     """Return the key of a name without case and with any dash as ``-``."""
-    return unicodedata.normalize("NFC", make_key(text).translate(_DASHES).casefold())
+    return unicodedata.normalize("NFC", make_key(text).translate(DASHES).casefold())
 
 
 def _drop_decoration(text: str) -> str:
-    bare = fold_case(text).translate(_QUOTES)
+    bare = fold_case(text).translate(QUOTES)
     for _ in range(2):  # bold text in quotes, or quotes in bold text
         bare = _STARS.sub(r"\2", _AFTER.sub("", _BEFORE.sub("", bare)))
     return bare

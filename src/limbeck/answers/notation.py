@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
-_SIGNS = str.maketrans(
+from limbeck.answers.typography import DASHES, drop_invisible
+
+_SIGNS = DASHES | str.maketrans(
     {
-        **dict.fromkeys("−–‒‐‑﹣", "-"),
         **dict.fromkeys("⁄∕", "/"),
         **dict.fromkeys("⋅·∙∗", "×"),
         **dict.fromkeys("\u00a0\u2002\u2003\u2007\u2008\u2009\u200a\u202f\u3000", " "),
@@ -40,7 +40,7 @@ _WORD = re.compile(r"(?<!\\)\b[A-Za-z]{3,}")
 
 def write_plainly(text: str) -> str:
     """Return a text with digits, signs, fractions, spaces and LaTeX commands in plain characters; other text stays."""
-    text = _INVISIBLE.sub("", text)
+    text = drop_invisible(text)
     if not text.isascii():
         text = "".join(map(_write_char, text))
         text = re.sub(rf"(?<=\d){_JOIN}", " ", text).replace(_JOIN, "")

@@ -5,24 +5,18 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_TYPOGRAPHIC = str.maketrans(
-    {
-        **dict.fromkeys("‘’‚‛´", "'"),
-        **dict.fromkeys("“”„‟«»", '"'),
-        **dict.fromkeys("−–‒‐‑﹣", "-"),
-        "…": "...",
-    }
-)
-_INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff\ufe0e\ufe0f]")
+from limbeck.answers.typography import DASHES, QUOTES, drop_invisible
+
+_TYPOGRAPHIC = {**QUOTES, **DASHES, ord("…"): "..."}
 
 
 def normalise_typography(text: str) -> str:
     """Return a text in Unicode NFC with ASCII quotes, hyphens and dots, single spaces and no invisible characters."""
-    return " ".join(_INVISIBLE.sub("", unicodedata.normalize("NFC", text)).translate(_TYPOGRAPHIC).split())
+    return " ".join(drop_invisible(unicodedata.normalize("NFC", text)).translate(_TYPOGRAPHIC).split())
 
 
 def normalise_wording(text: str) -> str:
-    """Return the form by which text answers are compared.
+    """Return the form in which text answers are compared.
 
     Case, typographic variants, quotes around the whole text, the punctuation that ends it, and commas, colons and semicolons
     between words don't count. Everything else does: signs, digits, operators, and words such as articles.
@@ -30,7 +24,7 @@ def normalise_wording(text: str) -> str:
     text = normalise_typography(text).casefold()
     while True:
         bare = re.sub(r"""^(["'])(.*)\1$""", r"\2", text.strip()).strip()
-        bare = re.sub(r"\.$|(?<=\w)[.!?,;:]+$", "", bare)
+        bare = re.sub(r"\.$|(?<=\w)[.?,;:]+$|(?<=[^\W\d_]{2})[.!?]+$", "", bare)
         if bare == text:
             break
         text = bare

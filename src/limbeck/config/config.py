@@ -51,7 +51,7 @@ class Config(Settings):
     def _check_prefix(self) -> Config:
         if not self.task.marker:
             raise ValueError(
-                f"task.answer_prefix: {self.task.answer_prefix!r} has no word or sign by which an answer can be found in a "
+                f"task.answer_prefix: {self.task.answer_prefix!r} has no word or sign, so no answer can be found in a "
                 "reply; write one, such as 'The answer is: '"
             )
         return self

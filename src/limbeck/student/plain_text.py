@@ -1,8 +1,8 @@
 """Turns text that people or teachers wrote into ids, so that no part of it acts as a control token.
 
-Tokenizers replace the text of a control token, such as ``<|im_end|>`` or ``<filename>``, by its id wherever it stands. In
-a chat template this is wanted, in a question or an answer it is not: it would open a turn, end an answer, or vanish when the
-student's output is decoded. Text without any control token keeps the ids that the tokenizer gives it as a whole, across the
+Tokenizers replace the text of a control token, such as ``<|im_end|>`` or ``<filename>``, by its id wherever it stands. A
+chat template needs that. In a question or an answer it does harm: it opens a turn, ends the answer, or vanishes when
+the output is decoded. Text without any control token keeps the ids that the tokenizer gives it as a whole, across the
 borders between template and content.
 """
 

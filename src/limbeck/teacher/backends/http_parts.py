@@ -200,7 +200,7 @@ _REASONING = (
     "reasoning_tokens",
     "thoughtsTokenCount",
 )
-# What Anthropic and Bedrock count beside the prompt's other tokens, and Gemini beside the completion's.
+# What Anthropic and Bedrock count apart from the prompt's other tokens, and Gemini apart from the completion's.
 _BESIDE_PROMPT = {
     "input_tokens": ("cache_read_input_tokens", "cache_creation_input_tokens"),
     "inputTokens": ("cacheReadInputTokens", "cacheWriteInputTokens"),
